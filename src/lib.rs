@@ -1,0 +1,1 @@
+//! Decides in which order a package manager tries its mirrors.
