@@ -1,1 +1,3 @@
 //! Decides in which order a package manager tries its mirrors.
+mod mirror;
+mod rank;

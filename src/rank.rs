@@ -1,0 +1,164 @@
+//! The ranking rule: outcomes, options and a seed in, an order out. Pure: no clock, no file, no global generator.
+//!
+//! Local mirrors first, then the pool (everything within a factor of the best) shuffled, then what else has a
+//! latency, nearest first, then what has not answered, then what failed.
+#![forbid(unsafe_code)]
+
+use crate::mirror::Host;
+use siphasher::sip::SipHasher24;
+use std::collections::HashMap;
+use std::hash::Hasher;
+use std::time::Duration;
+
+/// What became of a mirror in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Its TCP handshake was timed in this run.
+    Measured(Duration),
+    /// Its latency is known from an earlier run.
+    Cached(Duration),
+    /// A `file:` URL: nothing to measure.
+    Local,
+    /// No reply before measuring ended: far, down, or never asked.
+    Unanswered,
+    /// The host refused the connection.
+    Refused,
+    /// The network said that the host cannot be reached.
+    Unreachable,
+    /// Its name has no address.
+    Unresolved,
+    /// Not a URL of a host that could be connected to.
+    Unsupported,
+    /// Dropped by a filter of the caller's.
+    Excluded,
+}
+
+impl Outcome {
+    /// The latency, measured or remembered.
+    pub fn latency(self) -> Option<Duration> {
+        match self {
+            Outcome::Measured(latency) | Outcome::Cached(latency) => Some(latency),
+            _ => None,
+        }
+    }
+}
+
+/// The options of the rule.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rule {
+    /// At least 1.
+    pub(crate) factor: f64,
+    pub(crate) slack: Duration,
+}
+
+impl Rule {
+    /// What a latency must stay below to belong to the pool.
+    pub(crate) fn limit(&self, best: Duration) -> Duration {
+        best.mul_f64(self.factor).max(best + self.slack)
+    }
+}
+
+/// One mirror, as the rule sees it. Without a host it stands for itself alone.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry<'a> {
+    pub(crate) host: Option<&'a Host>,
+    pub(crate) outcome: Outcome,
+    /// Positive and finite.
+    pub(crate) weight: f64,
+}
+
+/// The order, as positions in the input, and who is in the pool, by position in the input.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Ranked {
+    pub(crate) order: Vec<usize>,
+    pub(crate) pool: Vec<bool>,
+    pub(crate) indistinct: bool,
+}
+
+/// From this many answering hosts on, a pool of nearly all of them is suspicious ...
+const INDISTINCT_HOSTS: usize = 20;
+/// ... where nearly all means more than this share, in percent.
+const INDISTINCT_PERCENT: usize = 90;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Class {
+    Local,
+    Pool,
+    Known,
+    Unanswered,
+    Failed,
+}
+
+/// A host's lowest latency and highest weight: listed twice, it must not earn a double share.
+struct Standing {
+    latency: Duration,
+    weight: f64,
+}
+
+/// Puts the entries in order; every one goes out exactly once, except the excluded.
+pub(crate) fn rank(entries: &[Entry<'_>], rule: &Rule, seed: u64) -> Ranked {
+    let mut hosts: HashMap<&Host, Standing> = HashMap::new();
+    for entry in entries {
+        if let (Some(host), Some(latency)) = (entry.host, entry.outcome.latency()) {
+            let standing = hosts.entry(host).or_insert(Standing { latency, weight: entry.weight });
+            standing.latency = standing.latency.min(latency);
+            standing.weight = standing.weight.max(entry.weight);
+        }
+    }
+    let limit = hosts.values().map(|host| host.latency).min().map(|best| rule.limit(best));
+    let in_pool = |host: &Standing| limit.is_some_and(|limit| host.latency < limit);
+
+    // Where an entry stands: its class, its host's place in there, and behind its siblings listed earlier.
+    let place =
+        |entry: &Entry<'_>| match (entry.outcome, entry.host.and_then(|host| hosts.get_key_value(host))) {
+            (Outcome::Local, _) => (Class::Local, 0.0),
+            // Nothing is known of the network: leave all else as it was given.
+            _ if limit.is_none() => (Class::Unanswered, 0.0),
+            (Outcome::Measured(_) | Outcome::Cached(_), Some((host, standing))) if in_pool(standing) => {
+                (Class::Pool, shuffle_key(host, standing.weight, seed))
+            }
+            (Outcome::Measured(_) | Outcome::Cached(_), Some((_, standing))) => {
+                (Class::Known, standing.latency.as_secs_f64())
+            }
+            (Outcome::Unanswered, _) => (Class::Unanswered, 0.0),
+            _ => (Class::Failed, 0.0),
+        };
+    let mut first_of_host: HashMap<(Class, &Host), usize> = HashMap::new();
+    let mut keyed = Vec::with_capacity(entries.len());
+    for (index, entry) in entries.iter().enumerate().filter(|(_, e)| e.outcome != Outcome::Excluded) {
+        let (class, place) = place(entry);
+        let first = match entry.host {
+            Some(host) if limit.is_some() => *first_of_host.entry((class, host)).or_insert(index),
+            _ => index,
+        };
+        keyed.push((class, place, first, index));
+    }
+    keyed.sort_unstable_by(|a, b| {
+        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)).then(a.3.cmp(&b.3))
+    });
+
+    let mut pool = vec![false; entries.len()];
+    for (_, _, _, index) in keyed.iter().filter(|key| key.0 == Class::Pool) {
+        pool[*index] = true;
+    }
+    let near = hosts.values().filter(|host| in_pool(host)).count();
+    let indistinct = hosts.len() >= INDISTINCT_HOSTS && near * 100 > hosts.len() * INDISTINCT_PERCENT;
+    Ranked { order: keyed.into_iter().map(|key| key.3).collect(), pool, indistinct }
+}
+
+/// A host's place in the shuffle: the lowest key leads.
+///
+/// A keyed hash of the name alone, so that one seed puts two hosts in the same order in every list. It serves as
+/// the uniform number of an exponential one, so that a host of weight 2 leads twice as often as one of weight 1
+/// (Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006).
+fn shuffle_key(host: &Host, weight: f64, seed: u64) -> f64 {
+    let mut hasher = SipHasher24::new_with_keys(seed, 0);
+    hasher.write(host.to_string().as_bytes());
+    // 53 bits are what a double holds; the half keeps the logarithm finite.
+    let uniform = ((hasher.finish() >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+    -uniform.ln() / weight
+}
+
+#[cfg(test)]
+mod tests;

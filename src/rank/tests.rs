@@ -1,0 +1,324 @@
+//! Tests of the ranking rule: a table of cases, properties, committed vectors, statistics of the shuffle.
+
+use super::*;
+use Outcome::*;
+use proptest::prelude::*;
+
+const RULE: Rule = Rule { factor: 2.0, slack: Duration::ZERO };
+
+fn ms(latency: f64) -> Outcome {
+    Measured(Duration::from_secs_f64(latency / 1e3))
+}
+
+fn host(name: &str) -> Host {
+    Host::Name(name.into())
+}
+
+/// Ranks mirrors named by their host; an empty name is a mirror without one.
+fn ranked(mirrors: &[(&str, Outcome)], rule: &Rule, seed: u64) -> Ranked {
+    let hosts: Vec<_> = mirrors.iter().map(|(name, _)| (!name.is_empty()).then(|| host(name))).collect();
+    let entries: Vec<_> = mirrors
+        .iter()
+        .zip(&hosts)
+        .map(|((_, outcome), host)| Entry { host: host.as_ref(), outcome: *outcome, weight: 1.0 })
+        .collect();
+    rank(&entries, rule, seed)
+}
+
+/// A case whose pool holds one host at the most, so that the seed does not matter.
+#[track_caller]
+fn case(mirrors: &[(&str, Outcome)], order: &[usize], pool: &[usize]) {
+    for seed in 0..5 {
+        let ranked = ranked(mirrors, &RULE, seed);
+        let in_pool: Vec<_> = (0..mirrors.len()).filter(|&i| ranked.pool[i]).collect();
+        assert_eq!((ranked.order.as_slice(), in_pool.as_slice()), (order, pool));
+    }
+}
+
+#[test]
+fn the_near_one_leads_and_the_others_follow_by_latency() {
+    case(&[("far", ms(90.0)), ("mid", ms(50.0)), ("near", ms(10.0))], &[2, 1, 0], &[2]);
+}
+
+#[test]
+fn twice_the_best_is_outside_the_pool() {
+    case(&[("twice", ms(20.0)), ("near", ms(10.0))], &[1, 0], &[1]);
+    let just = ranked(&[("just", ms(19.999)), ("near", ms(10.0))], &RULE, 1);
+    assert_eq!(just.pool, [true, true]);
+}
+
+#[test]
+fn a_remembered_latency_counts_like_a_measured_one() {
+    let cached = |latency: u64| Cached(Duration::from_millis(latency));
+    case(&[("b", ms(40.0)), ("c", cached(90)), ("a", cached(10))], &[2, 0, 1], &[2]);
+}
+
+#[test]
+fn classes_stand_in_their_order_and_keep_the_order_given() {
+    case(
+        &[
+            ("r", Refused),
+            ("a", Unanswered),
+            ("", Unsupported),
+            ("near", ms(10.0)),
+            ("u", Unreachable),
+            ("", Local),
+            ("b", Unanswered),
+            ("n", Unresolved),
+            ("far", ms(30.0)),
+            ("", Local),
+        ],
+        &[5, 9, 3, 8, 1, 6, 0, 2, 4, 7],
+        &[3],
+    );
+}
+
+#[test]
+fn ties_keep_the_order_given() {
+    case(&[("z", ms(50.0)), ("a", ms(50.0)), ("near", ms(10.0)), ("m", ms(50.0))], &[2, 0, 1, 3], &[2]);
+}
+
+#[test]
+fn without_a_latency_the_order_given_stands_behind_the_local_ones() {
+    case(
+        &[
+            ("r", Refused),
+            ("a", Unanswered),
+            ("", Local),
+            ("r", Unanswered),
+            ("n", Unresolved),
+            ("a", Refused),
+        ],
+        &[2, 0, 1, 3, 4, 5],
+        &[],
+    );
+    case(&[], &[], &[]);
+}
+
+#[test]
+fn excluded_mirrors_are_dropped_and_nothing_else() {
+    case(&[("x", Excluded), ("far", ms(30.0)), ("near", ms(1.0)), ("y", Excluded)], &[2, 1], &[2]);
+    case(&[("x", Excluded), ("a", Unanswered)], &[1], &[]);
+}
+
+#[test]
+fn urls_of_one_host_stand_together_at_its_lowest_latency() {
+    // By known latency: `twin` follows its faster endpoint past `mid`.
+    case(
+        &[("twin", ms(90.0)), ("mid", ms(50.0)), ("near", ms(10.0)), ("twin", ms(40.0))],
+        &[2, 0, 3, 1],
+        &[2],
+    );
+    // In the pool by one endpoint, in the pool with both.
+    case(&[("far", ms(30.0)), ("twin", ms(90.0)), ("twin", ms(10.0))], &[1, 2, 0], &[1, 2]);
+    // Failed and silent endpoints stay in their class, together.
+    case(
+        &[
+            ("twin", Refused),
+            ("a", Unanswered),
+            ("x", Refused),
+            ("twin", ms(1.0)),
+            ("b", Unanswered),
+            ("a", Unanswered),
+            ("twin", Unreachable),
+        ],
+        &[3, 1, 5, 4, 0, 6, 2],
+        &[3],
+    );
+}
+
+#[test]
+fn factor_and_slack_set_the_pool() {
+    let mirrors = [("a", ms(1.0)), ("b", ms(3.0)), ("c", ms(6.0)), ("d", ms(6.1))];
+    for (factor, slack, pool) in
+        [(2.0, 0, 1), (1.0, 0, 0), (3.0, 0, 1), (3.1, 0, 2), (2.0, 5, 2), (6.05, 5, 3), (100.0, 0, 4)]
+    {
+        let rule = Rule { factor, slack: Duration::from_millis(slack) };
+        let ranked = ranked(&mirrors, &rule, 1);
+        assert_eq!(ranked.pool.iter().filter(|&&p| p).count(), pool, "factor {factor}, slack {slack} ms");
+    }
+}
+
+#[test]
+fn many_hosts_that_all_look_alike_are_indistinct() {
+    let names: Vec<_> = (0..40).map(|i| format!("h{i}")).collect();
+    let world = |near: usize, far: usize| -> Vec<(&str, Outcome)> {
+        names
+            .iter()
+            .map(String::as_str)
+            .zip((0..near).map(|_| ms(5.0)).chain((0..far).map(|_| ms(50.0))))
+            .collect()
+    };
+    for (near, far, indistinct) in
+        [(19, 0, false), (20, 0, true), (18, 2, false), (19, 1, true), (36, 4, false), (37, 3, true)]
+    {
+        assert_eq!(ranked(&world(near, far), &RULE, 1).indistinct, indistinct, "{near} near, {far} far");
+    }
+    // Twenty URLs of one host are one host.
+    let one: Vec<_> = (0..20).map(|_| ("h", ms(5.0))).collect();
+    assert!(!ranked(&one, &RULE, 1).indistinct);
+}
+
+/// The same seed gives the same order on every machine and in every version: these must never change.
+/// Computed beforehand by a second implementation (SipHash-2-4 and the logarithm in Python).
+#[test]
+fn the_shuffle_keeps_its_committed_vectors() {
+    let names = ["a.example", "b.example", "c.example", "192.0.2.7", "2001:db8::7", "xn--mnchen-3ya.example"];
+    let hosts: Vec<Host> = names.iter().map(|n| n.parse().map(Host::Address).unwrap_or(host(n))).collect();
+    let order = |seed, weights: [f64; 6]| {
+        let entries: Vec<_> = hosts
+            .iter()
+            .zip(weights)
+            .map(|(h, weight)| Entry { host: Some(h), outcome: ms(5.0), weight })
+            .collect();
+        rank(&entries, &RULE, seed).order
+    };
+    let vectors = [
+        (0, [1, 4, 3, 0, 5, 2], [4, 0, 2, 3, 1, 5]),
+        (1, [0, 1, 2, 4, 5, 3], [0, 4, 2, 3, 1, 5]),
+        (7, [5, 4, 2, 1, 3, 0], [4, 2, 0, 3, 5, 1]),
+        (u64::MAX, [1, 5, 0, 3, 4, 2], [0, 4, 2, 3, 5, 1]),
+    ];
+    for (seed, plain, weighted) in vectors {
+        let found = (order(seed, [1.0; 6]), order(seed, [100.0, 1.0, 50.0, 10.0, 100.0, 2.0]));
+        assert_eq!(found, (plain.to_vec(), weighted.to_vec()), "seed {seed}");
+    }
+}
+
+/// The upper 0.1 % point of the chi-square distribution (Wilson and Hilferty's approximation).
+fn chi_square_limit(degrees: f64) -> f64 {
+    let z = 3.0902;
+    degrees * (1.0 - 2.0 / (9.0 * degrees) + z * (2.0 / (9.0 * degrees)).sqrt()).powi(3)
+}
+
+#[test]
+fn every_permutation_of_the_pool_is_equally_likely() {
+    const SEEDS: u64 = 24_000;
+    let mirrors =
+        [("a.example", ms(5.0)), ("b.example", ms(6.0)), ("c.example", ms(7.0)), ("d.example", ms(8.0))];
+    let mut seen: HashMap<Vec<usize>, f64> = HashMap::new();
+    for seed in 0..SEEDS {
+        *seen.entry(ranked(&mirrors, &RULE, seed).order).or_default() += 1.0;
+    }
+    let expected = SEEDS as f64 / 24.0;
+    let chi_square: f64 = seen.values().map(|n| (n - expected).powi(2) / expected).sum();
+    assert_eq!(seen.len(), 24);
+    assert!(chi_square < chi_square_limit(23.0), "chi-square {chi_square}");
+}
+
+#[test]
+fn a_host_leads_in_proportion_to_its_weight() {
+    const SEEDS: u64 = 24_000;
+    let weights = [1.0, 2.0, 4.0, 0.5];
+    let hosts = ["a", "b", "c", "d"].map(host);
+    let entries: Vec<_> = hosts
+        .iter()
+        .zip(weights)
+        .map(|(h, weight)| Entry { host: Some(h), outcome: ms(5.0), weight })
+        .collect();
+    let mut leads = [0.0; 4];
+    for seed in 0..SEEDS {
+        leads[rank(&entries, &RULE, seed).order[0]] += 1.0;
+    }
+    let expected = weights.map(|w| SEEDS as f64 * w / weights.iter().sum::<f64>());
+    let chi_square: f64 = leads.iter().zip(expected).map(|(n, e)| (n - e).powi(2) / e).sum();
+    assert!(chi_square < chi_square_limit(3.0), "chi-square {chi_square}: {leads:?} for {expected:?}");
+}
+
+#[test]
+fn a_host_that_is_listed_twice_earns_no_double_share() {
+    const SEEDS: usize = 10_000;
+    let mirrors = [("a", ms(5.0)), ("b", ms(5.0)), ("a", ms(6.0)), ("a", ms(7.0))];
+    let leads = (0..SEEDS).filter(|&seed| ranked(&mirrors, &RULE, seed as u64).order[0] == 1).count();
+    // Five standard deviations of a fair coin.
+    assert!(leads.abs_diff(SEEDS / 2) < 250, "{leads} of {SEEDS}");
+}
+
+fn any_outcome() -> impl Strategy<Value = Outcome> {
+    let latency = || (1u64..200_000).prop_map(Duration::from_micros);
+    prop_oneof![
+        6 => latency().prop_map(Measured),
+        2 => latency().prop_map(Cached),
+        1 => Just(Unanswered),
+        1 => Just(Refused),
+        1 => Just(Unreachable),
+        1 => Just(Unresolved),
+        1 => Just(Excluded),
+    ]
+}
+
+/// Entries of a few hosts, so that siblings are common, among some without a host.
+fn any_world() -> impl Strategy<Value = Vec<(Option<Host>, Outcome, f64)>> {
+    let remote = ((0u8..12).prop_map(|n| Some(host(&format!("h{n}")))), any_outcome());
+    let other = (Just(None), prop_oneof![Just(Local), Just(Unsupported), Just(Excluded)]);
+    prop::collection::vec(
+        (prop_oneof![5 => remote, 1 => other], 0.5f64..100.0).prop_map(|((h, o), w)| (h, o, w)),
+        0..40,
+    )
+}
+
+fn entries(world: &[(Option<Host>, Outcome, f64)]) -> Vec<Entry<'_>> {
+    world
+        .iter()
+        .map(|(host, outcome, weight)| Entry { host: host.as_ref(), outcome: *outcome, weight: *weight })
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn the_order_is_a_permutation_of_what_was_not_excluded(world in any_world(), seed: u64) {
+        let mut order = rank(&entries(&world), &RULE, seed).order;
+        order.sort();
+        let kept: Vec<_> = (0..world.len()).filter(|&i| world[i].1 != Excluded).collect();
+        prop_assert_eq!(order, kept);
+    }
+
+    #[test]
+    fn the_pool_comes_before_the_rest_and_the_rest_ascends(world in any_world(), seed: u64) {
+        let Ranked { order, pool, .. } = rank(&entries(&world), &RULE, seed);
+        let lowest = |host: &Option<Host>| world.iter().filter(|e| e.0 == *host).filter_map(|e| e.1.latency()).min();
+        let known: Vec<_> = order.iter().copied().filter(|&i| world[i].1.latency().is_some()).collect();
+        let best = known.iter().filter_map(|&i| world[i].1.latency()).min();
+        prop_assert!(known.is_sorted_by_key(|&i| !pool[i]), "pool first");
+        for &i in &known {
+            prop_assert_eq!(pool[i], lowest(&world[i].0) < best.map(|b| b * 2), "pool membership is the host's");
+        }
+        let rest: Vec<_> = known.iter().filter(|&&i| !pool[i]).map(|&i| lowest(&world[i].0)).collect();
+        prop_assert!(rest.is_sorted());
+        if best.is_some() {
+            let class = |&i: &usize| match world[i].1 { Local => 0, Measured(_) | Cached(_) => 1, Unanswered => 2, _ => 3 };
+            prop_assert!(order.is_sorted_by_key(class));
+            for class_members in order.chunk_by(|a, b| class(a) == class(b)) {
+                let hosts: Vec<_> = class_members.chunk_by(|&a, &b| world[a].0.is_some() && world[a].0 == world[b].0)
+                    .filter_map(|siblings| world[siblings[0]].0.clone()).collect();
+                let mut distinct = hosts.clone();
+                distinct.sort_by_key(Host::to_string);
+                distinct.dedup();
+                prop_assert_eq!(hosts.len(), distinct.len(), "siblings stand together");
+            }
+        }
+    }
+
+    #[test]
+    fn one_seed_gives_two_hosts_the_same_order_in_every_list(world in any_world(), other in any_world(), seed: u64) {
+        // Equal weights; in each list the hosts in the order in which its pool names them.
+        let leaders = |world: &[(Option<Host>, Outcome, f64)]| -> Vec<Host> {
+            let mut entries = entries(world);
+            entries.iter_mut().for_each(|e| e.weight = 1.0);
+            let ranked = rank(&entries, &RULE, seed);
+            let mut hosts: Vec<_> = ranked.order.iter().filter(|&&i| ranked.pool[i]).filter_map(|&i| world[i].0.clone()).collect();
+            hosts.dedup();
+            hosts
+        };
+        let (mut here, mut there) = (leaders(&world), leaders(&other));
+        let common: Vec<_> = here.iter().filter(|h| there.contains(h)).cloned().collect();
+        here.retain(|h| common.contains(h));
+        there.retain(|h| common.contains(h));
+        prop_assert_eq!(here, there);
+    }
+
+    #[test]
+    fn ranking_again_gives_the_same(world in any_world(), seed: u64) {
+        prop_assert_eq!(rank(&entries(&world), &RULE, seed), rank(&entries(&world), &RULE, seed));
+    }
+}
