@@ -1,3 +1,33 @@
 //! Decides in which order a package manager tries its mirrors.
+//!
+//! It measures the TCP connect latency of each mirror, shuffles those nearer than twice the best, so that they
+//! share the load, and appends the rest by latency. [`Ranker`] does it all; [`Outcome`] and [`Ended`] say what it
+//! found.
+//!
+//! ```
+//! let ranking = fastestmirror::Ranker::new().rank(["http://127.0.0.1:9/pub", "http://[::1]:9/pub"])?;
+//! for mirror in &ranking.mirrors {
+//!     println!("{:?} {}", mirror.outcome, mirror.url);
+//! }
+//! # Ok::<(), fastestmirror::Error>(())
+//! ```
+//!
+//! What it promises:
+//! - Every URL that goes in comes out exactly once, except those that a filter of the caller's excludes.
+//! - A mirror gets at most two connection attempts in a run, and not a byte on them.
+//! - It never prints, exits, installs a handler or reads the environment, and leaves no descriptor and no thread
+//!   behind, except of a name look-up that hangs.
+
 mod mirror;
+mod probe;
 mod rank;
+mod ranker;
+mod seed;
+mod sys;
+
+pub use mirror::Protocol;
+pub use probe::schedule::Ended;
+pub use probe::{Cancel, Progress};
+pub use rank::Outcome;
+pub use ranker::{Candidate, Error, RankedMirror, Ranker, Ranking};
+pub use sys::Family;

@@ -1,0 +1,268 @@
+//! Measuring: names are looked up, SYNs leave, answers are timed, until enough is known.
+//!
+//! This file only carries news between the three that do the work: `resolve` (names), `connect` (sockets) and
+//! `schedule` (decisions). One thread, the caller's; the look-ups have their own.
+#![forbid(unsafe_code)]
+
+mod connect;
+mod resolve;
+pub(crate) mod schedule;
+
+use crate::mirror::{Endpoint, Host};
+use crate::rank::Outcome;
+use crate::sys::{self, Family, Waker};
+use connect::{Connector, Handshake, Started};
+use resolve::Resolver;
+use schedule::{Addresses, Attempt, Ended, Schedule, Step};
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+/// No more look-ups at once than this: what resolvers in homes and containers bear.
+const LOOK_UPS: usize = 64;
+/// No more attempts at once than this, so that a long list does not fill the connection table of a home router.
+const IN_FLIGHT: usize = 512;
+/// Who was late for longer than this first hears what has happened before it sends anything.
+const LATE: Duration = Duration::from_millis(1);
+
+/// What a run found out about an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Probed {
+    pub(crate) outcome: Outcome,
+    pub(crate) imprecise: bool,
+    /// Where the handshake went.
+    pub(crate) address: Option<SocketAddr>,
+}
+
+/// How far a run has come; what the progress callback gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Endpoints that have an outcome.
+    pub concluded: usize,
+    /// Endpoints that are measured in this run.
+    pub total: usize,
+    /// The lowest latency so far.
+    pub best: Option<Duration>,
+}
+
+/// Cancels a run from elsewhere: another thread, the progress callback, or a signal handler.
+///
+/// Clones cancel the same. Once cancelled it stays so: a later run that uses it ends before it begins.
+#[derive(Debug, Clone)]
+pub struct Cancel(Arc<(AtomicBool, Waker)>);
+
+impl Cancel {
+    /// A handle to give to [`Ranker::cancel`](crate::Ranker::cancel).
+    ///
+    /// # Errors
+    /// If the system has no descriptor left (`eventfd`(2)).
+    pub fn new() -> io::Result<Cancel> {
+        Ok(Cancel(Arc::new((AtomicBool::new(false), Waker::new()?))))
+    }
+
+    /// Ends measuring at once; the run returns what it knows. Async-signal-safe.
+    pub fn cancel(&self) {
+        self.0.0.store(true, SeqCst);
+        self.0.1.wake();
+    }
+
+    /// Whether it was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.0.load(SeqCst)
+    }
+}
+
+/// What to measure and how.
+pub(crate) struct Job<'a> {
+    /// Each once.
+    pub(crate) endpoints: &'a [&'a Endpoint],
+    pub(crate) schedule: schedule::Options,
+    pub(crate) family: Family,
+    pub(crate) cancel: Option<&'a Cancel>,
+    pub(crate) progress: Option<&'a mut dyn FnMut(&Progress)>,
+}
+
+/// How many look-ups and how many sockets at once leave the program we are loaded into half its descriptors.
+fn shares(descriptor_limit: usize) -> (usize, usize) {
+    let half = descriptor_limit / 2;
+    let look_ups = LOOK_UPS.min(half / 8).max(1);
+    // A look-up takes up to two descriptors, the run itself three.
+    (look_ups, IN_FLIGHT.min(half.saturating_sub(2 * look_ups + 3)).max(1))
+}
+
+/// Measures the endpoints of a job.
+///
+/// # Errors
+/// If there is no descriptor even for the epoll set and its waker.
+pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
+    let start = Instant::now();
+    let hosts = Hosts::of(job.endpoints);
+    let (look_ups, in_flight) = shares(sys::descriptor_limit());
+    let options = schedule::Options { in_flight, ..job.schedule };
+    let connector = Connector::new(2 * job.endpoints.len())?;
+    let waker = Arc::new(Waker::new()?);
+    connector.watch(waker.as_fd())?;
+    if let Some(cancel) = job.cancel {
+        connector.watch(cancel.0.1.as_fd())?;
+    }
+    let cancelled = || job.cancel.is_some_and(Cancel::is_cancelled);
+    let resolver = (!hosts.names.is_empty() && !options.timeout.is_zero() && !cancelled()).then(|| {
+        let family = job.family;
+        let look_up = Arc::new(move |name: &str| sys::look_up(name, family));
+        Resolver::start(hosts.names, look_ups, waker, look_up)
+    });
+    let mut run = Run {
+        schedule: Schedule::new(options, hosts.addresses, hosts.endpoints, Vec::new(), start),
+        handshakes: vec![None; job.endpoints.len()],
+        connector,
+        resolver,
+        named: hosts.named,
+    };
+
+    let mut heard = start;
+    let ended = loop {
+        if cancelled() {
+            run.schedule.cancel();
+        }
+        let now = Instant::now();
+        if now > heard + LATE {
+            heard = now;
+            run.hear(Duration::ZERO)?;
+        }
+        match run.schedule.next(now) {
+            Step::Connect(attempt, address) => match run.connector.start(attempt, address, now) {
+                Started::Connecting => {}
+                Started::Failed(failure) => run.schedule.failed(attempt, failure),
+                Started::NoRoom => run.schedule.no_room(attempt, now),
+            },
+            Step::Close(attempt) => run.connector.close(attempt),
+            Step::Wait(until) => {
+                let concluded = run.schedule.concluded();
+                run.hear(until.saturating_duration_since(now))?;
+                heard = Instant::now();
+                if let Some(progress) = &mut job.progress
+                    && run.schedule.concluded() > concluded
+                {
+                    progress(&run.progress());
+                }
+            }
+            // What has arrived while this was being decided still counts.
+            Step::End(ended) => {
+                if !run.hear(Duration::ZERO)? {
+                    break ended;
+                }
+            }
+        }
+    };
+    Ok((ended, (0..job.endpoints.len()).map(|endpoint| run.probed(endpoint)).collect()))
+}
+
+/// A run under way.
+struct Run {
+    schedule: Schedule,
+    /// The handshake of each endpoint that has answered.
+    handshakes: Vec<Option<(Attempt, Handshake)>>,
+    connector: Connector,
+    resolver: Option<Resolver>,
+    /// The host of each name that is looked up.
+    named: Vec<usize>,
+}
+
+impl Run {
+    /// Waits for news for at most `timeout` and passes it on; false if there was none.
+    fn hear(&mut self, timeout: Duration) -> io::Result<bool> {
+        let mut ended = Vec::new();
+        self.connector.wait(timeout, |attempt, result| ended.push((attempt, result)))?;
+        let mut news = !ended.is_empty();
+        let now = Instant::now();
+        for (attempt, result) in ended {
+            match result {
+                // Both attempts may have come to an end at once.
+                _ if self.handshakes[attempt.endpoint()].is_some() => {}
+                Ok(handshake) => {
+                    self.connector.close(attempt.sibling());
+                    self.handshakes[attempt.endpoint()] = Some((attempt, handshake));
+                    self.schedule.answered(attempt, handshake.latency, now);
+                }
+                Err(failure) => self.schedule.failed(attempt, failure),
+            }
+        }
+        for (name, list) in self.resolver.iter().flat_map(Resolver::finished) {
+            self.schedule.resolved(self.named[name], Addresses::choose(&list), now);
+            news = true;
+        }
+        Ok(news)
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            concluded: self.schedule.concluded(),
+            total: self.handshakes.len(),
+            best: self.schedule.best(),
+        }
+    }
+
+    fn probed(&self, endpoint: usize) -> Probed {
+        let handshake = self.handshakes[endpoint];
+        Probed {
+            outcome: self.schedule.outcome(endpoint),
+            imprecise: handshake.is_some_and(|(_, handshake)| handshake.imprecise),
+            address: handshake.map(|(attempt, _)| self.schedule.address(attempt)),
+        }
+    }
+}
+
+/// The hosts of a job: each once, though it may have several endpoints.
+struct Hosts {
+    /// What literals say; nothing for those that have to be looked up.
+    addresses: Vec<Option<Addresses>>,
+    /// The names to look up, and the position of the host of each.
+    names: Vec<String>,
+    named: Vec<usize>,
+    /// The host and port of each endpoint.
+    endpoints: Vec<(usize, u16)>,
+}
+
+impl Hosts {
+    fn of(endpoints: &[&Endpoint]) -> Hosts {
+        let mut hosts = Hosts { addresses: vec![], names: vec![], named: vec![], endpoints: vec![] };
+        let mut positions = HashMap::new();
+        for endpoint in endpoints {
+            let host = *positions.entry(&endpoint.host).or_insert_with(|| hosts.add(&endpoint.host));
+            hosts.endpoints.push((host, endpoint.port));
+        }
+        hosts
+    }
+
+    fn add(&mut self, host: &Host) -> usize {
+        let position = self.addresses.len();
+        self.addresses.push(match host {
+            Host::Address(ip) => Some(Addresses { first: SocketAddr::new(*ip, 0), second: None }),
+            Host::Name(name) => {
+                self.names.push(name.clone());
+                self.named.push(position);
+                None
+            }
+        });
+        position
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_the_descriptors_are_enough_for_all() {
+        for limit in [20, 64, 256, 1024, 20_000, usize::MAX] {
+            let (look_ups, in_flight) = shares(limit);
+            assert!(2 * look_ups + in_flight + 3 <= limit / 2, "{limit}: {look_ups}, {in_flight}");
+            assert!((1..=LOOK_UPS).contains(&look_ups) && (1..=IN_FLIGHT).contains(&in_flight));
+        }
+    }
+}

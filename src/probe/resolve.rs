@@ -1,0 +1,218 @@
+//! Names to addresses, on worker threads, because the system's resolver blocks and may hang.
+//!
+//! The names are taken in the order given. When the run is over, idle workers are joined and a worker whose
+//! look-up hangs is left behind: it owns all that it touches, and ends with its look-up.
+#![forbid(unsafe_code)]
+
+use crate::sys::{self, Waker};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
+use std::thread::{Builder, JoinHandle};
+
+/// Virtual memory that is touched only as far as a look-up goes; name service modules want more than libc.
+const STACK: usize = 256 * 1024;
+
+/// The system's look-up, or a test's.
+pub(crate) type LookUp = dyn Fn(&str) -> Vec<SocketAddr> + Send + Sync;
+
+/// A finished look-up: the position of the name, and its addresses or none.
+pub(crate) type Resolved = (usize, Vec<SocketAddr>);
+
+/// The look-ups of one run.
+#[derive(Debug)]
+pub(crate) struct Resolver {
+    over: Arc<AtomicBool>,
+    finished: mpsc::Receiver<Resolved>,
+    workers: Vec<Worker>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    /// In a look-up, so that joining it could take forever.
+    busy: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+/// What the workers share.
+struct Work {
+    names: Vec<String>,
+    next: AtomicUsize,
+    over: Arc<AtomicBool>,
+    waker: Arc<Waker>,
+    look_up: Arc<LookUp>,
+}
+
+impl Resolver {
+    /// Starts to look up `names` with at most `workers` threads; `waker` tells of each that has finished.
+    /// Where no thread can be started, every look-up fails.
+    pub(crate) fn start(
+        names: Vec<String>,
+        workers: usize,
+        waker: Arc<Waker>,
+        look_up: Arc<LookUp>,
+    ) -> Resolver {
+        let (sender, finished) = mpsc::channel();
+        let over = Arc::new(AtomicBool::new(false));
+        let wanted = workers.min(names.len());
+        let work = Arc::new(Work { names, next: AtomicUsize::new(0), over: over.clone(), waker, look_up });
+        let workers: Vec<_> = sys::with_signals_blocked(|| {
+            (0..wanted).map_while(|_| Worker::start(work.clone(), sender.clone()).ok()).collect()
+        });
+        if workers.is_empty() && wanted > 0 {
+            (0..work.names.len()).for_each(|name| work.tell(&sender, (name, Vec::new())));
+        }
+        Resolver { over, finished, workers }
+    }
+
+    /// The look-ups that have finished since the last call.
+    pub(crate) fn finished(&self) -> impl Iterator<Item = Resolved> + '_ {
+        self.finished.try_iter()
+    }
+}
+
+impl Drop for Resolver {
+    fn drop(&mut self) {
+        self.over.store(true, SeqCst);
+        for worker in self.workers.drain(..) {
+            // Either we see the worker busy, or it sees that the run is over before it takes a name.
+            if !worker.busy.load(SeqCst) {
+                // A worker catches its panics, so there is no news in the result.
+                let _ = worker.thread.join();
+            }
+        }
+    }
+}
+
+impl Worker {
+    fn start(work: Arc<Work>, sender: mpsc::Sender<Resolved>) -> std::io::Result<Worker> {
+        let busy = Arc::new(AtomicBool::new(false));
+        let flag = busy.clone();
+        let thread = Builder::new()
+            .name("mirror-look-up".into())
+            .stack_size(STACK)
+            .spawn(move || while work.one(&flag, &sender) {})?;
+        Ok(Worker { busy, thread })
+    }
+}
+
+impl Work {
+    /// Looks up one name; false if there is none to take any more.
+    fn one(&self, busy: &AtomicBool, sender: &mpsc::Sender<Resolved>) -> bool {
+        busy.store(true, SeqCst);
+        let index = self.next.fetch_add(1, SeqCst);
+        let name = self.names.get(index).filter(|_| !self.over.load(SeqCst));
+        if let Some(name) = name {
+            let addresses = catch_unwind(AssertUnwindSafe(|| (self.look_up)(name))).unwrap_or_default();
+            self.tell(sender, (index, addresses));
+        }
+        busy.store(false, SeqCst);
+        name.is_some()
+    }
+
+    fn tell(&self, sender: &mpsc::Sender<Resolved>, resolved: Resolved) {
+        // Nobody listens any more when the run is over.
+        if sender.send(resolved).is_ok() {
+            self.waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::Epoll;
+    use std::sync::Mutex;
+    use std::time::{Duration, Instant};
+
+    fn names(count: usize) -> Vec<String> {
+        (0..count).map(|n| format!("h{n}.example")).collect()
+    }
+
+    fn address() -> Vec<SocketAddr> {
+        vec![([192, 0, 2, 1], 0).into()]
+    }
+
+    /// Waits until `count` look-ups have finished.
+    fn wait_for(resolver: &Resolver, waker: &Waker, count: usize) -> Vec<Resolved> {
+        let epoll = Epoll::new().unwrap();
+        epoll.add_readable(std::os::fd::AsFd::as_fd(waker), 0).unwrap();
+        let (mut found, deadline) = (Vec::new(), Instant::now() + Duration::from_secs(20));
+        while found.len() < count {
+            assert!(Instant::now() < deadline, "only {} of {count} look-ups came back", found.len());
+            epoll.wait(Duration::from_millis(50), &mut Vec::new()).unwrap();
+            found.extend(resolver.finished());
+        }
+        found
+    }
+
+    fn start(count: usize, workers: usize, look_up: Arc<LookUp>) -> (Resolver, Arc<Waker>) {
+        let waker = Arc::new(Waker::new().unwrap());
+        (Resolver::start(names(count), workers, waker.clone(), look_up), waker)
+    }
+
+    #[test]
+    fn every_name_is_looked_up_once_in_the_order_given() {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
+        let (resolver, waker) = start(
+            500,
+            1,
+            Arc::new(move |name| {
+                log.lock().unwrap().push(name.to_string());
+                if name.starts_with("h3") { Vec::new() } else { address() }
+            }),
+        );
+        let found = wait_for(&resolver, &waker, 500);
+        assert_eq!(*asked.lock().unwrap(), names(500));
+        assert!(found.iter().enumerate().all(|(n, (index, _))| n == *index));
+        assert!(found.iter().all(|(n, list)| list.is_empty() == n.to_string().starts_with('3')));
+    }
+
+    #[test]
+    fn many_workers_share_the_names() {
+        let (resolver, waker) = start(1000, 64, Arc::new(|_| address()));
+        let mut found: Vec<_> = wait_for(&resolver, &waker, 1000).into_iter().map(|(n, _)| n).collect();
+        found.sort();
+        assert_eq!(found, (0..1000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_panicking_look_up_is_a_failed_one() {
+        let quiet = std::panic::take_hook();
+        std::panic::set_hook(Box::new(|_| {}));
+        let (resolver, waker) = start(3, 2, Arc::new(|_| panic!("a name service module went wrong")));
+        let found = wait_for(&resolver, &waker, 3);
+        std::panic::set_hook(quiet);
+        assert!(found.iter().all(|(_, list)| list.is_empty()));
+    }
+
+    #[test]
+    fn a_hung_look_up_is_left_behind_and_no_new_name_is_taken() {
+        let (release, hung) = mpsc::channel::<()>();
+        let hung = Mutex::new(hung);
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let (resolver, waker) = start(
+            10,
+            2,
+            Arc::new(move |name| {
+                count.fetch_add(1, SeqCst);
+                if name.starts_with("h1.") || name.starts_with("h2.") {
+                    let _ = hung.lock().unwrap().recv();
+                }
+                address()
+            }),
+        );
+        wait_for(&resolver, &waker, 1);
+        while asked.load(SeqCst) < 3 {
+            std::thread::yield_now();
+        }
+        // Would never return if it waited for the two.
+        drop(resolver);
+        drop(release);
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(asked.load(SeqCst), 3, "a name was taken after the end");
+    }
+}

@@ -1,0 +1,594 @@
+//! Who is tried when, and when to stop: a state machine without sockets or clocks; time is handed in.
+//!
+//! The driver asks `next` until it says to wait or to end, and tells what has happened in between. Three things
+//! are decided here: when a SYN may leave (politeness), when a second one is worth it (another family, a lost
+//! packet), and when what is known is enough (`Ended`).
+#![forbid(unsafe_code)]
+
+use crate::rank::{Outcome, Rule};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// How long the other family waits for the first: RFC 8305, section 5, "Connection Attempt Delay".
+const FAMILY_DELAY: Duration = Duration::from_millis(250);
+/// Beyond the pool's limit, for an answer that is under way in this machine.
+const GRACE: Duration = Duration::from_millis(2);
+/// The least quiet time: no pair of hosts in one region is further apart.
+const QUIET: Duration = Duration::from_millis(100);
+/// The first SYNs leave as a small burst, until an answer shows that the way is open or this time has passed ...
+const BURST_TIME: Duration = Duration::from_millis(10);
+/// ... of at most so many.
+const BURST: usize = 128;
+/// What a look-up gets at least before it is left behind.
+const LOOK_UP: Duration = Duration::from_millis(50);
+/// After a failure for want of room, when no attempt of ours can end and make some.
+const NO_ROOM_PAUSE: Duration = Duration::from_millis(5);
+
+/// Why measuring ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Ended {
+    /// Nothing needed to be measured.
+    Idle,
+    /// Every mirror has an outcome.
+    Complete,
+    /// Up to lost packets, no mirror that is silent still can belong to the pool, and enough fallbacks are known.
+    Settled,
+    /// Nothing was heard for longer than any mirror took to answer: who is silent still is down or far.
+    Quiet,
+    /// The time was up.
+    Timeout,
+    /// The caller cancelled.
+    Cancelled,
+}
+
+/// The options of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) timeout: Duration,
+    /// How many hosts outside the pool must have a latency before the run is settled.
+    pub(crate) fallbacks: usize,
+    pub(crate) rule: Rule,
+    /// How many attempts may be under way at once; at least 1.
+    pub(crate) in_flight: usize,
+}
+
+/// The addresses of a host that are worth trying, with port 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Addresses {
+    pub(crate) first: SocketAddr,
+    /// The other family's first if there is one, else the next of the same.
+    pub(crate) second: Option<SocketAddr>,
+}
+
+impl Addresses {
+    /// Chooses from a look-up's list, which is in the system's order of preference.
+    pub(crate) fn choose(list: &[SocketAddr]) -> Option<Addresses> {
+        let first = *list.first()?;
+        let other_family = list.iter().find(|a| a.is_ipv4() != first.is_ipv4());
+        let second = other_family.or_else(|| list.iter().find(|a| **a != first)).copied();
+        Some(Addresses { first, second })
+    }
+
+    fn other_family(&self) -> Option<SocketAddr> {
+        self.second.filter(|second| second.is_ipv4() != self.first.is_ipv4())
+    }
+}
+
+/// A connection attempt: the first or the second to an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Attempt(pub(crate) usize);
+
+impl Attempt {
+    fn new(endpoint: usize, second: bool) -> Attempt {
+        Attempt(endpoint * 2 + usize::from(second))
+    }
+
+    pub(crate) fn endpoint(self) -> usize {
+        self.0 / 2
+    }
+
+    pub(crate) fn is_second(self) -> bool {
+        self.0 % 2 == 1
+    }
+
+    /// The other attempt to the same endpoint.
+    pub(crate) fn sibling(self) -> Attempt {
+        Attempt(self.0 ^ 1)
+    }
+}
+
+/// Why an attempt failed; the graver one counts when both did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Failure {
+    Unreachable,
+    Refused,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Start this attempt.
+    Connect(Attempt, SocketAddr),
+    /// Give this attempt up.
+    Close(Attempt),
+    /// Wait for something to happen, until then at the latest.
+    Wait(Instant),
+    /// It is over.
+    End(Ended),
+}
+
+/// A host: given by its address, or being looked up.
+#[derive(Debug)]
+struct Host {
+    addresses: Option<Addresses>,
+    endpoints: Vec<usize>,
+    latency: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Endpoint {
+    host: usize,
+    port: u16,
+    tries: [Try; 2],
+    failure: Option<Failure>,
+    outcome: Option<Outcome>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Try {
+    Unused,
+    InFlight(Instant),
+    Over,
+}
+
+/// Why an attempt is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    First,
+    /// The first has failed.
+    Failure,
+    /// The other family's turn.
+    Family,
+    /// The first may have been lost.
+    Hedge,
+}
+
+/// Endpoints that wait for the answer to their first SYN, by what a second one could reach.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Tried over IPv4, over IPv6 too if need be.
+    ipv4_first: VecDeque<usize>,
+    ipv6_first: VecDeque<usize>,
+    one_family: VecDeque<usize>,
+}
+
+/// One run.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    options: Options,
+    start: Instant,
+    hosts: Vec<Host>,
+    endpoints: Vec<Endpoint>,
+    /// Endpoints without an outcome.
+    open: usize,
+    look_ups: usize,
+    /// How long the finished look-ups took, time in the queue included; ascending, since all began at the start.
+    look_up_times: Vec<Duration>,
+    /// Endpoints whose first SYN may leave, and whose second is due because the first failed.
+    ready: VecDeque<usize>,
+    retry: VecDeque<usize>,
+    waiting: Waiting,
+    /// In the order of their SYNs; those at either end that are over are dropped when met.
+    flights: VecDeque<Attempt>,
+    in_flight: usize,
+    /// How many may be in flight: less than the option says after a failure for want of room.
+    room: usize,
+    no_room_until: Option<Instant>,
+    sent: usize,
+    first_sent: Option<Instant>,
+    /// One per host that has one, ascending.
+    latencies: Vec<Duration>,
+    last_answer: Option<Instant>,
+    slowest_answer: Duration,
+    /// When a SYN last left or an answer came, hedges excluded.
+    last_event: Instant,
+    answered_ipv4: bool,
+    answered_ipv6: bool,
+    cancelled: bool,
+}
+
+impl Schedule {
+    /// A run over `endpoints` (the position of a host, and a port) that begins `now`. A host without addresses
+    /// is being looked up. `cached` are the known latencies of hosts that need no measuring.
+    pub(crate) fn new(
+        options: Options,
+        hosts: Vec<Option<Addresses>>,
+        endpoints: Vec<(usize, u16)>,
+        mut cached: Vec<Duration>,
+        now: Instant,
+    ) -> Schedule {
+        let mut hosts: Vec<_> = hosts
+            .into_iter()
+            .map(|addresses| Host { addresses, endpoints: Vec::new(), latency: None })
+            .collect();
+        for (index, (host, _)) in endpoints.iter().enumerate() {
+            hosts[*host].endpoints.push(index);
+        }
+        let known = |&index: &usize| hosts[endpoints[index].0].addresses.is_some();
+        let ready = (0..endpoints.len()).filter(known).collect();
+        cached.sort_unstable();
+        Schedule {
+            start: now,
+            open: endpoints.len(),
+            look_ups: hosts.iter().filter(|host| host.addresses.is_none()).count(),
+            look_up_times: Vec::new(),
+            ready,
+            retry: VecDeque::new(),
+            waiting: Waiting::default(),
+            flights: VecDeque::new(),
+            in_flight: 0,
+            room: options.in_flight,
+            no_room_until: None,
+            sent: 0,
+            first_sent: None,
+            last_answer: (!cached.is_empty()).then_some(now),
+            slowest_answer: cached.last().copied().unwrap_or_default(),
+            latencies: cached,
+            last_event: now,
+            answered_ipv4: false,
+            answered_ipv6: false,
+            cancelled: false,
+            endpoints: endpoints
+                .into_iter()
+                .map(|(host, port)| Endpoint {
+                    host,
+                    port,
+                    tries: [Try::Unused; 2],
+                    failure: None,
+                    outcome: None,
+                })
+                .collect(),
+            hosts,
+            options,
+        }
+    }
+
+    /// What to do now. The driver should have told all that has happened until `now`.
+    pub(crate) fn next(&mut self, now: Instant) -> Step {
+        let deadline = self.start + self.options.timeout;
+        if self.endpoints.is_empty() {
+            return Step::End(Ended::Idle);
+        } else if self.open == 0 {
+            return Step::End(Ended::Complete);
+        } else if self.cancelled {
+            return Step::End(Ended::Cancelled);
+        } else if now >= deadline {
+            return Step::End(Ended::Timeout);
+        }
+        let mut wake = deadline;
+        if let Some((endpoint, cause)) = self.due(now, &mut wake) {
+            match self.admit(endpoint, now) {
+                Admission::Now => return self.launch(endpoint, cause, now),
+                Admission::InPlaceOf(attempt) => {
+                    self.give_up(attempt, endpoint);
+                    return Step::Close(attempt);
+                }
+                Admission::Later(time) => wake = wake.min(time),
+            }
+        } else {
+            for (time, ended) in [(self.settled_at(), Ended::Settled), (self.quiet_at(), Ended::Quiet)] {
+                match time {
+                    Some(time) if time <= now => return Step::End(ended),
+                    Some(time) => wake = wake.min(time),
+                    None => {}
+                }
+            }
+        }
+        Step::Wait(wake)
+    }
+
+    /// A look-up has finished; `None` if it found nothing.
+    pub(crate) fn resolved(&mut self, host: usize, addresses: Option<Addresses>, now: Instant) {
+        self.look_ups -= 1;
+        self.look_up_times.push(now - self.start);
+        self.hosts[host].addresses = addresses;
+        for position in 0..self.hosts[host].endpoints.len() {
+            let endpoint = self.hosts[host].endpoints[position];
+            match addresses {
+                Some(_) => self.ready.push_back(endpoint),
+                None => self.conclude(endpoint, Outcome::Unresolved),
+            }
+        }
+    }
+
+    /// A handshake is done.
+    pub(crate) fn answered(&mut self, attempt: Attempt, latency: Duration, now: Instant) {
+        self.leave_flight(attempt);
+        self.leave_flight(attempt.sibling());
+        match self.address(attempt) {
+            SocketAddr::V4(_) => self.answered_ipv4 = true,
+            SocketAddr::V6(_) => self.answered_ipv6 = true,
+        }
+        self.last_answer = Some(now);
+        self.last_event = now;
+        self.slowest_answer = self.slowest_answer.max(latency);
+        self.conclude(attempt.endpoint(), Outcome::Measured(latency));
+
+        let host = &mut self.hosts[self.endpoints[attempt.endpoint()].host];
+        let before = host.latency.replace(host.latency.map_or(latency, |before| before.min(latency)));
+        if before.is_none_or(|before| latency < before) {
+            if let Some(position) = before.and_then(|before| self.latencies.binary_search(&before).ok()) {
+                self.latencies.remove(position);
+            }
+            let position = self.latencies.partition_point(|&other| other < latency);
+            self.latencies.insert(position, latency);
+        }
+    }
+
+    /// An attempt was refused or could not be delivered.
+    pub(crate) fn failed(&mut self, attempt: Attempt, failure: Failure) {
+        self.leave_flight(attempt);
+        let endpoint = &mut self.endpoints[attempt.endpoint()];
+        endpoint.failure = endpoint.failure.max(Some(failure));
+        if matches!(endpoint.tries[usize::from(!attempt.is_second())], Try::InFlight(_)) {
+            return;
+        }
+        // An address that has refused once is not bothered again.
+        let has_another = self.hosts[endpoint.host].addresses.is_some_and(|a| a.second.is_some());
+        if !attempt.is_second() && endpoint.tries[1] == Try::Unused && has_another {
+            self.retry.push_back(attempt.endpoint());
+            return;
+        }
+        let outcome = match endpoint.failure {
+            Some(Failure::Refused) => Outcome::Refused,
+            _ => Outcome::Unreachable,
+        };
+        self.conclude(attempt.endpoint(), outcome);
+    }
+
+    /// There was no room for this attempt in the process or the system (descriptors, buffers): it has not left,
+    /// and fewer are tried at once from now on.
+    pub(crate) fn no_room(&mut self, attempt: Attempt, now: Instant) {
+        self.leave_flight(attempt);
+        self.flights.pop_back();
+        self.sent -= 1;
+        let tries = &mut self.endpoints[attempt.endpoint()].tries;
+        tries[usize::from(attempt.is_second())] = Try::Unused;
+        match tries[0] {
+            Try::Unused => self.ready.push_front(attempt.endpoint()),
+            Try::Over => self.retry.push_front(attempt.endpoint()),
+            // A hedge: its endpoint waits in its queue still.
+            Try::InFlight(_) => {}
+        }
+        self.room = self.in_flight.max(1);
+        self.no_room_until = (self.in_flight == 0).then_some(now + NO_ROOM_PAUSE);
+    }
+
+    pub(crate) fn cancel(&mut self) {
+        self.cancelled = true;
+    }
+
+    /// An endpoint's outcome; unanswered while it has none.
+    pub(crate) fn outcome(&self, endpoint: usize) -> Outcome {
+        self.endpoints[endpoint].outcome.unwrap_or(Outcome::Unanswered)
+    }
+
+    /// The address that an attempt goes to.
+    pub(crate) fn address(&self, attempt: Attempt) -> SocketAddr {
+        let endpoint = &self.endpoints[attempt.endpoint()];
+        let addresses = self.hosts[endpoint.host].addresses.expect("only resolved hosts are tried");
+        let second = attempt.is_second().then_some(addresses.second).flatten();
+        let mut address = second.unwrap_or(addresses.first);
+        address.set_port(endpoint.port);
+        address
+    }
+
+    /// How many endpoints have an outcome.
+    pub(crate) fn concluded(&self) -> usize {
+        self.endpoints.len() - self.open
+    }
+
+    /// The lowest latency of a host, measured or cached.
+    pub(crate) fn best(&self) -> Option<Duration> {
+        self.latencies.first().copied()
+    }
+
+    fn conclude(&mut self, endpoint: usize, outcome: Outcome) {
+        debug_assert!(self.endpoints[endpoint].outcome.is_none(), "one outcome each");
+        self.endpoints[endpoint].outcome = Some(outcome);
+        self.open -= 1;
+    }
+
+    fn sent_at(&self, attempt: Attempt) -> Option<Instant> {
+        match self.endpoints[attempt.endpoint()].tries[usize::from(attempt.is_second())] {
+            Try::InFlight(sent) => Some(sent),
+            _ => None,
+        }
+    }
+
+    fn leave_flight(&mut self, attempt: Attempt) {
+        if self.sent_at(attempt).is_some() {
+            self.endpoints[attempt.endpoint()].tries[usize::from(attempt.is_second())] = Try::Over;
+            self.in_flight -= 1;
+            self.room = self.options.in_flight.min(self.room + 1);
+            self.no_room_until = None;
+        }
+    }
+
+    fn limit(&self) -> Option<Duration> {
+        self.best().map(|best| self.options.rule.limit(best))
+    }
+
+    /// Whether the hosts outside the pool that have a latency are enough.
+    fn has_fallbacks(&self, limit: Duration) -> bool {
+        let pool = self.latencies.partition_point(|&latency| latency < limit);
+        self.latencies.len() - pool >= self.options.fallbacks
+    }
+
+    /// How long nothing must be heard before the silent ones are taken for down or far.
+    fn quiet_time(&self) -> Duration {
+        QUIET.max(self.slowest_answer)
+    }
+
+    /// When running look-ups stop holding the end off. A slow resolver that keeps finishing names stays ahead of
+    /// this time; one name that hangs does not.
+    fn look_ups_hold_until(&self) -> Instant {
+        if self.look_ups == 0 {
+            return self.start;
+        }
+        let median = self.look_up_times.get(self.look_up_times.len() / 2).copied().unwrap_or_default();
+        self.start + LOOK_UP.max(median * 3)
+    }
+
+    fn settled_at(&mut self) -> Option<Instant> {
+        let limit = self.limit()?;
+        if !self.has_fallbacks(limit) {
+            return None;
+        }
+        while self.flights.back().is_some_and(|&attempt| self.sent_at(attempt).is_none()) {
+            self.flights.pop_back();
+        }
+        let last_sent = self.flights.back().and_then(|&attempt| self.sent_at(attempt));
+        let waited = last_sent.map_or(self.start, |sent| sent + limit + GRACE);
+        Some(waited.max(self.look_ups_hold_until()))
+    }
+
+    fn quiet_at(&self) -> Option<Instant> {
+        self.last_answer?;
+        Some((self.last_event + self.quiet_time()).max(self.look_ups_hold_until()))
+    }
+
+    /// The endpoint whose SYN should leave next, or when one will be due.
+    fn due(&mut self, now: Instant, wake: &mut Instant) -> Option<(usize, Cause)> {
+        if let Some(&endpoint) = self.ready.front() {
+            return Some((endpoint, Cause::First));
+        }
+        if let Some(&endpoint) = self.retry.front() {
+            return Some((endpoint, Cause::Failure));
+        }
+        let silence = self.last_answer.map(|last| (last, self.quiet_time() / 2));
+        // Where one family has answered and the other has not, the pool's limit is wait enough.
+        let family_delay = |answered: bool, other_answered: bool| match self.limit() {
+            Some(limit) if other_answered && !answered => FAMILY_DELAY.min(limit),
+            _ => FAMILY_DELAY,
+        };
+        let delays = [
+            Some(family_delay(self.answered_ipv4, self.answered_ipv6)),
+            Some(family_delay(self.answered_ipv6, self.answered_ipv4)),
+            None,
+        ];
+        let waiting = &mut self.waiting;
+        for (queue, family_delay) in
+            [&mut waiting.ipv4_first, &mut waiting.ipv6_first, &mut waiting.one_family]
+                .into_iter()
+                .zip(delays)
+        {
+            // The oldest that still waits; all behind it are due later.
+            let oldest: Option<(usize, Instant)> = loop {
+                let Some(&endpoint) = queue.front() else { break None };
+                match self.endpoints[endpoint].tries {
+                    [Try::InFlight(sent), Try::Unused] => break Some((endpoint, sent)),
+                    _ => queue.pop_front(),
+                };
+            };
+            let Some((endpoint, sent)) = oldest else { continue };
+            // While answers come in, the silent ones may just be far. Before the first answer nobody knows how
+            // far all are, and a hedge at half the quiet time would send remote clients' SYNs twice.
+            let hedge = match silence {
+                Some((last_answer, half)) => sent.max(last_answer) + half,
+                None => sent + FAMILY_DELAY,
+            };
+            let family = family_delay.map(|delay| sent + delay).filter(|&family| family <= hedge);
+            let (time, cause) = family.map_or((hedge, Cause::Hedge), |family| (family, Cause::Family));
+            if time <= now {
+                return Some((endpoint, cause));
+            }
+            *wake = (*wake).min(time);
+        }
+        None
+    }
+
+    /// Whether the next SYN to this endpoint may leave now.
+    fn admit(&mut self, endpoint: usize, now: Instant) -> Admission {
+        let answered = self.answered_ipv4 || self.answered_ipv6;
+        let burst_end = self.first_sent.map(|first| first + BURST_TIME).filter(|&end| now < end);
+        if let (Some(end), false) = (burst_end, answered || self.sent < BURST) {
+            return Admission::Later(end);
+        }
+        if let Some(time) = self.no_room_until.filter(|&time| now < time) {
+            return Admission::Later(time);
+        }
+        if self.in_flight < self.room {
+            return Admission::Now;
+        }
+        // A second attempt takes its first one's place.
+        let first = Attempt::new(endpoint, false);
+        if self.sent_at(first).is_some() {
+            return Admission::InPlaceOf(first);
+        }
+        // Otherwise room is made by whoever has been silent for so long that it cannot matter any more.
+        let patience = match self.limit() {
+            Some(limit) if self.has_fallbacks(limit) => limit + GRACE,
+            Some(_) => self.quiet_time(),
+            None => self.options.timeout / 2,
+        };
+        while self.flights.front().is_some_and(|&attempt| self.sent_at(attempt).is_none()) {
+            self.flights.pop_front();
+        }
+        let oldest = self.flights.front().map(|&attempt| (attempt, self.sent_at(attempt)));
+        let Some((attempt, Some(sent))) = oldest else { return Admission::Now };
+        if sent + patience <= now { Admission::InPlaceOf(attempt) } else { Admission::Later(sent + patience) }
+    }
+
+    fn launch(&mut self, index: usize, cause: Cause, now: Instant) -> Step {
+        match cause {
+            Cause::First => self.ready.pop_front(),
+            Cause::Failure => self.retry.pop_front(),
+            // Leaves its queue when met there.
+            Cause::Family | Cause::Hedge => None,
+        };
+        let attempt = Attempt::new(index, cause != Cause::First);
+        self.endpoints[index].tries[usize::from(attempt.is_second())] = Try::InFlight(now);
+        if cause == Cause::First {
+            let addresses = self.hosts[self.endpoints[index].host].addresses;
+            match addresses.map(|addresses| (addresses.first, addresses.other_family())) {
+                Some((SocketAddr::V4(_), Some(_))) => self.waiting.ipv4_first.push_back(index),
+                Some((SocketAddr::V6(_), Some(_))) => self.waiting.ipv6_first.push_back(index),
+                _ => self.waiting.one_family.push_back(index),
+            }
+        }
+        self.flights.push_back(attempt);
+        self.in_flight += 1;
+        self.sent += 1;
+        self.first_sent.get_or_insert(now);
+        // Half a quiet time has passed before a hedge, and the other half remains for its answer.
+        if cause != Cause::Hedge {
+            self.last_event = now;
+        }
+        Step::Connect(attempt, self.address(attempt))
+    }
+
+    /// Makes room for `next`.
+    fn give_up(&mut self, attempt: Attempt, next: usize) {
+        self.leave_flight(attempt);
+        if attempt.endpoint() == next {
+            self.retry.push_front(next);
+        } else if self.sent_at(attempt.sibling()).is_none() {
+            self.conclude(attempt.endpoint(), Outcome::Unanswered);
+        }
+    }
+}
+
+/// Whether a SYN may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Admission {
+    Now,
+    /// After this attempt was given up.
+    InPlaceOf(Attempt),
+    Later(Instant),
+}
+
+#[cfg(test)]
+mod tests;

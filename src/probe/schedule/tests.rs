@@ -1,0 +1,656 @@
+//! Tests of the schedule with a virtual clock: tables of small worlds, and random ones that must keep its promises.
+
+use super::*;
+use proptest::prelude::*;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// What becomes of a SYN to one address.
+#[derive(Debug, Clone, Copy)]
+enum Path {
+    Answers(u64),
+    /// The first SYN is lost, the second answered.
+    Loses(u64),
+    Silent,
+    Refuses(u64),
+    Unreachable(u64),
+}
+use Path::*;
+
+#[derive(Debug, Clone)]
+struct Site {
+    /// How long its look-up takes; `None` for a literal.
+    look_up: Option<u64>,
+    /// In the resolver's order: (is IPv6, fate).
+    paths: Vec<(bool, Path)>,
+}
+
+const HANGS: u64 = 1_000_000;
+
+fn v4(path: Path) -> Site {
+    Site { look_up: None, paths: vec![(false, path)] }
+}
+
+fn both(ipv6: Path, ipv4: Path) -> Site {
+    Site { look_up: None, paths: vec![(true, ipv6), (false, ipv4)] }
+}
+
+impl Site {
+    fn named(self, look_up: u64) -> Site {
+        Site { look_up: Some(look_up), ..self }
+    }
+
+    fn address(&self, site: usize, n: usize) -> SocketAddr {
+        let id = (site * 4 + n) as u32;
+        match self.paths[n].0 {
+            true => (Ipv6Addr::from((0x2001_0db8 << 96) | u128::from(id)), 0).into(),
+            false => (Ipv4Addr::from((10 << 24) + id), 0).into(),
+        }
+    }
+
+    fn addresses(&self, site: usize) -> Option<Addresses> {
+        let list: Vec<_> = (0..self.paths.len()).map(|n| self.address(site, n)).collect();
+        Addresses::choose(&list)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Resolved(usize),
+    Answer(Attempt, Duration),
+    Failure(Attempt, Failure),
+    Cancel,
+}
+
+/// A run over one endpoint per site.
+#[derive(Debug)]
+struct World {
+    sites: Vec<Site>,
+    options: Options,
+    cached: Vec<Duration>,
+    cancel: Option<u64>,
+    /// How many sockets the process can open, whatever the schedule believes.
+    descriptors: usize,
+}
+
+#[derive(Debug)]
+struct Run {
+    ended: Ended,
+    elapsed: Duration,
+    outcomes: Vec<Outcome>,
+    /// Every SYN: when, which, where to.
+    syns: Vec<(Duration, Attempt, SocketAddr)>,
+    most_in_flight: usize,
+}
+
+fn world(sites: impl IntoIterator<Item = Site>) -> World {
+    World {
+        sites: sites.into_iter().collect(),
+        options: Options {
+            timeout: ms(2000),
+            fallbacks: 16,
+            rule: Rule { factor: 2.0, slack: Duration::ZERO },
+            in_flight: 512,
+        },
+        cached: Vec::new(),
+        cancel: None,
+        descriptors: usize::MAX,
+    }
+}
+
+impl World {
+    fn fallbacks(mut self, fallbacks: usize) -> World {
+        self.options.fallbacks = fallbacks;
+        self
+    }
+
+    fn timeout(mut self, timeout: u64) -> World {
+        self.options.timeout = ms(timeout);
+        self
+    }
+
+    fn in_flight(mut self, in_flight: usize) -> World {
+        self.options.in_flight = in_flight;
+        self
+    }
+
+    fn run(&self) -> Run {
+        let start = Instant::now();
+        let literal = |(n, site): (usize, &Site)| match site.look_up {
+            None => site.addresses(n),
+            Some(_) => None,
+        };
+        let mut schedule = Schedule::new(
+            self.options.clone(),
+            self.sites.iter().enumerate().map(literal).collect(),
+            (0..self.sites.len()).map(|site| (site, 80)).collect(),
+            self.cached.clone(),
+            start,
+        );
+        let mut events: Vec<(Duration, Event)> = Vec::new();
+        for (n, site) in self.sites.iter().enumerate() {
+            events.extend(site.look_up.map(|time| (ms(time), Event::Resolved(n))));
+        }
+        events.extend(self.cancel.map(|time| (ms(time), Event::Cancel)));
+        let mut in_flight: Vec<Attempt> = Vec::new();
+        let mut run = Run {
+            ended: Ended::Idle,
+            elapsed: Duration::ZERO,
+            outcomes: Vec::new(),
+            syns: Vec::new(),
+            most_in_flight: 0,
+        };
+        let mut now = Duration::ZERO;
+        let mut idle_steps = 0;
+        loop {
+            // In the order of their times; of those at one time, in the order in which they came up.
+            while let Some(position) =
+                (0..events.len()).min_by_key(|&n| events[n].0).filter(|&n| events[n].0 <= now)
+            {
+                match events.remove(position).1 {
+                    Event::Resolved(site) => {
+                        schedule.resolved(site, self.sites[site].addresses(site), start + now);
+                    }
+                    Event::Answer(attempt, latency) if in_flight.contains(&attempt) => {
+                        in_flight.retain(|&other| other.endpoint() != attempt.endpoint());
+                        schedule.answered(attempt, latency, start + now);
+                    }
+                    Event::Failure(attempt, failure) if in_flight.contains(&attempt) => {
+                        in_flight.retain(|&other| other != attempt);
+                        schedule.failed(attempt, failure);
+                    }
+                    Event::Cancel => schedule.cancel(),
+                    _ => {}
+                }
+            }
+            match schedule.next(start + now) {
+                Step::Connect(attempt, _) if in_flight.len() >= self.descriptors => {
+                    schedule.no_room(attempt, start + now);
+                }
+                Step::Connect(attempt, address) => {
+                    assert_eq!(address.port(), 80);
+                    let n = attempt.endpoint();
+                    let site = &self.sites[n];
+                    let path = (0..site.paths.len())
+                        .find(|&p| site.address(n, p).ip() == address.ip())
+                        .map(|p| site.paths[p].1)
+                        .expect("an address of the site");
+                    let lost = run.syns.iter().all(|(_, earlier, _)| earlier.endpoint() != n);
+                    let event = match path {
+                        Loses(rtt) if !lost => Some((rtt, Event::Answer(attempt, ms(rtt)))),
+                        Loses(_) | Silent => None,
+                        Answers(rtt) => Some((rtt, Event::Answer(attempt, ms(rtt)))),
+                        Refuses(rtt) => Some((rtt, Event::Failure(attempt, Failure::Refused))),
+                        Unreachable(rtt) => Some((rtt, Event::Failure(attempt, Failure::Unreachable))),
+                    };
+                    events.extend(event.map(|(rtt, event)| (now + ms(rtt), event)));
+                    run.syns.push((now, attempt, address));
+                    in_flight.push(attempt);
+                    run.most_in_flight = run.most_in_flight.max(in_flight.len());
+                }
+                Step::Close(attempt) => {
+                    assert!(in_flight.contains(&attempt));
+                    in_flight.retain(|&other| other != attempt);
+                }
+                Step::Wait(until) => {
+                    let until = until - start;
+                    assert!(until > now, "a wait until the past");
+                    idle_steps += 1;
+                    assert!(idle_steps < 100_000, "does not end");
+                    now = events.iter().map(|event| event.0).fold(until, Duration::min);
+                }
+                Step::End(ended) => {
+                    run.ended = ended;
+                    run.elapsed = now;
+                    run.outcomes = (0..self.sites.len()).map(|n| schedule.outcome(n)).collect();
+                    return run;
+                }
+            }
+        }
+    }
+}
+
+impl Run {
+    #[track_caller]
+    fn ends(&self, ended: Ended, at: u64) -> &Run {
+        assert_eq!((self.ended, self.elapsed), (ended, ms(at)), "{self:#?}");
+        self
+    }
+
+    fn outcomes(&self, outcomes: &[Outcome]) -> &Run {
+        assert_eq!(self.outcomes, outcomes);
+        self
+    }
+
+    /// When SYNs left for a site.
+    fn syns_to(&self, site: usize) -> Vec<u64> {
+        let mine = self.syns.iter().filter(|(_, attempt, _)| attempt.endpoint() == site);
+        mine.map(|(time, ..)| time.as_millis() as u64).collect()
+    }
+}
+
+fn measured(latency: u64) -> Outcome {
+    Outcome::Measured(ms(latency))
+}
+
+/// Live mirrors at these distances.
+fn live(rtts: impl IntoIterator<Item = u64>) -> impl Iterator<Item = Site> {
+    rtts.into_iter().map(|rtt| v4(Answers(rtt)))
+}
+
+#[test]
+fn no_mirror_means_idle() {
+    world([]).run().ends(Ended::Idle, 0);
+}
+
+#[test]
+fn one_mirror_is_complete_when_it_answers() {
+    world([v4(Answers(30))]).run().ends(Ended::Complete, 30).outcomes(&[measured(30)]);
+    world([v4(Answers(30)).named(5)]).run().ends(Ended::Complete, 35).outcomes(&[measured(30)]);
+    world([v4(Refuses(30))]).run().ends(Ended::Complete, 30).outcomes(&[Outcome::Refused]);
+    world([v4(Unreachable(30))]).run().ends(Ended::Complete, 30).outcomes(&[Outcome::Unreachable]);
+}
+
+#[test]
+fn a_single_silent_mirror_gets_a_second_syn_and_then_the_timeout() {
+    let run = world([v4(Silent)]).run();
+    run.ends(Ended::Timeout, 2000).outcomes(&[Outcome::Unanswered]);
+    assert_eq!(run.syns_to(0), [0, 250]);
+}
+
+#[test]
+fn a_single_mirror_whose_syn_is_lost_is_measured_by_the_second() {
+    world([v4(Loses(30))]).run().ends(Ended::Complete, 280).outcomes(&[measured(30)]);
+}
+
+#[test]
+fn a_timeout_of_zero_probes_nothing() {
+    let run = world(live([1, 2])).timeout(0).run();
+    run.ends(Ended::Timeout, 0).outcomes(&[Outcome::Unanswered; 2]);
+    assert!(run.syns.is_empty());
+    world([]).timeout(0).run().ends(Ended::Idle, 0);
+}
+
+#[test]
+fn the_timeout_ends_what_nothing_else_does() {
+    let run = world((0..50).map(|_| v4(Silent))).timeout(700).run();
+    run.ends(Ended::Timeout, 700);
+    assert_eq!(run.syns.len(), 100);
+}
+
+#[test]
+fn cancel_ends_at_once_and_keeps_what_is_known() {
+    let mut world = world(live([10, 90]));
+    world.cancel = Some(40);
+    world.run().ends(Ended::Cancelled, 40).outcomes(&[measured(10), Outcome::Unanswered]);
+}
+
+#[test]
+fn settled_when_nobody_silent_can_be_in_the_pool_and_fallbacks_are_known() {
+    // Best 10: the pool ends at 20. Sixteen fallbacks answer by 45; the far and the dead are not waited for.
+    let near = [10, 12, 15];
+    let fallbacks = (30..46).collect::<Vec<_>>();
+    let far = || live([100, 150, 220]).chain([v4(Silent)]);
+    let run = world(live(near).chain(live(fallbacks.clone())).chain(far())).run();
+    run.ends(Ended::Settled, 45);
+    assert_eq!(run.outcomes.iter().filter(|&&o| o == Outcome::Unanswered).count(), 4);
+    assert!(run.syns.iter().all(|(_, attempt, _)| !attempt.is_second()));
+    // Without fallbacks: the limit and two milliseconds.
+    world(live(near).chain(live(fallbacks.clone())).chain(far())).fallbacks(0).run().ends(Ended::Settled, 22);
+    // With all of them, the dead one costs the quiet time after the last.
+    world(live(near).chain(live(fallbacks)).chain(far()))
+        .fallbacks(usize::MAX)
+        .run()
+        .ends(Ended::Quiet, 220 + 220);
+}
+
+#[test]
+fn two_urls_of_one_host_are_one_fallback() {
+    let start = Instant::now();
+    let options = world([]).fallbacks(2).options;
+    let host = |n: u8| Addresses::choose(&[([192, 0, 2, n], 0).into()]);
+    let endpoints = vec![(0, 80), (1, 80), (1, 443), (2, 80)];
+    let mut schedule = Schedule::new(options, (0..3).map(host).collect(), endpoints, Vec::new(), start);
+    while let Step::Connect(..) = schedule.next(start) {}
+    let first = |endpoint| Attempt::new(endpoint, false);
+    schedule.answered(first(0), ms(10), start + ms(10));
+    schedule.answered(first(1), ms(90), start + ms(90));
+    schedule.answered(first(2), ms(91), start + ms(91));
+    assert!(matches!(schedule.next(start + ms(91)), Step::Wait(_)), "one host outside the pool is not two");
+    // The host comes into the pool by its faster endpoint, and is none at all then.
+    assert_eq!(schedule.latencies, [ms(10), ms(90)]);
+}
+
+#[test]
+fn a_late_best_mirror_is_waited_for_through_its_look_up() {
+    // The pool so far ends at 100 + 2; the best one's name comes at 40, its answer at 45.
+    let sites = live(50..70).chain([v4(Answers(5)).named(40), v4(Silent)]);
+    let run = world(sites).fallbacks(0).run();
+    run.ends(Ended::Settled, 45);
+    assert_eq!(run.outcomes[20], measured(5));
+}
+
+#[test]
+fn a_slow_resolver_that_makes_progress_is_waited_for() {
+    // Twenty rounds of names, 30 ms each; the last one is the best.
+    let sites = (1..=20).flat_map(|round| (0..8).map(move |_| v4(Answers(40)).named(round * 30)));
+    let run = world(sites.chain([v4(Answers(3)).named(600)])).fallbacks(0).run();
+    assert_eq!(run.outcomes[160], measured(3));
+    // What is left then waits for the new, lower limit only.
+    run.ends(Ended::Settled, 608);
+}
+
+#[test]
+fn one_name_that_hangs_costs_fifty_milliseconds_at_most() {
+    let hung = || v4(Answers(1)).named(HANGS);
+    world(live(10..40).chain([hung()])).run().ends(Ended::Settled, 50);
+    // Three times the median where that is longer.
+    world((10..40).map(|rtt| v4(Answers(rtt)).named(30)).chain([hung()])).run().ends(Ended::Settled, 90);
+    world(live([10, 20]).chain([hung()])).run().ends(Ended::Quiet, 120);
+    // Nobody has answered: nothing but the timeout ends that.
+    world([hung(), v4(Refuses(10))]).run().ends(Ended::Timeout, 2000);
+}
+
+#[test]
+fn a_name_without_an_address_is_unresolved() {
+    let nowhere = Site { look_up: Some(7), paths: vec![] };
+    world([nowhere, v4(Answers(3))])
+        .run()
+        .ends(Ended::Complete, 7)
+        .outcomes(&[Outcome::Unresolved, measured(3)]);
+}
+
+#[test]
+fn one_dead_mirror_costs_the_quiet_time_and_one_hedge() {
+    let rtts = [8, 20, 40, 60, 80, 100, 120, 140, 160, 180, 200];
+    let run = world(live(rtts).chain([v4(Silent)])).run();
+    run.ends(Ended::Quiet, 400);
+    assert_eq!(run.syns_to(11), [0, 300]);
+    assert_eq!(run.syns.len(), 13, "the others get one SYN each");
+    // Near mirrors only: the least quiet time.
+    world(live([5, 9, 12]).chain([v4(Silent)])).run().ends(Ended::Quiet, 112);
+}
+
+#[test]
+fn a_lost_syn_is_made_up_for_by_a_hedge() {
+    let run = world(live([5, 9, 12]).chain([v4(Loses(8))])).run();
+    run.ends(Ended::Complete, 12 + 50 + 8).outcomes(&[measured(5), measured(9), measured(12), measured(8)]);
+}
+
+#[test]
+fn mirrors_that_are_only_far_get_no_hedge() {
+    let run = world(live((1..=40).map(|n| n * 8))).fallbacks(usize::MAX).run();
+    run.ends(Ended::Complete, 320);
+    assert_eq!(run.syns.len(), 40);
+    // Nor does a client that is far from all.
+    assert_eq!(world(live(200..230)).fallbacks(usize::MAX).run().syns.len(), 30);
+}
+
+#[test]
+fn a_failure_tries_the_other_family_at_once() {
+    let run = world([both(Unreachable(1), Answers(20)), both(Refuses(3), Answers(9))]).run();
+    run.ends(Ended::Complete, 21).outcomes(&[measured(20), measured(9)]);
+    assert_eq!((run.syns_to(0), run.syns_to(1)), (vec![0, 1], vec![0, 3]));
+}
+
+#[test]
+fn a_failure_tries_the_next_address_but_never_the_same() {
+    let two = Site { look_up: None, paths: vec![(false, Refuses(4)), (false, Answers(6))] };
+    let run = world([two, v4(Refuses(5))]).run();
+    run.ends(Ended::Complete, 10).outcomes(&[measured(6), Outcome::Refused]);
+    assert_eq!((run.syns_to(0), run.syns_to(1)), (vec![0, 4], vec![0]));
+}
+
+#[test]
+fn of_two_failures_the_refusal_is_reported() {
+    world([
+        both(Unreachable(1), Refuses(20)),
+        both(Refuses(3), Unreachable(9)),
+        both(Unreachable(1), Unreachable(2)),
+    ])
+    .run()
+    .ends(Ended::Complete, 21)
+    .outcomes(&[Outcome::Refused, Outcome::Refused, Outcome::Unreachable]);
+}
+
+#[test]
+fn a_family_that_is_dead_everywhere_costs_rfc_8305s_delay() {
+    let run = world((0..5).map(|n| both(Silent, Answers(10 + n)))).run();
+    run.ends(Ended::Complete, 264);
+    assert_eq!(run.outcomes[4], measured(14));
+}
+
+#[test]
+fn a_family_that_is_dead_where_the_other_is_alive_costs_the_pools_limit() {
+    // The single-family mirror answers at 10: the limit is 20, and the others go to IPv4 then.
+    let run = world([v4(Answers(10))].into_iter().chain((0..5).map(|n| both(Silent, Answers(12 + n))))).run();
+    run.ends(Ended::Complete, 36);
+    assert_eq!(run.syns_to(5), [0, 20]);
+    // Settling waits for them too.
+    let silent = (0..3).map(|_| v4(Silent));
+    let sites =
+        [v4(Answers(10))].into_iter().chain((0..5).map(|n| both(Silent, Answers(12 + n)))).chain(silent);
+    world(sites).fallbacks(0).run().ends(Ended::Settled, 36);
+}
+
+#[test]
+fn one_mirror_with_a_dead_family_is_hedged_over_the_other() {
+    let run =
+        world([both(Answers(10), Answers(10)), both(Answers(30), Silent), both(Silent, Answers(12))]).run();
+    run.ends(Ended::Complete, 30 + 50 + 12);
+    assert!(run.syns.last().unwrap().2.is_ipv4());
+}
+
+#[test]
+fn an_answer_to_the_first_syn_still_counts_after_the_hedge() {
+    // The far one is hedged in the long silence, and answers its first SYN afterwards.
+    let run = world(live([10, 105])).run();
+    run.ends(Ended::Complete, 105).outcomes(&[measured(10), measured(105)]);
+    assert_eq!(run.syns_to(1), [0, 60]);
+}
+
+#[test]
+fn what_is_cached_sets_the_limit_and_counts_as_a_fallback() {
+    let mut world = world(live([40]).chain([v4(Silent)])).fallbacks(2);
+    world.cached = vec![ms(10), ms(90), ms(80)];
+    world.run().ends(Ended::Settled, 22).outcomes(&[Outcome::Unanswered; 2]);
+    world.options.fallbacks = 16;
+    // One that is silent beside cached ones does not cost the timeout.
+    world.run().ends(Ended::Quiet, 140);
+}
+
+#[test]
+fn the_first_burst_is_small() {
+    let run = world((0..600).map(|_| v4(Answers(40)))).run();
+    let by = |time| run.syns.iter().filter(|syn| syn.0 <= ms(time)).count();
+    assert_eq!((by(0), by(9), by(10), by(39)), (128, 128, 512, 512));
+    assert_eq!((run.syns.len(), run.most_in_flight), (600, 512));
+    run.ends(Ended::Complete, 80);
+    // An answer opens the way before.
+    let run = world(live([3]).chain((0..200).map(|_| v4(Answers(40))))).run();
+    assert_eq!(run.syns.iter().filter(|syn| syn.0 <= ms(3)).count(), 201);
+    // It counts from the first SYN, however long the names took.
+    let run = world((0..200).map(|_| v4(Answers(40)).named(60))).run();
+    assert_eq!(run.syns.iter().filter(|syn| syn.0 <= ms(69)).count(), 128);
+}
+
+#[test]
+fn few_slots_mean_waves_and_the_dead_give_way() {
+    let run = world((0..100).map(|_| v4(Answers(10)))).in_flight(10).run();
+    run.ends(Ended::Complete, 100);
+    assert_eq!(run.most_in_flight, 10);
+    // Dead ones fill all slots; the live ones behind them are measured all the same.
+    let dead = (0..20).map(|_| v4(Silent));
+    let run = world(live([10]).chain(dead).chain(live(11..31))).in_flight(10).run();
+    assert!(run.outcomes[21..].iter().all(|o| o.latency().is_some()), "{run:#?}");
+    assert!(run.elapsed < ms(500), "{:?}", run.elapsed);
+    assert!(run.outcomes[1..21].iter().all(|&o| o == Outcome::Unanswered));
+}
+
+#[test]
+fn slots_full_of_the_dead_before_any_answer_are_given_up_at_half_time() {
+    let run = world((0..5).map(|_| v4(Silent)).chain(live([10]))).in_flight(5).run();
+    assert_eq!(run.outcomes[5], measured(10), "{run:#?}");
+    assert!(run.elapsed < ms(2000));
+}
+
+#[test]
+fn a_process_without_descriptors_goes_on_with_those_it_has() {
+    let mut world = world((0..60).map(|_| v4(Answers(10))));
+    world.descriptors = 7;
+    let run = world.run();
+    run.ends(Ended::Complete, 90);
+    assert_eq!((run.syns.len(), run.most_in_flight), (60, 7));
+    // A second attempt that found no room leaves later.
+    let mut world = self::world(live([5, 6]).chain([v4(Loses(8)), v4(Answers(300))]));
+    world.descriptors = 2;
+    assert_eq!(world.run().outcomes[2], measured(8));
+    // None at all: the timeout ends it.
+    world.descriptors = 0;
+    world.run().ends(Ended::Timeout, 2000);
+}
+
+#[test]
+fn addresses_prefer_the_other_family_as_the_second() {
+    let [a, b, c] = [[192, 0, 2, 1], [192, 0, 2, 2], [192, 0, 2, 3]].map(|ip| SocketAddr::from((ip, 0)));
+    let six = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
+    let choose = |list: &[SocketAddr]| Addresses::choose(list).map(|a| (a.first, a.second));
+    assert_eq!(choose(&[]), None);
+    assert_eq!(choose(&[a]), Some((a, None)));
+    assert_eq!(choose(&[a, a]), Some((a, None)));
+    assert_eq!(choose(&[a, b, c]), Some((a, Some(b))));
+    assert_eq!(choose(&[a, b, six]), Some((a, Some(six))));
+    assert_eq!(choose(&[six, a]), Some((six, Some(a))));
+}
+
+fn any_path() -> impl Strategy<Value = Path> {
+    prop_oneof![
+        4 => (1u64..400).prop_map(Answers),
+        1 => (1u64..400).prop_map(Loses),
+        1 => Just(Silent),
+        1 => (0u64..300).prop_map(Refuses),
+        1 => (0u64..300).prop_map(Unreachable),
+    ]
+}
+
+fn any_site() -> impl Strategy<Value = Site> {
+    let look_up = prop_oneof![4 => Just(None), 4 => (0u64..200).prop_map(Some), 1 => Just(Some(HANGS))];
+    let paths = prop::collection::vec((any::<bool>(), any_path()), 0..4);
+    (look_up, paths, any_path()).prop_map(|(look_up, mut paths, path)| {
+        if look_up.is_none() && paths.is_empty() {
+            paths.push((false, path));
+        }
+        Site { look_up, paths }
+    })
+}
+
+fn any_world() -> impl Strategy<Value = World> {
+    let sites = prop::collection::vec(any_site(), 0..60);
+    let cached = prop::collection::vec((1u64..300).prop_map(ms), 0..4);
+    let fallbacks = prop_oneof![Just(0), Just(16), Just(usize::MAX)];
+    let descriptors = prop_oneof![3 => Just(usize::MAX), 1 => 1usize..20];
+    (sites, cached, fallbacks, prop::option::weighted(0.2, 0u64..600), 1u64..3000, 1usize..80, descriptors)
+        .prop_map(|(sites, cached, fallbacks, cancel, timeout, in_flight, descriptors)| World {
+            cached,
+            cancel,
+            descriptors,
+            ..world(sites).fallbacks(fallbacks).timeout(timeout).in_flight(in_flight)
+        })
+}
+
+proptest! {
+    #[test]
+    fn the_promises_hold_in_any_world(world in any_world()) {
+        // `conclude` asserts that no endpoint gets a second outcome.
+        let run = world.run();
+        prop_assert!(run.elapsed <= world.options.timeout, "past the timeout: {:?}", run.elapsed);
+        prop_assert!(run.most_in_flight <= world.options.in_flight);
+        for n in 0..world.sites.len() {
+            let attempts: Vec<_> = run.syns.iter().filter(|(_, attempt, _)| attempt.endpoint() == n).collect();
+            prop_assert!(attempts.len() <= 2, "more than two attempts");
+            prop_assert!(attempts.is_empty() || !attempts[0].1.is_second());
+            prop_assert!(attempts.len() < 2 || attempts[1].1.is_second());
+            if run.ended == Ended::Complete && run.outcomes[n].latency().is_none() && world.in_flight_is_ample() {
+                prop_assert_ne!(run.outcomes[n], Outcome::Unanswered, "complete without an outcome");
+            }
+        }
+        let in_the_first_burst = run.syns.iter().filter(|syn| syn.0 < run.syns[0].0 + ms(1)).count();
+        prop_assert!(in_the_first_burst <= BURST);
+        if run.ended == Ended::Cancelled {
+            prop_assert_eq!(Some(run.elapsed), world.cancel.map(ms));
+        }
+    }
+
+    /// Against events that no network would send in that order, at any time.
+    #[test]
+    fn no_sequence_of_events_breaks_it(
+        hosts in 1usize..12,
+        in_flight in 1usize..9,
+        events in prop::collection::vec((0u8..8, 0usize..24, 0u64..120), 0..120),
+    ) {
+        let start = Instant::now();
+        let options = Options { in_flight, ..world([]).options };
+        let address = |n: usize| both(Silent, Silent).addresses(n);
+        let literal = (0..hosts).map(|n| address(n).filter(|_| n % 2 == 0)).collect();
+        let mut schedule = Schedule::new(options, literal, (0..hosts).map(|n| (n, 80)).collect(), vec![], start);
+        let mut looking_up: Vec<_> = (0..hosts).filter(|n| n % 2 == 1).collect();
+        let (mut flights, mut tried, mut now) = (Vec::<Attempt>::new(), vec![0; hosts], start);
+        for (kind, which, wait) in events {
+            let mut steps = 0;
+            let ended = loop {
+                steps += 1;
+                prop_assert!(steps < 1000, "no end of steps without a wait");
+                match schedule.next(now) {
+                    Step::Connect(attempt, _) if kind == 0 => schedule.no_room(attempt, now),
+                    Step::Connect(attempt, _) => {
+                        prop_assert!(!flights.contains(&attempt));
+                        flights.push(attempt);
+                        tried[attempt.endpoint()] += 1;
+                    }
+                    Step::Close(attempt) => {
+                        prop_assert!(flights.contains(&attempt));
+                        flights.retain(|&a| a != attempt);
+                    }
+                    Step::Wait(until) => {
+                        prop_assert!(until > now);
+                        break false;
+                    }
+                    Step::End(_) => break true,
+                }
+            };
+            if ended {
+                break;
+            }
+            prop_assert!(flights.len() <= in_flight);
+            now += ms(wait);
+            let flight = (!flights.is_empty()).then(|| flights[which % flights.len()]);
+            match (kind, flight) {
+                (1..=3, Some(attempt)) => {
+                    flights.retain(|a| a.endpoint() != attempt.endpoint());
+                    schedule.answered(attempt, ms(wait), now);
+                }
+                (4, Some(attempt)) => {
+                    flights.retain(|&a| a != attempt);
+                    schedule.failed(attempt, Failure::Refused);
+                }
+                (5 | 6, _) if !looking_up.is_empty() => {
+                    let host = looking_up.remove(which % looking_up.len());
+                    schedule.resolved(host, address(host).filter(|_| kind == 5), now);
+                }
+                _ => {}
+            }
+        }
+        prop_assert!(tried.iter().all(|&n| n <= 2));
+        prop_assert!(now <= start + ms(2000) || matches!(schedule.next(now), Step::End(_)), "past the timeout");
+    }
+}
+
+impl World {
+    /// Nobody has to be given up to make room.
+    fn in_flight_is_ample(&self) -> bool {
+        self.options.in_flight >= 2 * self.sites.len() && self.descriptors >= 2 * self.sites.len()
+    }
+}

@@ -1,0 +1,437 @@
+//! Options, and the one path through all of it: URLs in, endpoints measured, outcomes ranked, an order out.
+#![forbid(unsafe_code)]
+
+use crate::mirror::{Endpoint, Host, Mirror, Protocol};
+use crate::probe::schedule::{self, Ended};
+use crate::probe::{self, Cancel, Job, Probed, Progress};
+use crate::rank::{self, Entry, Outcome, Rule};
+use crate::seed;
+use crate::sys::Family;
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// A mirror to rank: its URL, and its weight in the shuffle (1 unless given).
+///
+/// ```
+/// use fastestmirror::Candidate;
+/// assert_eq!(Candidate::from("https://mirror.example/").weight, 1.0);
+/// assert_eq!(Candidate::from(("https://mirror.example/", 100.0)).weight, 100.0);
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// Any text; what is not a URL that can be connected to is [`Outcome::Unsupported`].
+    pub url: String,
+    /// How often the mirror's host leads the pool, in proportion to the other hosts' weights: a metalink's
+    /// `preference`, say. Positive and finite. The highest weight among a host's URLs counts.
+    pub weight: f64,
+}
+
+impl From<String> for Candidate {
+    fn from(url: String) -> Candidate {
+        Candidate { url, weight: 1.0 }
+    }
+}
+
+impl From<&String> for Candidate {
+    fn from(url: &String) -> Candidate {
+        url.clone().into()
+    }
+}
+
+impl From<&str> for Candidate {
+    fn from(url: &str) -> Candidate {
+        url.to_string().into()
+    }
+}
+
+impl<S: Into<String>> From<(S, f64)> for Candidate {
+    fn from((url, weight): (S, f64)) -> Candidate {
+        Candidate { url: url.into(), weight }
+    }
+}
+
+/// Why there is no ranking. The caller still has the order it gave, which is the one to use then.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// An option was set to a value outside its range.
+    InvalidOption {
+        /// The option's name.
+        option: &'static str,
+        /// The value that was refused.
+        value: String,
+        /// What it may be.
+        allowed: &'static str,
+    },
+    /// A candidate's weight is not positive and finite.
+    InvalidWeight {
+        /// The candidate's URL.
+        url: String,
+        /// Its weight.
+        weight: f64,
+    },
+    /// The filters exclude every mirror.
+    AllExcluded {
+        /// How many there were.
+        mirrors: usize,
+    },
+    /// The system has no descriptor left to measure with.
+    System(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::InvalidOption { option, value, allowed } => {
+                write!(f, "the option {option} cannot be {value}: it must be {allowed}")
+            }
+            Error::InvalidWeight { url, weight } => {
+                write!(f, "the weight {weight} of {url:?} is not a positive, finite number")
+            }
+            Error::AllExcluded { mirrors } => write!(f, "the filters exclude all {mirrors} mirrors"),
+            Error::System(error) => write!(f, "cannot measure: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::System(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// A mirror in its place.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct RankedMirror {
+    /// Its position in the list that was given, from 0.
+    pub index: usize,
+    /// Its URL, as it was given.
+    pub url: String,
+    /// What became of it, with its latency if it has one.
+    pub outcome: Outcome,
+    /// Whether its host is in the pool: near enough to the best to share the load with it.
+    pub pool: bool,
+    /// The latency may be off by a millisecond or, after a lost SYN-ACK, by a second: a packet was sent twice.
+    pub imprecise: bool,
+    /// The address that answered in this run.
+    pub address: Option<SocketAddr>,
+}
+
+/// The result of a run.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Ranking {
+    /// The mirrors in the order in which to try them; each that was given once, except the excluded.
+    pub mirrors: Vec<RankedMirror>,
+    /// The mirrors that a filter dropped, in the order given.
+    pub excluded: Vec<RankedMirror>,
+    /// Why measuring ended.
+    pub ended: Ended,
+    /// How long the run took.
+    pub elapsed: Duration,
+    /// The seed of the shuffle.
+    pub seed: u64,
+    /// Nearly all of many hosts are equally near: a middlebox may be answering for all of them, and the order
+    /// then means little.
+    pub indistinct: bool,
+}
+
+/// Ranks mirrors.
+///
+/// ```
+/// use fastestmirror::{Outcome, Ranker};
+/// use std::time::Duration;
+///
+/// let ranking = Ranker::new()
+///     .timeout(Duration::from_millis(500))?
+///     .rank(["http://127.0.0.1:9/closed", "file:///srv/mirror"])?;
+/// let order: Vec<_> = ranking.mirrors.iter().map(|mirror| mirror.url.as_str()).collect();
+/// assert_eq!(order, ["file:///srv/mirror", "http://127.0.0.1:9/closed"]);
+/// assert_eq!(ranking.mirrors[1].outcome, Outcome::Refused);
+/// # Ok::<(), fastestmirror::Error>(())
+/// ```
+pub struct Ranker {
+    timeout: Duration,
+    fallbacks: usize,
+    family: Family,
+    rule: Rule,
+    seed: Option<u64>,
+    protocols: Option<Vec<Protocol>>,
+    max_endpoints: usize,
+    max_endpoints_per_host: usize,
+    cancel: Option<Cancel>,
+    progress: Option<Box<OnProgress>>,
+}
+
+type OnProgress = dyn FnMut(&Progress) + Send;
+
+impl fmt::Debug for Ranker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ranker")
+            .field("timeout", &self.timeout)
+            .field("fallbacks", &self.fallbacks)
+            .field("family", &self.family)
+            .field("rule", &self.rule)
+            .field("seed", &self.seed)
+            .field("protocols", &self.protocols)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Ranker {
+    fn default() -> Ranker {
+        Ranker::new()
+    }
+}
+
+impl Ranker {
+    /// The fallbacks that mean: measure every mirror. See [`Ranker::fallbacks`].
+    pub const ALL: usize = usize::MAX;
+
+    /// A ranker with the defaults that each option names.
+    pub fn new() -> Ranker {
+        Ranker {
+            timeout: Duration::from_secs(2),
+            fallbacks: 16,
+            family: Family::Any,
+            rule: Rule { factor: 2.0, slack: Duration::ZERO },
+            seed: None,
+            protocols: None,
+            max_endpoints: 2048,
+            max_endpoints_per_host: 4,
+            cancel: None,
+            progress: None,
+        }
+    }
+
+    /// How long measuring may take in all, look-ups included; 0 to 3,600 s, default 2 s. With 0 nothing is
+    /// measured.
+    ///
+    /// # Errors
+    /// If it is longer.
+    pub fn timeout(&mut self, timeout: Duration) -> Result<&mut Ranker, Error> {
+        let allowed = "at most 3600 s";
+        self.timeout =
+            within("timeout", timeout, timeout <= Duration::from_secs(3600), allowed, |t| format!("{t:?}"))?;
+        Ok(self)
+    }
+
+    /// How many hosts outside the pool to measure before ending early, so that a client whose pool fails has
+    /// somewhere to go; default 16. With [`Ranker::ALL`] measuring goes on until every mirror has answered or
+    /// nothing is heard any more.
+    pub fn fallbacks(&mut self, fallbacks: usize) -> &mut Ranker {
+        self.fallbacks = fallbacks;
+        self
+    }
+
+    /// The address family to connect over; default: both, as the system prefers.
+    pub fn family(&mut self, family: Family) -> &mut Ranker {
+        self.family = family;
+        self
+    }
+
+    /// The pool holds what is nearer than this many times the best; 1 to 1,000, default 2.
+    ///
+    /// # Errors
+    /// If it is outside that range or not a number.
+    pub fn factor(&mut self, factor: f64) -> Result<&mut Ranker, Error> {
+        let fine = (1.0..=1000.0).contains(&factor);
+        self.rule.factor = within("factor", factor, fine, "from 1 to 1000", |f| f.to_string())?;
+        Ok(self)
+    }
+
+    /// The pool holds what is nearer than the best plus this, too; 0 to 60 s, default 0. In a data centre 1 ms
+    /// from its nearest mirror a factor alone leaves that mirror alone with the load.
+    ///
+    /// # Errors
+    /// If it is longer.
+    pub fn slack(&mut self, slack: Duration) -> Result<&mut Ranker, Error> {
+        let allowed = "at most 60 s";
+        self.rule.slack =
+            within("slack", slack, slack <= Duration::from_secs(60), allowed, |s| format!("{s:?}"))?;
+        Ok(self)
+    }
+
+    /// The seed of the shuffle: one seed gives two hosts of equal weight the same order in every list and on
+    /// every machine. Default: from the operating system, fresh in every process, after a fork, and every hour,
+    /// so that all lists of a transaction agree and the load is spread over the pool.
+    pub fn seed(&mut self, seed: u64) -> &mut Ranker {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Keeps only mirrors of these protocols; default: all.
+    pub fn protocols(&mut self, protocols: &[Protocol]) -> &mut Ranker {
+        self.protocols = Some(protocols.to_vec());
+        self
+    }
+
+    /// How many endpoints to measure in a run at most, so that a hostile list does not turn clients into a
+    /// flood; default 2,048. Those beyond, in the order given, count as unanswered.
+    pub fn max_endpoints(&mut self, endpoints: usize) -> &mut Ranker {
+        self.max_endpoints = endpoints;
+        self
+    }
+
+    /// How many endpoints (ports) of one host to measure at most; default 4. Those beyond count as unanswered.
+    pub fn max_endpoints_per_host(&mut self, endpoints: usize) -> &mut Ranker {
+        self.max_endpoints_per_host = endpoints;
+        self
+    }
+
+    /// A handle with which another thread can end measuring early.
+    pub fn cancel(&mut self, cancel: &Cancel) -> &mut Ranker {
+        self.cancel = Some(cancel.clone());
+        self
+    }
+
+    /// Called on the ranking thread whenever more mirrors have an outcome.
+    pub fn on_progress(&mut self, callback: impl FnMut(&Progress) + Send + 'static) -> &mut Ranker {
+        self.progress = Some(Box::new(callback));
+        self
+    }
+
+    /// Measures the mirrors and puts them in order. Blocks until measuring ends (see [`Ended`]), at most for the
+    /// timeout and a few milliseconds.
+    ///
+    /// # Errors
+    /// If a weight is not positive and finite, if the filters exclude every mirror, or if the process has no
+    /// descriptor left. That mirrors cannot be reached is not an error but their [`Outcome`].
+    pub fn rank<C: Into<Candidate>>(
+        &mut self,
+        candidates: impl IntoIterator<Item = C>,
+    ) -> Result<Ranking, Error> {
+        self.rank_all(candidates.into_iter().map(Into::into).collect())
+    }
+
+    fn rank_all(&mut self, candidates: Vec<Candidate>) -> Result<Ranking, Error> {
+        let start = Instant::now();
+        let fine = |weight: f64| weight > 0.0 && weight.is_finite();
+        if let Some(bad) = candidates.iter().find(|candidate| !fine(candidate.weight)) {
+            return Err(Error::InvalidWeight { url: bad.url.clone(), weight: bad.weight });
+        }
+        let mirrors: Vec<Mirror> = candidates.iter().map(|candidate| Mirror::parse(&candidate.url)).collect();
+        let excluded: Vec<bool> = mirrors.iter().map(|mirror| self.excludes(mirror)).collect();
+        if !candidates.is_empty() && excluded.iter().all(|&excluded| excluded) {
+            return Err(Error::AllExcluded { mirrors: candidates.len() });
+        }
+
+        let kept =
+            mirrors.iter().zip(&excluded).filter(|(_, excluded)| !**excluded).map(|(mirror, _)| mirror);
+        let endpoints = self.endpoints(kept);
+        let (ended, probed) = self.measure(&endpoints).map_err(Error::System)?;
+        let probed: HashMap<&Endpoint, Probed> = endpoints.into_iter().zip(probed).collect();
+
+        let probed_of = |mirror: &Mirror| {
+            let outcome = match mirror {
+                Mirror::Local => Outcome::Local,
+                Mirror::Unsupported => Outcome::Unsupported,
+                Mirror::Remote(_, endpoint) => match probed.get(endpoint) {
+                    Some(probed) => return *probed,
+                    None if !self.can_reach(&endpoint.host) => Outcome::Unresolved,
+                    None => Outcome::Unanswered,
+                },
+            };
+            Probed { outcome, imprecise: false, address: None }
+        };
+        let results: Vec<Probed> = mirrors.iter().map(probed_of).collect();
+        let entries: Vec<Entry<'_>> = (0..mirrors.len())
+            .map(|index| Entry {
+                host: match &mirrors[index] {
+                    Mirror::Remote(_, endpoint) => Some(&endpoint.host),
+                    _ => None,
+                },
+                outcome: if excluded[index] { Outcome::Excluded } else { results[index].outcome },
+                weight: candidates[index].weight,
+            })
+            .collect();
+        let seed = self.seed.unwrap_or_else(seed::of_process);
+        let ranked = rank::rank(&entries, &self.rule, seed);
+
+        let mirror = |index: usize| RankedMirror {
+            index,
+            url: candidates[index].url.clone(),
+            outcome: entries[index].outcome,
+            pool: ranked.pool[index],
+            imprecise: results[index].imprecise,
+            address: results[index].address,
+        };
+        Ok(Ranking {
+            mirrors: ranked.order.iter().map(|&index| mirror(index)).collect(),
+            excluded: (0..mirrors.len()).filter(|&index| excluded[index]).map(mirror).collect(),
+            ended,
+            elapsed: start.elapsed(),
+            seed,
+            indistinct: ranked.indistinct,
+        })
+    }
+
+    fn excludes(&self, mirror: &Mirror) -> bool {
+        let allowed = |protocols: &Vec<Protocol>| mirror.protocol().is_some_and(|p| protocols.contains(&p));
+        self.protocols.as_ref().is_some_and(|protocols| !allowed(protocols))
+    }
+
+    /// Whether the host may have an address of the family asked for.
+    fn can_reach(&self, host: &Host) -> bool {
+        match (self.family, host) {
+            (Family::Ipv4, Host::Address(ip)) => ip.is_ipv4(),
+            (Family::Ipv6, Host::Address(ip)) => ip.is_ipv6(),
+            _ => true,
+        }
+    }
+
+    /// The endpoints to measure, each once, in the order given.
+    fn endpoints<'a>(&self, mirrors: impl Iterator<Item = &'a Mirror>) -> Vec<&'a Endpoint> {
+        let mut of_host: HashMap<&Host, Vec<u16>> = HashMap::new();
+        let mut endpoints = Vec::new();
+        for mirror in mirrors {
+            let Mirror::Remote(_, endpoint) = mirror else { continue };
+            if endpoints.len() == self.max_endpoints {
+                break;
+            }
+            let ports = of_host.entry(&endpoint.host).or_default();
+            let is_new = !ports.contains(&endpoint.port) && ports.len() < self.max_endpoints_per_host;
+            if is_new && self.can_reach(&endpoint.host) {
+                ports.push(endpoint.port);
+                endpoints.push(endpoint);
+            }
+        }
+        endpoints
+    }
+
+    fn measure(&mut self, endpoints: &[&Endpoint]) -> io::Result<(Ended, Vec<Probed>)> {
+        if endpoints.is_empty() {
+            return Ok((Ended::Idle, Vec::new()));
+        }
+        probe::measure(Job {
+            endpoints,
+            schedule: schedule::Options {
+                timeout: self.timeout,
+                fallbacks: self.fallbacks,
+                rule: self.rule,
+                in_flight: usize::MAX,
+            },
+            family: self.family,
+            cancel: self.cancel.as_ref(),
+            progress: self.progress.as_mut().map(|callback| callback as &mut dyn FnMut(&Progress)),
+        })
+    }
+}
+
+/// The value, or an error that names option and value if it is not `fine`.
+fn within<T: Copy>(
+    option: &'static str,
+    value: T,
+    fine: bool,
+    allowed: &'static str,
+    show: impl Fn(T) -> String,
+) -> Result<T, Error> {
+    if fine { Ok(value) } else { Err(Error::InvalidOption { option, value: show(value), allowed }) }
+}

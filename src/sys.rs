@@ -1,0 +1,228 @@
+//! The few system calls that std and socket2 lack, each behind a safe function.
+//!
+//! The only unsafe code outside the C layers. No policy here: what to do with an error is the caller's to know.
+
+use std::ffi::CString;
+use std::io;
+use std::mem::{self, MaybeUninit};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+use std::time::Duration;
+
+/// Turns the -1 of a system call into its errno.
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// The addresses to ask a resolver for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Family {
+    /// Both families, in the order the system prefers.
+    #[default]
+    Any,
+    /// IPv4 only.
+    Ipv4,
+    /// IPv6 only.
+    Ipv6,
+}
+
+/// A set of descriptors to wait for: `epoll_create1`(2). Edge-triggered: each change is told once, so that
+/// a descriptor which a fork has carried into a child cannot keep the set awake after it was closed here.
+#[derive(Debug)]
+pub(crate) struct Epoll(OwnedFd);
+
+impl Epoll {
+    pub(crate) fn new() -> io::Result<Epoll> {
+        // SAFETY: no pointer is passed.
+        let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        // SAFETY: the call gave us this descriptor, and nobody else knows it.
+        Ok(Epoll(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Waits for `fd` to become writable or fail (a finished connect).
+    pub(crate) fn add_writable(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        self.add(fd.as_raw_fd(), token, libc::EPOLLOUT)
+    }
+
+    /// Waits for `fd` to become readable.
+    pub(crate) fn add_readable(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+        self.add(fd.as_raw_fd(), token, libc::EPOLLIN)
+    }
+
+    fn add(&self, fd: RawFd, token: u64, interest: libc::c_int) -> io::Result<()> {
+        let mut event = libc::epoll_event { events: (interest | libc::EPOLLET) as u32, u64: token };
+        // SAFETY: both descriptors are open (borrowed for this call) and `event` outlives the call.
+        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, fd, &mut event) })?;
+        Ok(())
+    }
+
+    /// Appends the tokens of the descriptors that are ready, after at most `timeout` (rounded up to 1 ms).
+    /// An interrupting signal counts as a time-out.
+    pub(crate) fn wait(&self, timeout: Duration, tokens: &mut Vec<u64>) -> io::Result<()> {
+        const BATCH: usize = 256;
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
+        let mut timeout = timeout.as_micros().div_ceil(1000).min(i32::MAX as u128) as libc::c_int;
+        loop {
+            // SAFETY: `events` has room for BATCH events and outlives the call.
+            let count = unsafe {
+                libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), BATCH as libc::c_int, timeout)
+            };
+            let count = match check(count) {
+                Ok(count) => count as usize,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+                Err(error) => return Err(error),
+            };
+            tokens.extend(events[..count].iter().map(|event| event.u64));
+            if count < BATCH {
+                return Ok(());
+            }
+            timeout = 0;
+        }
+    }
+}
+
+/// Wakes an `Epoll` from another thread: `eventfd`(2). Waking is async-signal-safe.
+#[derive(Debug)]
+pub(crate) struct Waker(OwnedFd);
+
+impl Waker {
+    pub(crate) fn new() -> io::Result<Waker> {
+        // SAFETY: no pointer is passed.
+        let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+        // SAFETY: the call gave us this descriptor, and nobody else knows it.
+        Ok(Waker(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    pub(crate) fn wake(&self) {
+        let one = 1u64;
+        // A counter that is full already wakes just as well, so the result does not matter.
+        // SAFETY: eight readable bytes, as eventfd wants them.
+        unsafe { libc::write(self.0.as_raw_fd(), ptr::from_ref(&one).cast(), mem::size_of_val(&one)) };
+    }
+}
+
+impl AsFd for Waker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// What the kernel knows of a connection: `TCP_INFO`, tcp(7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TcpInfo {
+    pub(crate) established: bool,
+    /// The handshake's round trip; zero if the kernel has no sample.
+    pub(crate) rtt: Duration,
+    /// SYNs that were sent again.
+    pub(crate) retransmits: u32,
+}
+
+pub(crate) fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<TcpInfo> {
+    const TCP_ESTABLISHED: u8 = 1;
+    let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut length = mem::size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: `info` has `length` writable bytes and both outlive the call.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &mut length,
+        )
+    })?;
+    // SAFETY: integers only, all zeroed before an older kernel filled in the first part.
+    let info = unsafe { info.assume_init() };
+    Ok(TcpInfo {
+        established: info.tcpi_state == TCP_ESTABLISHED,
+        rtt: Duration::from_micros(info.tcpi_rtt.into()),
+        retransmits: info.tcpi_total_retrans,
+    })
+}
+
+/// The addresses of a host in the system's order of preference, with port 0; none if it has none or the
+/// look-up failed: `getaddrinfo`(3). Blocks for as long as the system's resolver does.
+pub(crate) fn look_up(name: &str, family: Family) -> Vec<SocketAddr> {
+    let Ok(name) = CString::new(name) else { return Vec::new() };
+    // SAFETY: integers and pointers only, for which zero is a valid value.
+    let mut hints: libc::addrinfo = unsafe { mem::zeroed() };
+    hints.ai_socktype = libc::SOCK_STREAM;
+    (hints.ai_family, hints.ai_flags) = match family {
+        // Where one family has no address, asking for the other's is wasted, and some name servers never reply.
+        Family::Any => (libc::AF_UNSPEC, libc::AI_ADDRCONFIG),
+        Family::Ipv4 => (libc::AF_INET, 0),
+        Family::Ipv6 => (libc::AF_INET6, 0),
+    };
+    let mut list = ptr::null_mut();
+    // SAFETY: `name` is a C string, no service is asked for, `hints` and `list` outlive the call.
+    if unsafe { libc::getaddrinfo(name.as_ptr(), ptr::null(), &hints, &mut list) } != 0 {
+        return Vec::new();
+    }
+    let mut addresses = Vec::new();
+    let mut entry = list;
+    // SAFETY: a successful call gives a list that ends in NULL and stays valid until it is freed below.
+    while let Some(info) = unsafe { entry.as_ref() } {
+        // SAFETY: `ai_addr` belongs to that list and holds an address of `ai_family`.
+        addresses.extend(unsafe { read_address(info) });
+        entry = info.ai_next;
+    }
+    // SAFETY: the list comes from getaddrinfo and is not used any more.
+    unsafe { libc::freeaddrinfo(list) };
+    addresses
+}
+
+/// # Safety
+/// `info.ai_addr` must be readable as an address of `info.ai_family`.
+unsafe fn read_address(info: &libc::addrinfo) -> Option<SocketAddr> {
+    match info.ai_family {
+        libc::AF_INET => {
+            // SAFETY: the caller's promise; read unaligned, since the list owes us no alignment.
+            let address = unsafe { info.ai_addr.cast::<libc::sockaddr_in>().read_unaligned() };
+            let ip = Ipv4Addr::from(address.sin_addr.s_addr.to_ne_bytes());
+            Some(SocketAddrV4::new(ip, 0).into())
+        }
+        libc::AF_INET6 => {
+            // SAFETY: as above.
+            let address = unsafe { info.ai_addr.cast::<libc::sockaddr_in6>().read_unaligned() };
+            let ip = Ipv6Addr::from(address.sin6_addr.s6_addr);
+            Some(SocketAddrV6::new(ip, 0, 0, address.sin6_scope_id).into())
+        }
+        _ => None,
+    }
+}
+
+/// Runs `body` with all signals blocked in this thread, so that threads started by it never run a handler of
+/// the program we are loaded into: `pthread_sigmask`(3).
+pub(crate) fn with_signals_blocked<T>(body: impl FnOnce() -> T) -> T {
+    /// Gives the thread its mask back, after a panic too.
+    struct Restore(libc::sigset_t);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            // SAFETY: the mask that pthread_sigmask filled in.
+            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, ptr::null_mut()) };
+        }
+    }
+    let mut all = MaybeUninit::uninit();
+    let mut before = MaybeUninit::uninit();
+    // SAFETY: both sets outlive the calls; sigfillset initializes the first, pthread_sigmask, which cannot fail
+    // with a valid `how`, the second.
+    let _restore = unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
+        Restore(before.assume_init())
+    };
+    body()
+}
+
+/// How many descriptors this process may have open: `getrlimit`(2).
+pub(crate) fn descriptor_limit() -> usize {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` outlives the call.
+    match check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) }) {
+        Ok(_) => usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX),
+        // Cannot happen; POSIX's least value then.
+        Err(_) => 20,
+    }
+}
