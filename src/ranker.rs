@@ -329,8 +329,9 @@ impl Ranker {
         let (ended, probed) = self.measure(&endpoints).map_err(Error::System)?;
         let probed: HashMap<&Endpoint, Probed> = endpoints.into_iter().zip(probed).collect();
 
-        let probed_of = |mirror: &Mirror| {
+        let result = |(mirror, &excluded): (&Mirror, &bool)| {
             let outcome = match mirror {
+                _ if excluded => Outcome::Excluded,
                 Mirror::Local => Outcome::Local,
                 Mirror::Unsupported => Outcome::Unsupported,
                 Mirror::Remote(_, endpoint) => match probed.get(endpoint) {
@@ -341,14 +342,14 @@ impl Ranker {
             };
             Probed { outcome, imprecise: false, address: None }
         };
-        let results: Vec<Probed> = mirrors.iter().map(probed_of).collect();
+        let results: Vec<Probed> = mirrors.iter().zip(&excluded).map(result).collect();
         let entries: Vec<Entry<'_>> = (0..mirrors.len())
             .map(|index| Entry {
                 host: match &mirrors[index] {
                     Mirror::Remote(_, endpoint) => Some(&endpoint.host),
                     _ => None,
                 },
-                outcome: if excluded[index] { Outcome::Excluded } else { results[index].outcome },
+                outcome: results[index].outcome,
                 weight: candidates[index].weight,
             })
             .collect();
@@ -358,7 +359,7 @@ impl Ranker {
         let mirror = |index: usize| RankedMirror {
             index,
             url: candidates[index].url.clone(),
-            outcome: entries[index].outcome,
+            outcome: results[index].outcome,
             pool: ranked.pool[index],
             imprecise: results[index].imprecise,
             address: results[index].address,

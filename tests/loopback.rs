@@ -1,0 +1,325 @@
+//! The library against real sockets on loopback addresses: what needs no distance between the machines.
+
+mod servers;
+
+use fastestmirror::*;
+use servers::{Server, Silent, closed_port};
+use std::net::Ipv4Addr;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
+
+/// Address `n` of many on this machine.
+fn ip(n: usize) -> Ipv4Addr {
+    Ipv4Addr::from(0x7f01_0000 + n as u32)
+}
+
+fn outcome_of<'a>(ranking: &'a Ranking, url: &str) -> &'a RankedMirror {
+    ranking.mirrors.iter().find(|mirror| mirror.url == url).expect("every URL comes out")
+}
+
+#[test]
+fn each_kind_of_mirror_gets_its_outcome_and_its_place() {
+    let open = Server::start(ip(1));
+    let six = Server::start(std::net::Ipv6Addr::LOCALHOST);
+    let silent = Silent::start(ip(2));
+    let urls = [
+        format!("http://{}/silent", silent.address),
+        format!("http://127.1.0.3:{}/refused", closed_port()),
+        "rsync://127.1.0.4/unsupported".to_string(),
+        "file:///srv/mirror".to_string(),
+        format!("HTTP://user:pw@{}/open", open.address),
+        format!("https://{}/open6", six.address),
+        "not a url".to_string(),
+    ];
+    let ranking = Ranker::new().rank(&urls).unwrap();
+    let outcomes: Vec<_> = urls.iter().map(|url| outcome_of(&ranking, url).outcome).collect();
+    assert_eq!(outcomes[0], Outcome::Unanswered);
+    assert_eq!(outcomes[1..4], [Outcome::Refused, Outcome::Unsupported, Outcome::Local]);
+    assert_eq!(outcomes[6], Outcome::Unsupported);
+    for (index, server) in [(4, &open), (5, &six)] {
+        let mirror = outcome_of(&ranking, &urls[index]);
+        let latency = mirror.outcome.latency().expect("measured");
+        assert!(latency >= Duration::from_micros(1) && latency < Duration::from_secs(1), "{latency:?}");
+        assert_eq!((mirror.address, mirror.imprecise), (Some(server.address), false));
+    }
+    let order: Vec<_> = ranking.mirrors.iter().map(|mirror| mirror.index).collect();
+    assert_eq!((order[0], &order[3..]), (3, &[0, 1, 2, 6][..]), "local, measured, silent, failed");
+    assert_eq!(ranking.ended, Ended::Quiet);
+}
+
+#[test]
+fn a_mirror_is_asked_once_however_often_it_is_listed_and_gets_no_byte() {
+    let server = Server::start(Ipv4Addr::UNSPECIFIED);
+    let urls: Vec<_> =
+        (0..600).map(|n| format!("https://127.2.0.{}:{}/{n}", n % 200, server.port())).collect();
+    let ranking = Ranker::new().fallbacks(Ranker::ALL).rank(&urls).unwrap();
+    assert_eq!((ranking.ended, ranking.mirrors.len()), (Ended::Complete, 600));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while server.accepted.load(SeqCst) < 200 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!((server.accepted.load(SeqCst), server.bytes.load(SeqCst)), (200, 0));
+}
+
+#[test]
+fn a_list_that_needs_no_measuring_is_idle() {
+    for urls in [&[][..], &["file:///a", "rsync://mirror.example/", "http://[::1"]] {
+        let ranking = Ranker::new().rank(urls.iter().copied()).unwrap();
+        assert_eq!((ranking.ended, ranking.mirrors.len()), (Ended::Idle, urls.len()));
+    }
+}
+
+#[test]
+fn a_timeout_of_zero_sends_nothing_and_keeps_the_order() {
+    let server = Server::start(ip(5));
+    let urls = ["http://mirror.example/".to_string(), format!("http://{}/", server.address)];
+    let ranking = Ranker::new().timeout(Duration::ZERO).unwrap().rank(&urls).unwrap();
+    assert_eq!(ranking.ended, Ended::Timeout);
+    assert!(
+        ranking.mirrors.iter().enumerate().all(|(n, m)| m.index == n && m.outcome == Outcome::Unanswered)
+    );
+    std::thread::sleep(Duration::from_millis(20));
+    assert_eq!(server.accepted.load(SeqCst), 0);
+}
+
+#[test]
+fn the_timeout_holds_when_everything_is_silent() {
+    let silent = Silent::start(ip(6));
+    let url = format!("http://{}/", silent.address);
+    let best = (0..3).map(|_| {
+        let ranking = Ranker::new().timeout(Duration::from_millis(300)).unwrap().rank([&url]).unwrap();
+        assert_eq!(ranking.ended, Ended::Timeout);
+        ranking.elapsed
+    });
+    let best = best.min().unwrap();
+    assert!((300..320).contains(&best.as_millis()), "{best:?}");
+}
+
+#[test]
+fn cancel_from_another_thread_ends_measuring_at_once() {
+    let silent = Silent::start(ip(7));
+    let cancel = Cancel::new().unwrap();
+    let mut ranker = Ranker::new();
+    ranker.timeout(Duration::from_secs(600)).unwrap().cancel(&cancel);
+    let url = format!("http://{}/", silent.address);
+    let other = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        cancel.cancel();
+    });
+    assert_eq!(ranker.rank([&url]).unwrap().ended, Ended::Cancelled);
+    other.join().unwrap();
+    // It stays cancelled.
+    assert_eq!(ranker.rank([&url, &url]).unwrap().ended, Ended::Cancelled);
+}
+
+#[test]
+fn progress_tells_how_far_it_is_and_may_cancel() {
+    let server = Server::start(Ipv4Addr::UNSPECIFIED);
+    let silent = Silent::start(ip(8));
+    let cancel = Cancel::new().unwrap();
+    let (sender, seen) = std::sync::mpsc::channel();
+    let mut ranker = Ranker::new();
+    let inner = cancel.clone();
+    ranker.timeout(Duration::from_secs(600)).unwrap().fallbacks(Ranker::ALL).cancel(&cancel).on_progress(
+        move |progress: &Progress| {
+            sender.send(*progress).unwrap();
+            if progress.concluded == 2 {
+                inner.cancel();
+            }
+        },
+    );
+    let urls = [
+        format!("http://127.1.0.9:{}/", server.port()),
+        format!("http://{}/", silent.address),
+        format!("http://127.1.0.10:{}/", server.port()),
+    ];
+    assert_eq!(ranker.rank(&urls).unwrap().ended, Ended::Cancelled);
+    let last = seen.try_iter().last().expect("was called");
+    assert_eq!((last.concluded, last.total), (2, 3));
+    assert!(last.best.is_some());
+}
+
+#[test]
+fn a_peer_that_resets_at_once_did_shake_hands() {
+    let listener = std::net::TcpListener::bind((ip(11), 0)).unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            socket2::SockRef::from(&stream.unwrap()).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+    });
+    for _ in 0..50 {
+        let ranking = Ranker::new().rank([&url]).unwrap();
+        assert!(matches!(ranking.mirrors[0].outcome, Outcome::Measured(_)), "{:?}", ranking.mirrors[0]);
+    }
+}
+
+#[test]
+fn the_family_can_be_fixed() {
+    let four = Server::start(ip(12));
+    let six = Server::start(std::net::Ipv6Addr::LOCALHOST);
+    let urls = [format!("http://{}/", four.address), format!("http://{}/", six.address)];
+    for (family, reached) in
+        [(Family::Ipv4, [true, false]), (Family::Ipv6, [false, true]), (Family::Any, [true; 2])]
+    {
+        let ranking = Ranker::new().family(family).rank(&urls).unwrap();
+        for (url, reached) in urls.iter().zip(reached) {
+            let outcome = outcome_of(&ranking, url).outcome;
+            assert_eq!(outcome.latency().is_some(), reached, "{family:?} {url}");
+            assert!(reached || outcome == Outcome::Unresolved);
+        }
+    }
+}
+
+#[test]
+fn protocols_filter_and_what_they_drop_is_reported() {
+    let server = Server::start(ip(13));
+    let urls = [
+        format!("http://{}/", server.address),
+        format!("https://{}/", server.address),
+        "rsync://mirror.example/".to_string(),
+        "file:///srv/mirror".to_string(),
+    ];
+    let ranking = Ranker::new().protocols(&[Protocol::Https]).rank(&urls).unwrap();
+    assert_eq!(ranking.mirrors.iter().map(|m| m.index).collect::<Vec<_>>(), [1]);
+    assert_eq!(ranking.excluded.iter().map(|m| m.index).collect::<Vec<_>>(), [0, 2, 3]);
+    assert!(ranking.excluded.iter().all(|m| m.outcome == Outcome::Excluded && m.address.is_none()));
+    let error = Ranker::new().protocols(&[Protocol::Ftp]).rank(&urls).unwrap_err();
+    assert_eq!(error.to_string(), "the filters exclude all 4 mirrors");
+}
+
+#[test]
+fn a_hostile_list_does_not_make_a_flood() {
+    let server = Server::start(ip(14));
+    // A thousand ports of one host, the first three of them open or not; and more hosts than are measured.
+    let ports =
+        (0..1000).map(|n| format!("http://{}:{}/", ip(14), if n == 3 { server.port() } else { 9000 + n }));
+    let ranking = Ranker::new().rank(ports.collect::<Vec<_>>()).unwrap();
+    let count = |ranking: &Ranking, outcome| ranking.mirrors.iter().filter(|m| m.outcome == outcome).count();
+    assert_eq!(count(&ranking, Outcome::Unanswered), 996);
+    let hosts: Vec<_> = (0..50).map(|n| format!("http://{}:{}/", ip(3000 + n), closed_port())).collect();
+    let ranking = Ranker::new().max_endpoints(10).rank(&hosts).unwrap();
+    assert_eq!((count(&ranking, Outcome::Refused), count(&ranking, Outcome::Unanswered)), (10, 40));
+}
+
+#[test]
+fn options_outside_their_range_are_refused_by_name() {
+    let mut ranker = Ranker::new();
+    let error = |result: Result<&mut Ranker, Error>| result.unwrap_err().to_string();
+    assert_eq!(error(ranker.factor(0.5)), "the option factor cannot be 0.5: it must be from 1 to 1000");
+    assert_eq!(error(ranker.factor(f64::NAN)), "the option factor cannot be NaN: it must be from 1 to 1000");
+    let week = Duration::from_secs(604_800);
+    assert_eq!(
+        error(ranker.timeout(week)),
+        "the option timeout cannot be 604800s: it must be at most 3600 s"
+    );
+    assert_eq!(error(ranker.slack(week)), "the option slack cannot be 604800s: it must be at most 60 s");
+    for weight in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let error = ranker.rank([("http://mirror.example/", weight)]).unwrap_err().to_string();
+        assert!(error.contains("http://mirror.example/") && error.contains(&weight.to_string()), "{error}");
+    }
+}
+
+#[test]
+fn one_seed_gives_one_order_and_the_default_is_the_same_throughout_a_process() {
+    let server = Server::start(Ipv4Addr::UNSPECIFIED);
+    let urls: Vec<_> = (0..12).map(|n| format!("http://{}:{}/", ip(100 + n), server.port())).collect();
+    let order = |seed: Option<u64>| {
+        let mut ranker = Ranker::new();
+        // Everything is near enough, however noisy the machine.
+        ranker.slack(Duration::from_secs(60)).unwrap().fallbacks(Ranker::ALL);
+        if let Some(seed) = seed {
+            ranker.seed(seed);
+        }
+        let ranking = ranker.rank(&urls).unwrap();
+        (ranking.seed, ranking.mirrors.iter().map(|m| m.index).collect::<Vec<_>>())
+    };
+    assert_eq!(order(Some(7)), order(Some(7)));
+    assert_ne!(order(Some(7)).1, order(Some(8)).1);
+    // Unless the hour changed between the two.
+    assert!(order(None) == order(None) || order(None) == order(None));
+    assert!(order(None).0 < 1 << 53);
+}
+
+/// Runs the body in a child process that has this soft limit of descriptors.
+fn with_descriptors(test: &str, limit: u64, body: impl FnOnce()) {
+    const INSIDE: &str = "FASTESTMIRROR_TEST_INSIDE";
+    if std::env::var_os(INSIDE).is_some() {
+        return body();
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([test, "--exact", "--nocapture"]).env(INSIDE, "1");
+    // SAFETY: only a system call between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+            match libc::setrlimit(libc::RLIMIT_NOFILE, &limit) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn entries(folder: &str) -> usize {
+    std::fs::read_dir(folder).unwrap().count()
+}
+
+#[test]
+fn fifteen_hundred_endpoints_fit_into_256_descriptors_and_nothing_is_left_behind() {
+    with_descriptors(
+        "fifteen_hundred_endpoints_fit_into_256_descriptors_and_nothing_is_left_behind",
+        256,
+        || {
+            let server = Server::start(Ipv4Addr::UNSPECIFIED);
+            let closed = closed_port();
+            let url =
+                |n: usize| format!("http://{}:{}/", ip(n), if n % 10 == 9 { closed } else { server.port() });
+            let urls: Vec<_> = (0..1500).map(url).chain(["http://localhost:1/".into()]).collect();
+            let before = (entries("/proc/self/fd"), entries("/proc/self/task"));
+            for _ in 0..3 {
+                let ranking = Ranker::new()
+                    .fallbacks(Ranker::ALL)
+                    .timeout(Duration::from_secs(30))
+                    .unwrap()
+                    .rank(&urls)
+                    .unwrap();
+                assert_eq!(ranking.ended, Ended::Complete);
+                let measured = ranking.mirrors.iter().filter(|m| m.outcome.latency().is_some()).count();
+                assert_eq!(measured, 1350);
+                assert_eq!((entries("/proc/self/fd"), entries("/proc/self/task")), before);
+            }
+        },
+    );
+}
+
+#[test]
+fn a_process_without_a_free_descriptor_gets_an_error_and_one_with_few_an_order() {
+    with_descriptors(
+        "a_process_without_a_free_descriptor_gets_an_error_and_one_with_few_an_order",
+        64,
+        || {
+            let server = Server::start(Ipv4Addr::UNSPECIFIED);
+            let urls: Vec<_> = (0..50).map(|n| format!("http://{}:{}/", ip(n), server.port())).collect();
+            let mut taken = Vec::new();
+            while let Ok(file) = std::fs::File::open("/dev/null") {
+                taken.push(file);
+            }
+            let error = Ranker::new().rank(&urls).unwrap_err();
+            assert!(
+                matches!(error, Error::System(_)) && error.to_string().starts_with("cannot measure: "),
+                "{error}"
+            );
+            // Two for the library, two for sockets at both ends.
+            taken.truncate(taken.len() - 5);
+            let mut ranker = Ranker::new();
+            ranker.fallbacks(Ranker::ALL).timeout(Duration::from_secs(30)).unwrap();
+            let ranking = ranker.rank(&urls).unwrap();
+            assert!(ranking.mirrors.iter().all(|m| m.outcome.latency().is_some()), "{ranking:#?}");
+        },
+    );
+}
