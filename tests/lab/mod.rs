@@ -1,0 +1,243 @@
+//! The lab: a simulated internet for tests, benches and examples.
+//!
+//! On loopback every mirror is 0.05 ms away. Here a world of mirrors stands behind a TUN device in a network namespace of its own,
+//! each address with its own round-trip time, loss, refusal or silence, with a name server and ordinary servers behind all of
+//! them. Clients run unchanged; what they sent is counted, and so is the error of the lab itself.
+//!
+//! ```ignore
+//! #[test]
+//! fn the_near_one_is_first() {
+//!     lab::isolated("the_near_one_is_first", || {
+//!         let world = World::start(Spec::new().mirror(Mirror::new("a.lab.example").both(answer(ms(20))))).unwrap();
+//!         // ... connect to a.lab.example:80 ...
+//!         assert_eq!(world.report().of("a.lab.example").syns, 1);
+//!     });
+//! }
+//! ```
+
+// Each test, bench and example uses a part of it.
+#![allow(dead_code, unreachable_pub, unused_imports)]
+
+mod device;
+mod dns;
+mod names;
+mod namespace;
+mod packet;
+mod random;
+mod report;
+mod router;
+mod servers;
+mod spec;
+mod timeline;
+
+pub use namespace::{Unavailable, figure, isolated, run};
+pub use random::Random;
+pub use report::{Asked, Attempt, Counts, LabError, Report, percentile};
+pub use spec::{
+    Answer, CLIENT_V4, CLIENT_V6, Fate, Lookup, Mirror, Names, Spec, answer, refuse, unreachable,
+};
+
+use device::Device;
+use dns::{Host, NAME_SERVER, NameServer};
+use names::Files;
+use router::{Address, Router};
+use servers::Servers;
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Milliseconds, of which tests are full.
+pub fn ms(count: impl Into<f64>) -> Duration {
+    Duration::from_secs_f64(count.into() / 1e3)
+}
+
+/// A running world, to be started inside ([`isolated`], [`run`]), one at a time. Dropping it ends it.
+pub struct World {
+    spec: Spec,
+    addresses: Vec<Vec<IpAddr>>,
+    servers: (Ipv4Addr, Ipv6Addr),
+    router: Arc<Router>,
+    name_server: Option<Arc<NameServer>>,
+    files: Option<Files>,
+    /// Closing it stops the threads.
+    stop: Option<UnixStream>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl World {
+    pub fn start(spec: Spec) -> Result<World, Unavailable> {
+        let Allotted { addresses, v4, v6 } = allot(&spec)?;
+        let servers = next_servers();
+        let device = Device::open("lab")?;
+        device.add_ipv4(1, CLIENT_V4, 16)?;
+        device.add_ipv4(2, servers.0, 32)?;
+        let mut listen_on: Vec<IpAddr> = vec![servers.0.into()];
+        // A world without IPv6 can do with a kernel without IPv6.
+        if !v6.is_empty() {
+            device.add_ipv6(CLIENT_V6, 32)?;
+            device.add_ipv6(servers.1, 128)?;
+            listen_on.push(servers.1.into());
+        }
+        let listen_on =
+            listen_on.iter().flat_map(|&ip| spec.accept.iter().map(move |&port| SocketAddr::new(ip, port)));
+        let listeners = Servers::listen(&listen_on.collect::<Vec<_>>())?;
+
+        let (name_server, files) = match spec.names {
+            Names::Dns { delay } => {
+                let name_server = NameServer::bind(hosts(&spec, &addresses, delay), delay)?;
+                (Some(Arc::new(name_server)), Some(Files::replace(NAME_SERVER, "")?))
+            }
+            Names::Hosts => (None, Some(Files::replace(NAME_SERVER, &hosts_file(&spec, &addresses))?)),
+            Names::Untouched => (None, None),
+        };
+
+        let router = Arc::new(Router::new(device.file, servers.0, servers.1, v4, v6));
+        let (stop, stopped) = UnixStream::pair().map_err(|why| Unavailable::new(why.to_string()))?;
+        let mut world = World {
+            spec,
+            addresses,
+            servers,
+            router,
+            name_server,
+            files,
+            stop: Some(stop),
+            threads: Vec::new(),
+        };
+        let stopped = Arc::new(stopped);
+        let (router, end) = (world.router.clone(), stopped.clone());
+        world.spawn("lab router", move || router.run(&end));
+        let end = stopped.clone();
+        world.spawn("lab servers", move || listeners.run(&end));
+        if let Some(name_server) = world.name_server.clone() {
+            world.spawn("lab names", move || name_server.run(&stopped));
+        }
+        Ok(world)
+    }
+
+    fn spawn(&mut self, name: &str, body: impl FnOnce() + Send + 'static) {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+        self.threads.push(thread.expect("the system has room for a thread"));
+    }
+
+    /// The addresses of a mirror, in the order of the spec, IPv4 first.
+    pub fn addresses(&self, name: &str) -> &[IpAddr] {
+        let mirror = self.spec.mirrors.iter().position(|mirror| mirror.name == name);
+        &self.addresses[mirror.unwrap_or_else(|| panic!("no mirror of this world is called {name}"))]
+    }
+
+    /// The (first) IPv4 address of a mirror that has one.
+    pub fn ipv4(&self, name: &str) -> IpAddr {
+        self.first(name, IpAddr::is_ipv4)
+    }
+
+    /// The (first) IPv6 address of a mirror that has one.
+    pub fn ipv6(&self, name: &str) -> IpAddr {
+        self.first(name, IpAddr::is_ipv6)
+    }
+
+    fn first(&self, name: &str, wanted: impl Fn(&IpAddr) -> bool) -> IpAddr {
+        let found = self.addresses(name).iter().copied().find(wanted);
+        found.unwrap_or_else(|| panic!("{name} has no address of that family"))
+    }
+
+    /// Where connections to all mirrors arrive: a server that listens here, or on any address, stands behind all of them.
+    pub fn servers(&self) -> (Ipv4Addr, Ipv6Addr) {
+        self.servers
+    }
+
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Times in the report are since this one.
+    pub fn started(&self) -> Instant {
+        self.router.start()
+    }
+
+    /// All that was seen until now.
+    pub fn report(&self) -> Report {
+        let (attempts, lateness) = self.router.seen();
+        let lookups = self.name_server.as_ref().map(|names| names.asked()).unwrap_or_default();
+        Report::new(&self.spec.mirrors, attempts, lookups, lateness)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop = None;
+        for thread in self.threads.drain(..) {
+            // A panic of a thread has been printed, and must not abort a test that is failing already.
+            if thread.join().is_err() && !std::thread::panicking() {
+                panic!("a thread of the lab panicked");
+            }
+        }
+    }
+}
+
+struct Allotted {
+    /// Of each mirror.
+    addresses: Vec<Vec<IpAddr>>,
+    v4: Vec<Address>,
+    v6: Vec<Address>,
+}
+
+fn allot(spec: &Spec) -> Result<Allotted, Unavailable> {
+    let mut allotted = Allotted { addresses: Vec::new(), v4: Vec::new(), v6: Vec::new() };
+    for (index, mirror) in spec.mirrors.iter().enumerate() {
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for (stream, fate) in mirror.ipv4.iter().chain(&mirror.ipv6).enumerate() {
+            let random = Random::new(spec.seed, (index * 256 + stream) as u64);
+            let address = Address::new(index, fate.clone(), mirror.only_ports.clone(), random);
+            if stream < mirror.ipv4.len() {
+                addresses.push(spec::ipv4_of(allotted.v4.len()).into());
+                allotted.v4.push(address);
+            } else {
+                addresses.push(spec::ipv6_of(allotted.v6.len()).into());
+                allotted.v6.push(address);
+            }
+        }
+        allotted.addresses.push(addresses);
+    }
+    if allotted.v4.len().max(allotted.v6.len()) > spec::MOST_ADDRESSES {
+        return Err(Unavailable::new(format!(
+            "a world has at most {} addresses of a family",
+            spec::MOST_ADDRESSES
+        )));
+    }
+    Ok(allotted)
+}
+
+/// Each world has addresses of its own for its servers, so that nothing left of an earlier one's connections is in the way.
+fn next_servers() -> (Ipv4Addr, Ipv6Addr) {
+    static WORLDS: AtomicU16 = AtomicU16::new(0);
+    let world = WORLDS.fetch_add(1, Ordering::Relaxed) % 65_000 + 1;
+    let [high, low] = world.to_be_bytes();
+    // Less like the mirrors' addresses than the client's own, or the kernel would choose it as a source.
+    (Ipv4Addr::new(198, 19, high, low), Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, world))
+}
+
+fn hosts(spec: &Spec, addresses: &[Vec<IpAddr>], delay: Duration) -> HashMap<String, Host> {
+    let hosts = spec.mirrors.iter().zip(addresses).map(|(mirror, addresses)| {
+        let delay = mirror.lookup_delay.unwrap_or(delay);
+        (
+            mirror.name.to_ascii_lowercase(),
+            Host { addresses: addresses.clone(), lookup: mirror.lookup, delay },
+        )
+    });
+    hosts.collect()
+}
+
+fn hosts_file(spec: &Spec, addresses: &[Vec<IpAddr>]) -> String {
+    let mut lines = String::new();
+    for (mirror, addresses) in spec.mirrors.iter().zip(addresses) {
+        for address in addresses.iter().filter(|_| mirror.lookup == Lookup::Found) {
+            writeln!(lines, "{address} {}", mirror.name).expect("writing to a string");
+        }
+    }
+    lines
+}

@@ -1,0 +1,336 @@
+//! The packet loop between client and mirrors.
+//!
+//! A packet of the client C to a mirror M is rewritten to come from M and go to S, a local address with ordinary servers. Their
+//! reply to M is routed into the device again, and rewritten to come from M and go to C. So neither side needs to know about the
+//! lab, and rewriting needs no memory. Time does: the answer to a SYN leaves one round trip after the SYN was *read*, however
+//! late the loop or the server was in between; other packets take half the round trip each way.
+
+use super::packet::{self, ACK, RST, Segment};
+use super::random::Random;
+use super::report::{Attempt, LATE, Lateness};
+use super::spec::{Answer, CLIENT_V4, CLIENT_V6, Fate, number_of};
+use super::timeline::{Timeline, Woken, wait};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+/// Who sends ICMP errors.
+const GATEWAY_V4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 254);
+const GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xfe);
+
+/// So many packets are read before those that are due get their turn.
+const BURST: usize = 32;
+
+/// Waking takes some time: what is due within this is waited for awake.
+const SPIN: Duration = Duration::from_micros(30);
+
+/// After so long without sleep the loop sleeps a little, since it may run before everything else on the machine.
+const AWAKE: Duration = Duration::from_millis(100);
+const NAP: Duration = Duration::from_micros(500);
+
+/// One address of a mirror.
+pub struct Address {
+    pub mirror: usize,
+    pub fate: Fate,
+    pub only_ports: Option<Vec<u16>>,
+    pub random: Random,
+    syns: u32,
+    syn_acks: u32,
+}
+
+impl Address {
+    pub fn new(mirror: usize, fate: Fate, only_ports: Option<Vec<u16>>, random: Random) -> Self {
+        Address { mirror, fate, only_ports, random, syns: 0, syn_acks: 0 }
+    }
+
+    fn half(&self) -> Option<Duration> {
+        match &self.fate {
+            Fate::Answer(answer) => Some(answer.rtt / 2),
+            _ => None,
+        }
+    }
+}
+
+pub struct Router {
+    device: File,
+    servers_v4: IpAddr,
+    servers_v6: IpAddr,
+    start: Instant,
+    state: Mutex<State>,
+}
+
+struct State {
+    v4: Vec<Address>,
+    v6: Vec<Address>,
+    flows: HashMap<(IpAddr, u16, u16), Flow>,
+    attempts: Vec<Attempt>,
+    timeline: Timeline<Due>,
+    lateness: Lateness,
+}
+
+/// A connection, by mirror's address, client's port and mirror's port.
+struct Flow {
+    attempt: usize,
+    sequence: u32,
+    syn_read: Instant,
+    /// The SYN read last has had no SYN-ACK yet.
+    open: bool,
+}
+
+struct Due {
+    packet: Vec<u8>,
+    answers: Option<Answers>,
+}
+
+/// A packet that answers a SYN: of which attempt, and when it should leave to be exact.
+struct Answers {
+    attempt: usize,
+    asked: Option<Instant>,
+}
+
+impl Router {
+    pub fn new(
+        device: File,
+        servers_v4: Ipv4Addr,
+        servers_v6: Ipv6Addr,
+        v4: Vec<Address>,
+        v6: Vec<Address>,
+    ) -> Self {
+        Router {
+            device,
+            servers_v4: servers_v4.into(),
+            servers_v6: servers_v6.into(),
+            start: Instant::now(),
+            state: Mutex::new(State {
+                v4,
+                v6,
+                flows: HashMap::new(),
+                attempts: Vec::new(),
+                timeline: Timeline::new(),
+                lateness: Lateness::default(),
+            }),
+        }
+    }
+
+    pub fn start(&self) -> Instant {
+        self.start
+    }
+
+    pub(super) fn seen(&self) -> (Vec<Attempt>, Lateness) {
+        let state = self.lock();
+        (state.attempts.clone(), state.lateness.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("the router does not panic")
+    }
+
+    /// The loop, until the other end of `stop` is closed.
+    pub fn run(&self, stop: &UnixStream) {
+        be_punctual();
+        let mut buffer = vec![0; 65_536];
+        let mut slept = Instant::now();
+        loop {
+            let (quiet, next) = {
+                let mut state = self.lock();
+                let quiet = self.read_burst(&mut state, &mut buffer);
+                self.release(&mut state);
+                (quiet, state.timeline.next_due())
+            };
+            let now = Instant::now();
+            let tired = now - slept > AWAKE;
+            if !tired && (!quiet || next.is_some_and(|next| next <= now + SPIN)) {
+                continue;
+            }
+            let until = if tired { Some(now + NAP) } else { next.map(|next| next - SPIN) };
+            // A tired loop must sleep even if there is something to read.
+            let input = if tired { -1 } else { self.device.as_raw_fd() };
+            if wait(input, stop.as_raw_fd(), until) == Woken::ToStop {
+                return;
+            }
+            slept = Instant::now();
+        }
+    }
+
+    /// Reads what is there, up to a burst; returns whether that was all.
+    fn read_burst(&self, state: &mut State, buffer: &mut [u8]) -> bool {
+        for _ in 0..BURST {
+            let Ok(length) = (&self.device).read(buffer) else {
+                return true;
+            };
+            let read = Instant::now();
+            let packet = &mut buffer[..length];
+            // The kernel's own chatter, such as IPv6 router solicitations, goes nowhere.
+            let Some(segment) = Segment::parse(packet) else {
+                continue;
+            };
+            if [CLIENT_V4.into(), CLIENT_V6.into()].contains(&segment.source) {
+                self.client_sent(state, read, segment, packet);
+            } else if [self.servers_v4, self.servers_v6].contains(&segment.source) {
+                self.server_sent(state, read, segment, packet);
+            }
+        }
+        false
+    }
+
+    fn client_sent(&self, state: &mut State, read: Instant, segment: Segment, packet: &mut [u8]) {
+        let family = if segment.source.is_ipv4() { &mut state.v4 } else { &mut state.v6 };
+        let Some(address) = number_of(segment.destination).and_then(|number| family.get_mut(number)) else {
+            return;
+        };
+        let key = (segment.destination, segment.source_port, segment.destination_port);
+        let since_start = read - self.start;
+
+        if segment.is_syn() {
+            let again = state
+                .flows
+                .get(&key)
+                .filter(|flow| flow.sequence == segment.sequence)
+                .map(|flow| flow.attempt);
+            let attempt = again.unwrap_or(state.attempts.len());
+            if again.is_none() {
+                state.attempts.push(Attempt {
+                    mirror: address.mirror,
+                    to: SocketAddr::new(segment.destination, segment.destination_port),
+                    from_port: segment.source_port,
+                    syns: Vec::with_capacity(1),
+                    answered: None,
+                    completed: None,
+                    payload: 0,
+                });
+            }
+            state.attempts[attempt].syns.push(since_start);
+            state.flows.insert(key, Flow { attempt, sequence: segment.sequence, syn_read: read, open: true });
+            address.syns += 1;
+            let (rtt, answer) = match &address.fate {
+                Fate::Silent => return,
+                Fate::Refuse { rtt } => (*rtt, packet::reset(&segment)),
+                Fate::Unreachable { rtt } => {
+                    (*rtt, packet::unreachable(gateway(segment.source), &segment, packet))
+                }
+                Fate::Answer(answer) if !is_open(&address.only_ports, segment.destination_port) => {
+                    (answer.rtt, packet::reset(&segment))
+                }
+                Fate::Answer(Answer { lose_first_syns, loss, .. }) => {
+                    if address.syns > *lose_first_syns && !address.random.chance(*loss) {
+                        self.on_to_server(address, &mut state.timeline, read, segment, packet);
+                    }
+                    return;
+                }
+            };
+            let due = read + rtt;
+            let answers = Some(Answers { attempt, asked: Some(due) });
+            state.timeline.push(due, Due { packet: answer, answers });
+            return;
+        }
+
+        // Of connections older than this world nothing is known.
+        let Some(flow) = state.flows.get(&key) else {
+            return;
+        };
+        let attempt = &mut state.attempts[flow.attempt];
+        attempt.payload += segment.payload as u64;
+        if attempt.completed.is_none() && attempt.answered.is_some() && segment.flags & (ACK | RST) == ACK {
+            attempt.completed = Some(since_start);
+            if matches!(&address.fate, Fate::Answer(answer) if address.random.chance(answer.loss)) {
+                return;
+            }
+        }
+        self.on_to_server(address, &mut state.timeline, read, segment, packet);
+    }
+
+    fn on_to_server(
+        &self,
+        address: &Address,
+        timeline: &mut Timeline<Due>,
+        read: Instant,
+        segment: Segment,
+        packet: &mut [u8],
+    ) {
+        let Some(half) = address.half() else { return };
+        let servers = if segment.source.is_ipv4() { self.servers_v4 } else { self.servers_v6 };
+        packet::readdress(packet, segment.destination, servers);
+        timeline.push(read + half, Due { packet: packet.to_vec(), answers: None });
+    }
+
+    fn server_sent(&self, state: &mut State, read: Instant, segment: Segment, packet: &mut [u8]) {
+        let (family, client) = match segment.source {
+            IpAddr::V4(_) => (&mut state.v4, CLIENT_V4.into()),
+            IpAddr::V6(_) => (&mut state.v6, CLIENT_V6.into()),
+        };
+        let Some(address) = number_of(segment.destination).and_then(|number| family.get_mut(number)) else {
+            return;
+        };
+        let key = (segment.destination, segment.destination_port, segment.source_port);
+        let Some(flow) = state.flows.get_mut(&key) else {
+            return;
+        };
+        let Fate::Answer(answer) = &address.fate else {
+            return;
+        };
+        packet::readdress(packet, segment.destination, client);
+
+        let mut due = read + answer.rtt / 2;
+        let mut answers = None;
+        // A port where nobody listens answers with RST, to a SYN that is open.
+        if segment.is_syn_ack() || (flow.open && segment.flags & RST != 0) {
+            if segment.is_syn_ack() {
+                address.syn_acks += 1;
+            }
+            let open = std::mem::take(&mut flow.open);
+            if segment.is_syn_ack()
+                && (address.syn_acks <= answer.lose_first_syn_acks || address.random.chance(answer.loss))
+            {
+                return;
+            }
+            if open {
+                due = flow.syn_read + answer.rtt + answer.jitter.mul_f64(address.random.unit());
+            }
+            answers = Some(Answers { attempt: flow.attempt, asked: open.then_some(due) });
+        }
+        state.timeline.push(due, Due { packet: packet.to_vec(), answers });
+    }
+
+    /// Writes what is due.
+    fn release(&self, state: &mut State) {
+        loop {
+            let now = Instant::now();
+            let Some((due, Due { packet, answers })) = state.timeline.pop(now) else {
+                return;
+            };
+            state.lateness.packets += 1;
+            state.lateness.late += u64::from(now - due > LATE);
+            if let Some(Answers { attempt, asked }) = answers {
+                state.attempts[attempt].answered.get_or_insert(now - self.start);
+                state.lateness.answers.extend(asked.map(|asked| now - asked));
+            }
+            // The kernel takes what it is given; what it will not take would have been dropped on a wire too.
+            let _ = (&self.device).write(&packet);
+        }
+    }
+}
+
+fn is_open(only_ports: &Option<Vec<u16>>, port: u16) -> bool {
+    only_ports.as_ref().is_none_or(|ports| ports.contains(&port))
+}
+
+fn gateway(client: IpAddr) -> IpAddr {
+    if client.is_ipv4() { GATEWAY_V4.into() } else { GATEWAY_V6.into() }
+}
+
+/// Exact timers, and precedence before ordinary programs where that is permitted; the loop never stays awake for long.
+fn be_punctual() {
+    // SAFETY: these concern the calling thread alone, and read constants and a local structure.
+    unsafe {
+        libc::prctl(libc::PR_SET_TIMERSLACK, 1);
+        let priority = libc::sched_param { sched_priority: 1 };
+        if libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &priority) != 0 {
+            libc::setpriority(libc::PRIO_PROCESS, libc::gettid() as _, -20);
+        }
+    }
+}
