@@ -24,6 +24,8 @@ pub(crate) type Resolved = (usize, Vec<SocketAddr>);
 #[derive(Debug)]
 pub(crate) struct Resolver {
     over: Arc<AtomicBool>,
+    /// Kept open until its last news is heard, though all workers may have ended.
+    _waker: Arc<Waker>,
     finished: mpsc::Receiver<Resolved>,
     workers: Vec<Worker>,
 }
@@ -56,14 +58,16 @@ impl Resolver {
         let (sender, finished) = mpsc::channel();
         let over = Arc::new(AtomicBool::new(false));
         let wanted = workers.min(names.len());
-        let work = Arc::new(Work { names, next: AtomicUsize::new(0), over: over.clone(), waker, look_up });
+        let work =
+            Work { names, next: AtomicUsize::new(0), over: over.clone(), waker: waker.clone(), look_up };
+        let work = Arc::new(work);
         let workers: Vec<_> = sys::with_signals_blocked(|| {
             (0..wanted).map_while(|_| Worker::start(work.clone(), sender.clone()).ok()).collect()
         });
         if workers.is_empty() && wanted > 0 {
             (0..work.names.len()).for_each(|name| work.tell(&sender, (name, Vec::new())));
         }
-        Resolver { over, finished, workers }
+        Resolver { over, _waker: waker, finished, workers }
     }
 
     /// The look-ups that have finished since the last call.
@@ -135,28 +139,39 @@ mod tests {
     }
 
     /// Waits until `count` look-ups have finished.
-    fn wait_for(resolver: &Resolver, waker: &Waker, count: usize) -> Vec<Resolved> {
-        let epoll = Epoll::new().unwrap();
-        epoll.add_readable(std::os::fd::AsFd::as_fd(waker), 0).unwrap();
+    fn wait_for((resolver, epoll): &(Resolver, Epoll), count: usize) -> Vec<Resolved> {
         let (mut found, deadline) = (Vec::new(), Instant::now() + Duration::from_secs(20));
         while found.len() < count {
-            assert!(Instant::now() < deadline, "only {} of {count} look-ups came back", found.len());
-            epoll.wait(Duration::from_millis(50), &mut Vec::new()).unwrap();
+            let left = deadline.checked_duration_since(Instant::now());
+            let left = left.unwrap_or_else(|| panic!("only {} of {count} look-ups came back", found.len()));
+            // Never longer than the news take.
+            epoll.wait(left, &mut Vec::new()).unwrap();
             found.extend(resolver.finished());
         }
         found
     }
 
-    fn start(count: usize, workers: usize, look_up: Arc<LookUp>) -> (Resolver, Arc<Waker>) {
-        let waker = Arc::new(Waker::new().unwrap());
-        (Resolver::start(names(count), workers, waker.clone(), look_up), waker)
+    /// As a run does it: the waker is watched first, and then in the resolver's hands alone.
+    fn start(count: usize, workers: usize, look_up: Arc<LookUp>) -> (Resolver, Epoll) {
+        let (waker, epoll) = (Arc::new(Waker::new().unwrap()), Epoll::new().unwrap());
+        epoll.add_readable(std::os::fd::AsFd::as_fd(&*waker), 0).unwrap();
+        (Resolver::start(names(count), workers, waker, look_up), epoll)
+    }
+
+    #[test]
+    fn news_of_workers_that_have_ended_is_still_heard() {
+        for _ in 0..200 {
+            let run = start(2, 2, Arc::new(|_| address()));
+            std::thread::sleep(Duration::from_micros(300));
+            wait_for(&run, 2);
+        }
     }
 
     #[test]
     fn every_name_is_looked_up_once_in_the_order_given() {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let log = asked.clone();
-        let (resolver, waker) = start(
+        let run = start(
             500,
             1,
             Arc::new(move |name| {
@@ -164,7 +179,7 @@ mod tests {
                 if name.starts_with("h3") { Vec::new() } else { address() }
             }),
         );
-        let found = wait_for(&resolver, &waker, 500);
+        let found = wait_for(&run, 500);
         assert_eq!(*asked.lock().unwrap(), names(500));
         assert!(found.iter().enumerate().all(|(n, (index, _))| n == *index));
         assert!(found.iter().all(|(n, list)| list.is_empty() == n.to_string().starts_with('3')));
@@ -172,8 +187,8 @@ mod tests {
 
     #[test]
     fn many_workers_share_the_names() {
-        let (resolver, waker) = start(1000, 64, Arc::new(|_| address()));
-        let mut found: Vec<_> = wait_for(&resolver, &waker, 1000).into_iter().map(|(n, _)| n).collect();
+        let run = start(1000, 64, Arc::new(|_| address()));
+        let mut found: Vec<_> = wait_for(&run, 1000).into_iter().map(|(n, _)| n).collect();
         found.sort();
         assert_eq!(found, (0..1000).collect::<Vec<_>>());
     }
@@ -182,8 +197,8 @@ mod tests {
     fn a_panicking_look_up_is_a_failed_one() {
         let quiet = std::panic::take_hook();
         std::panic::set_hook(Box::new(|_| {}));
-        let (resolver, waker) = start(3, 2, Arc::new(|_| panic!("a name service module went wrong")));
-        let found = wait_for(&resolver, &waker, 3);
+        let run = start(3, 2, Arc::new(|_| panic!("a name service module went wrong")));
+        let found = wait_for(&run, 3);
         std::panic::set_hook(quiet);
         assert!(found.iter().all(|(_, list)| list.is_empty()));
     }
@@ -194,7 +209,7 @@ mod tests {
         let hung = Mutex::new(hung);
         let asked = Arc::new(AtomicUsize::new(0));
         let count = asked.clone();
-        let (resolver, waker) = start(
+        let run = start(
             10,
             2,
             Arc::new(move |name| {
@@ -205,12 +220,12 @@ mod tests {
                 address()
             }),
         );
-        wait_for(&resolver, &waker, 1);
+        wait_for(&run, 1);
         while asked.load(SeqCst) < 3 {
             std::thread::yield_now();
         }
         // Would never return if it waited for the two.
-        drop(resolver);
+        drop(run);
         drop(release);
         std::thread::sleep(Duration::from_millis(20));
         assert_eq!(asked.load(SeqCst), 3, "a name was taken after the end");

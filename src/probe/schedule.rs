@@ -192,7 +192,7 @@ pub(crate) struct Schedule {
     latencies: Vec<Duration>,
     last_answer: Option<Instant>,
     slowest_answer: Duration,
-    /// When a SYN last left or an answer came, hedges excluded.
+    /// When an answer last came or a SYN left, second attempts upon silence excluded.
     last_event: Instant,
     answered_ipv4: bool,
     answered_ipv6: bool,
@@ -531,7 +531,8 @@ impl Schedule {
         // Otherwise room is made by whoever has been silent for so long that it cannot matter any more.
         let patience = match self.limit() {
             Some(limit) if self.has_fallbacks(limit) => limit + GRACE,
-            Some(_) => self.quiet_time(),
+            // Answers come in the order of distance: those just beyond the slowest so far are still to come.
+            Some(_) => self.quiet_time() * 2,
             None => self.options.timeout / 2,
         };
         while self.flights.front().is_some_and(|&attempt| self.sent_at(attempt).is_none()) {
@@ -563,8 +564,9 @@ impl Schedule {
         self.in_flight += 1;
         self.sent += 1;
         self.first_sent.get_or_insert(now);
-        // Half a quiet time has passed before a hedge, and the other half remains for its answer.
-        if cause != Cause::Hedge {
+        // A second attempt upon silence does not prolong it: what remains of the quiet time, half of it after a
+        // hedge, must do for its answer.
+        if matches!(cause, Cause::First | Cause::Failure) {
             self.last_event = now;
         }
         Step::Connect(attempt, self.address(attempt))

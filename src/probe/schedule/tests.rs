@@ -370,6 +370,9 @@ fn one_dead_mirror_costs_the_quiet_time_and_one_hedge() {
     run.ends(Ended::Quiet, 400);
     assert_eq!(run.syns_to(11), [0, 300]);
     assert_eq!(run.syns.len(), 13, "the others get one SYN each");
+    // No more if it has two families.
+    let rtts = [8, 20, 40, 60, 80, 100, 120, 140, 160, 180, 200];
+    world(live(rtts).chain([both(Silent, Silent)])).run().ends(Ended::Quiet, 400);
     // Near mirrors only: the least quiet time.
     world(live([5, 9, 12]).chain([v4(Silent)])).run().ends(Ended::Quiet, 112);
 }
@@ -488,6 +491,12 @@ fn few_slots_mean_waves_and_the_dead_give_way() {
     assert!(run.outcomes[21..].iter().all(|o| o.latency().is_some()), "{run:#?}");
     assert!(run.elapsed < ms(500), "{:?}", run.elapsed);
     assert!(run.outcomes[1..21].iter().all(|&o| o == Outcome::Unanswered));
+}
+
+#[test]
+fn few_slots_do_not_cost_those_whose_answers_are_on_their_way() {
+    let run = world((0..100).map(|n| v4(Answers(120 + n)))).fallbacks(usize::MAX).in_flight(60).run();
+    assert_eq!(run.outcomes, (0..100).map(|n| measured(120 + n)).collect::<Vec<_>>());
 }
 
 #[test]
