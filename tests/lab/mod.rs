@@ -18,6 +18,7 @@
 // Each test, bench and example uses a part of it.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
+mod awake;
 mod device;
 mod dns;
 mod names;
@@ -37,6 +38,7 @@ pub use spec::{
     Answer, CLIENT_V4, CLIENT_V6, Fate, Lookup, Mirror, Names, Spec, answer, refuse, unreachable,
 };
 
+use awake::Awake;
 use device::Device;
 use dns::{Host, NAME_SERVER, NameServer};
 use names::Files;
@@ -48,6 +50,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -67,6 +70,7 @@ pub struct World {
     /// Closing it stops the threads.
     stop: Option<UnixStream>,
     threads: Vec<JoinHandle<()>>,
+    awake: Awake,
 }
 
 impl World {
@@ -107,10 +111,18 @@ impl World {
             files,
             stop: Some(stop),
             threads: Vec::new(),
+            awake: Awake::keep(),
         };
         let stopped = Arc::new(stopped);
         let (router, end) = (world.router.clone(), stopped.clone());
-        world.spawn("lab router", move || router.run(&end));
+        // Waited for: on a busy machine a new thread may be long in coming, and the first packets with it.
+        let (ready, punctual) = sync_channel(0);
+        world.spawn("lab router", move || {
+            router::be_punctual();
+            let _ = ready.send(());
+            router.run(&end);
+        });
+        let _ = punctual.recv();
         let end = stopped.clone();
         world.spawn("lab servers", move || listeners.run(&end));
         if let Some(name_server) = world.name_server.clone() {

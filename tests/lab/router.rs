@@ -132,7 +132,6 @@ impl Router {
 
     /// The loop, until the other end of `stop` is closed.
     pub fn run(&self, stop: &UnixStream) {
-        be_punctual();
         let mut buffer = vec![0; 65_536];
         let mut slept = Instant::now();
         loop {
@@ -324,7 +323,7 @@ fn gateway(client: IpAddr) -> IpAddr {
 }
 
 /// Exact timers, and precedence before ordinary programs where that is permitted; the loop never stays awake for long.
-fn be_punctual() {
+pub fn be_punctual() {
     // SAFETY: these concern the calling thread alone, and read constants and a local structure.
     unsafe {
         libc::prctl(libc::PR_SET_TIMERSLACK, 1);
