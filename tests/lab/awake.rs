@@ -7,13 +7,14 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::{self, Thread};
+use std::thread::{self, JoinHandle};
 
 /// More processors than this are not kept awake; nor are any where there is a limit on the time that this process may use.
 const MOST: usize = 16;
 
 static WORLDS: AtomicUsize = AtomicUsize::new(0);
-static THREADS: OnceLock<Vec<Thread>> = OnceLock::new();
+// Never joined: on a busy machine it may be long before a thread of the idle class has the time to end.
+static THREADS: OnceLock<Vec<JoinHandle<()>>> = OnceLock::new();
 
 /// While there is one of these the processors do not sleep.
 pub struct Awake(());
@@ -21,12 +22,13 @@ pub struct Awake(());
 impl Awake {
     pub fn keep() -> Awake {
         WORLDS.fetch_add(1, Ordering::SeqCst);
-        // Never joined: on a busy machine it may be long before a thread of the idle class has the time to end.
-        THREADS
-            .get_or_init(|| processors().into_iter().filter_map(start).collect())
-            .iter()
-            .for_each(Thread::unpark);
-        Awake(())
+        let awake = Awake(());
+        awake.threads().iter().for_each(|thread| thread.thread().unpark());
+        awake
+    }
+
+    pub fn threads(&self) -> &'static [JoinHandle<()>] {
+        THREADS.get_or_init(|| processors().into_iter().filter_map(start).collect())
     }
 }
 
@@ -36,7 +38,7 @@ impl Drop for Awake {
     }
 }
 
-fn start(processor: usize) -> Option<Thread> {
+fn start(processor: usize) -> Option<JoinHandle<()>> {
     let body = move || {
         if !stay_on(processor) {
             return;
@@ -49,8 +51,7 @@ fn start(processor: usize) -> Option<Thread> {
             thread::park();
         }
     };
-    let thread = thread::Builder::new().name(format!("lab awake {processor}")).spawn(body);
-    thread.ok().map(|handle| handle.thread().clone())
+    thread::Builder::new().name(format!("lab awake {processor}")).spawn(body).ok()
 }
 
 /// Binds the calling thread to a processor and puts it into the idle class.

@@ -21,6 +21,7 @@
 mod awake;
 mod device;
 mod dns;
+pub mod geography;
 mod names;
 mod namespace;
 mod packet;
@@ -31,7 +32,7 @@ mod servers;
 mod spec;
 mod timeline;
 
-pub use namespace::{Unavailable, figure, isolated, run};
+pub use namespace::{Unavailable, figure, is_inside, isolated, run};
 pub use random::Random;
 pub use report::{Asked, Attempt, Counts, LabError, Report, percentile};
 pub use spec::{
@@ -48,6 +49,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
+use std::os::unix::thread::JoinHandleExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -171,6 +173,12 @@ impl World {
         self.router.start()
     }
 
+    /// Processor time the lab's own threads have used so far, those that keep the processors awake included: what to take from
+    /// the difference of two getrusage(RUSAGE_SELF) to have a client's own.
+    pub fn cpu_time(&self) -> Duration {
+        self.threads.iter().chain(self.awake.threads()).map(cpu_time).sum()
+    }
+
     /// All that was seen until now.
     pub fn report(&self) -> Report {
         let (attempts, lateness) = self.router.seen();
@@ -189,6 +197,19 @@ impl Drop for World {
             }
         }
     }
+}
+
+fn cpu_time(thread: &JoinHandle<()>) -> Duration {
+    // SAFETY: a thread that has not been joined keeps its identity, and both calls write to local variables.
+    let used = unsafe {
+        let (mut clock, mut used) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
+        // A thread that has ended has no clock, and counts as zero.
+        if libc::pthread_getcpuclockid(thread.as_pthread_t() as _, &mut clock) == 0 {
+            libc::clock_gettime(clock, &mut used);
+        }
+        used
+    };
+    Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
 }
 
 struct Allotted {
