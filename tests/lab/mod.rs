@@ -18,8 +18,10 @@
 // Each test, bench and example uses a part of it.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
+mod awake;
 mod device;
 mod dns;
+pub mod geography;
 mod names;
 mod namespace;
 mod packet;
@@ -30,13 +32,14 @@ mod servers;
 mod spec;
 mod timeline;
 
-pub use namespace::{Unavailable, figure, isolated, run};
+pub use namespace::{Unavailable, figure, is_inside, isolated, run};
 pub use random::Random;
 pub use report::{Asked, Attempt, Counts, LabError, Report, percentile};
 pub use spec::{
     Answer, CLIENT_V4, CLIENT_V6, Fate, Lookup, Mirror, Names, Spec, answer, refuse, unreachable,
 };
 
+use awake::Awake;
 use device::Device;
 use dns::{Host, NAME_SERVER, NameServer};
 use names::Files;
@@ -46,8 +49,10 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
+use std::os::unix::thread::JoinHandleExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -67,6 +72,7 @@ pub struct World {
     /// Closing it stops the threads.
     stop: Option<UnixStream>,
     threads: Vec<JoinHandle<()>>,
+    awake: Awake,
 }
 
 impl World {
@@ -107,10 +113,18 @@ impl World {
             files,
             stop: Some(stop),
             threads: Vec::new(),
+            awake: Awake::keep(),
         };
         let stopped = Arc::new(stopped);
         let (router, end) = (world.router.clone(), stopped.clone());
-        world.spawn("lab router", move || router.run(&end));
+        // Waited for: on a busy machine a new thread may be long in coming, and the first packets with it.
+        let (ready, punctual) = sync_channel(0);
+        world.spawn("lab router", move || {
+            router::be_punctual();
+            let _ = ready.send(());
+            router.run(&end);
+        });
+        let _ = punctual.recv();
         let end = stopped.clone();
         world.spawn("lab servers", move || listeners.run(&end));
         if let Some(name_server) = world.name_server.clone() {
@@ -159,6 +173,12 @@ impl World {
         self.router.start()
     }
 
+    /// Processor time the lab's own threads have used so far, those that keep the processors awake included: what to take from
+    /// the difference of two getrusage(RUSAGE_SELF) to have a client's own.
+    pub fn cpu_time(&self) -> Duration {
+        self.threads.iter().chain(self.awake.threads()).map(cpu_time).sum()
+    }
+
     /// All that was seen until now.
     pub fn report(&self) -> Report {
         let (attempts, lateness) = self.router.seen();
@@ -177,6 +197,19 @@ impl Drop for World {
             }
         }
     }
+}
+
+fn cpu_time(thread: &JoinHandle<()>) -> Duration {
+    // SAFETY: a thread that has not been joined keeps its identity, and both calls write to local variables.
+    let used = unsafe {
+        let (mut clock, mut used) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
+        // A thread that has ended has no clock, and counts as zero.
+        if libc::pthread_getcpuclockid(thread.as_pthread_t() as _, &mut clock) == 0 {
+            libc::clock_gettime(clock, &mut used);
+        }
+        used
+    };
+    Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
 }
 
 struct Allotted {

@@ -84,7 +84,8 @@ pub fn figure(line: &str) {
     println!("{FIGURE}{line}");
 }
 
-fn is_inside() -> bool {
+/// Whether this process, or one that started it, was started by the lab.
+pub fn is_inside() -> bool {
     std::env::var_os(INSIDE).is_some()
 }
 

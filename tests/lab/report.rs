@@ -147,6 +147,17 @@ pub(super) struct Lateness {
     pub packets: u64,
     /// Packets that left more than [`LATE`] after they were due.
     pub late: u64,
+    /// See [`stolen`].
+    pub stolen: Duration,
+}
+
+/// Time that a host has withheld from this virtual machine since it started, all processors together, as far as the kernel knows.
+pub(super) fn stolen() -> Duration {
+    let statistics = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let all = statistics.lines().next().unwrap_or_default();
+    // "cpu", then user, nice, system, idle, iowait, irq, softirq, steal: in hundredths of a second.
+    let ticks = all.split_whitespace().nth(8).and_then(|steal| steal.parse().ok()).unwrap_or(0);
+    Duration::from_millis(ticks * 10)
 }
 
 pub(super) const LATE: Duration = Duration::from_millis(1);
@@ -159,7 +170,10 @@ pub struct LabError {
     pub p99: Duration,
     pub max: Duration,
     pub packets: u64,
+    /// Packets that left more than a millisecond after they were due.
     pub late: u64,
+    /// Time that the host withheld from this virtual machine meanwhile, all processors together. The usual reason for late packets.
+    pub stolen: Duration,
 }
 
 impl LabError {
@@ -180,6 +194,7 @@ impl From<Lateness> for LabError {
             max: at(1.0),
             packets: noted.packets,
             late: noted.late,
+            stolen: noted.stolen,
         }
     }
 }
@@ -197,6 +212,7 @@ impl fmt::Display for LabError {
         )?;
         if self.late > 0 {
             write!(f, "; {} of {} packets over 1 ms late", self.late, self.packets)?;
+            write!(f, " ({} ms of processor time stolen by the host)", self.stolen.as_millis())?;
         }
         if self.could_not_keep_up() {
             write!(f, ": THE LAB COULD NOT KEEP UP")?;

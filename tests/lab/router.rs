@@ -7,7 +7,7 @@
 
 use super::packet::{self, ACK, RST, Segment};
 use super::random::Random;
-use super::report::{Attempt, LATE, Lateness};
+use super::report::{Attempt, LATE, Lateness, stolen};
 use super::spec::{Answer, CLIENT_V4, CLIENT_V6, Fate, number_of};
 use super::timeline::{Timeline, Woken, wait};
 use std::collections::HashMap;
@@ -61,6 +61,7 @@ pub struct Router {
     servers_v4: IpAddr,
     servers_v6: IpAddr,
     start: Instant,
+    stolen_before: Duration,
     state: Mutex<State>,
 }
 
@@ -106,6 +107,7 @@ impl Router {
             servers_v4: servers_v4.into(),
             servers_v6: servers_v6.into(),
             start: Instant::now(),
+            stolen_before: stolen(),
             state: Mutex::new(State {
                 v4,
                 v6,
@@ -123,7 +125,8 @@ impl Router {
 
     pub(super) fn seen(&self) -> (Vec<Attempt>, Lateness) {
         let state = self.lock();
-        (state.attempts.clone(), state.lateness.clone())
+        let stolen = stolen().saturating_sub(self.stolen_before);
+        (state.attempts.clone(), Lateness { stolen, ..state.lateness.clone() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -132,7 +135,6 @@ impl Router {
 
     /// The loop, until the other end of `stop` is closed.
     pub fn run(&self, stop: &UnixStream) {
-        be_punctual();
         let mut buffer = vec![0; 65_536];
         let mut slept = Instant::now();
         loop {
@@ -324,7 +326,7 @@ fn gateway(client: IpAddr) -> IpAddr {
 }
 
 /// Exact timers, and precedence before ordinary programs where that is permitted; the loop never stays awake for long.
-fn be_punctual() {
+pub fn be_punctual() {
     // SAFETY: these concern the calling thread alone, and read constants and a local structure.
     unsafe {
         libc::prctl(libc::PR_SET_TIMERSLACK, 1);
