@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod connect;
-mod resolve;
+pub(crate) mod resolve;
 pub(crate) mod schedule;
 
 use crate::mirror::{Endpoint, Host};
@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -193,6 +194,8 @@ impl Run {
             }
         }
         for (name, list) in self.resolver.iter().flat_map(Resolver::finished) {
+            // A panic is a bug of ours, and no news about the name.
+            let list = list.unwrap_or_else(|panic| resume_unwind(panic));
             self.schedule.resolved(self.named[name], Addresses::choose(&list), now);
             news = true;
         }

@@ -9,16 +9,19 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
-use std::thread::{Builder, JoinHandle};
+use std::thread::{self, Builder, JoinHandle};
 
 /// Virtual memory that is touched only as far as a look-up goes; name service modules want more than libc.
 const STACK: usize = 256 * 1024;
 
+/// What the workers are called.
+pub(crate) const THREAD_NAME: &str = "mirror-look-up";
+
 /// The system's look-up, or a test's.
 pub(crate) type LookUp = dyn Fn(&str) -> Vec<SocketAddr> + Send + Sync;
 
-/// A finished look-up: the position of the name, and its addresses or none.
-pub(crate) type Resolved = (usize, Vec<SocketAddr>);
+/// A finished look-up: the position of the name, and its addresses or none, or the panic that ended it.
+pub(crate) type Resolved = (usize, thread::Result<Vec<SocketAddr>>);
 
 /// The look-ups of one run.
 #[derive(Debug)]
@@ -65,7 +68,7 @@ impl Resolver {
             (0..wanted).map_while(|_| Worker::start(work.clone(), sender.clone()).ok()).collect()
         });
         if workers.is_empty() && wanted > 0 {
-            (0..work.names.len()).for_each(|name| work.tell(&sender, (name, Vec::new())));
+            (0..work.names.len()).for_each(|name| work.tell(&sender, (name, Ok(Vec::new()))));
         }
         Resolver { over, _waker: waker, finished, workers }
     }
@@ -94,7 +97,7 @@ impl Worker {
         let busy = Arc::new(AtomicBool::new(false));
         let flag = busy.clone();
         let thread = Builder::new()
-            .name("mirror-look-up".into())
+            .name(THREAD_NAME.into())
             .stack_size(STACK)
             .spawn(move || while work.one(&flag, &sender) {})?;
         Ok(Worker { busy, thread })
@@ -108,7 +111,7 @@ impl Work {
         let index = self.next.fetch_add(1, SeqCst);
         let name = self.names.get(index).filter(|_| !self.over.load(SeqCst));
         if let Some(name) = name {
-            let addresses = catch_unwind(AssertUnwindSafe(|| (self.look_up)(name))).unwrap_or_default();
+            let addresses = catch_unwind(AssertUnwindSafe(|| (self.look_up)(name)));
             self.tell(sender, (index, addresses));
         }
         busy.store(false, SeqCst);
@@ -182,7 +185,9 @@ mod tests {
         let found = wait_for(&run, 500);
         assert_eq!(*asked.lock().unwrap(), names(500));
         assert!(found.iter().enumerate().all(|(n, (index, _))| n == *index));
-        assert!(found.iter().all(|(n, list)| list.is_empty() == n.to_string().starts_with('3')));
+        assert!(
+            found.iter().all(|(n, list)| list.as_ref().unwrap().is_empty() == n.to_string().starts_with('3'))
+        );
     }
 
     #[test]
@@ -194,13 +199,13 @@ mod tests {
     }
 
     #[test]
-    fn a_panicking_look_up_is_a_failed_one() {
+    fn a_panic_in_a_look_up_is_told() {
         let quiet = std::panic::take_hook();
         std::panic::set_hook(Box::new(|_| {}));
         let run = start(3, 2, Arc::new(|_| panic!("a name service module went wrong")));
         let found = wait_for(&run, 3);
         std::panic::set_hook(quiet);
-        assert!(found.iter().all(|(_, list)| list.is_empty()));
+        assert!(found.iter().all(|(_, list)| list.is_err()));
     }
 
     #[test]
