@@ -18,6 +18,9 @@
 //! - It never prints, exits, installs a handler or reads the environment, and leaves no descriptor and no thread
 //!   behind, except of a name look-up that hangs.
 
+#[doc(hidden)]
+pub mod capi;
+mod fault;
 mod mirror;
 mod probe;
 mod rank;

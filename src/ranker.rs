@@ -298,6 +298,12 @@ impl Ranker {
         self
     }
 
+    /// Ends what [`Ranker::on_progress`] began.
+    pub fn no_progress(&mut self) -> &mut Ranker {
+        self.progress = None;
+        self
+    }
+
     /// Measures the mirrors and puts them in order. Blocks until measuring ends (see [`Ended`]), at most for the
     /// timeout and a few milliseconds.
     ///

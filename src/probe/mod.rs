@@ -72,6 +72,13 @@ impl Cancel {
         self.0.1.wake();
     }
 
+    /// Makes the handle new again when a run has ended by it.
+    pub(crate) fn use_up(&self, ended: Ended) {
+        if ended == Ended::Cancelled {
+            self.0.0.store(false, SeqCst);
+        }
+    }
+
     /// Whether it was cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.0.0.load(SeqCst)

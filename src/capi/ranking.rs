@@ -1,0 +1,225 @@
+//! `fm_ranking`: the result of a call, in C's terms.
+
+use super::guard::{fm_status, guard};
+use crate::probe::schedule::Ended;
+use crate::rank::Outcome;
+use crate::ranker::{RankedMirror, Ranking};
+use std::ffi::{CString, c_char, c_int};
+use std::ptr;
+
+const INVALID: c_int = fm_status::FM_INVALID_ARGUMENT as c_int;
+
+/// What became of a mirror.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum fm_outcome {
+    /// Its TCP handshake was timed in this call.
+    FM_OUTCOME_MEASURED = 0,
+    /// Its latency is known from an earlier call.
+    FM_OUTCOME_CACHED = 1,
+    /// A file: URL, on this machine.
+    FM_OUTCOME_LOCAL = 2,
+    /// No reply before measuring ended: far, down, or never asked.
+    FM_OUTCOME_UNANSWERED = 3,
+    /// The host refused the connection.
+    FM_OUTCOME_REFUSED = 4,
+    /// The network said that the host cannot be reached.
+    FM_OUTCOME_UNREACHABLE = 5,
+    /// Its name has no address.
+    FM_OUTCOME_UNRESOLVED = 6,
+    /// Not a URL of a host that could be connected to.
+    FM_OUTCOME_UNSUPPORTED = 7,
+    /// Dropped by a filter of the caller's.
+    FM_OUTCOME_EXCLUDED = 8,
+}
+
+/// Why measuring ended.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum fm_ended {
+    /// Nothing needed to be measured.
+    FM_ENDED_IDLE = 0,
+    /// Every mirror has an outcome.
+    FM_ENDED_COMPLETE = 1,
+    /// Up to lost packets, no mirror that is silent still can belong to the pool, and enough fallbacks are known.
+    FM_ENDED_SETTLED = 2,
+    /// Nothing was heard for longer than any mirror took to answer: who is silent still is down or far.
+    FM_ENDED_QUIET = 3,
+    /// The time was up.
+    FM_ENDED_TIMEOUT = 4,
+    /// fm_ranker_cancel() was called.
+    FM_ENDED_CANCELLED = 5,
+}
+
+/// A mirror in its place. The strings belong to the ranking.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct fm_mirror {
+    /// Its position in the list that was given, from 0.
+    pub index: usize,
+    /// Its URL, byte for byte as it was given.
+    pub url: *const c_char,
+    /// The address that answered in this call, as "192.0.2.7:443" or "[2001:db8::7]:443"; NULL if none did.
+    pub address: *const c_char,
+    /// Its latency in seconds; negative if unknown.
+    pub latency: f64,
+    /// What became of it: an fm_outcome.
+    pub outcome: c_int,
+    /// Not 0 if its host is in the pool: near enough to the best to share the load with it.
+    pub pool: c_int,
+    /// Not 0 if the latency may be off by a millisecond or, after a lost SYN-ACK, by a second.
+    pub imprecise: c_int,
+}
+
+/// The result as a whole.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct fm_summary {
+    /// How many mirrors are in the order: all that were given, except the excluded.
+    pub mirrors: usize,
+    /// How many were excluded by filters.
+    pub excluded: usize,
+    /// How many have a latency.
+    pub answered: usize,
+    /// How many are in the pool.
+    pub pool: usize,
+    /// The seed of the shuffle.
+    pub seed: u64,
+    /// How long the call took, in seconds.
+    pub elapsed: f64,
+    /// Why measuring ended: an fm_ended.
+    pub ended: c_int,
+    /// Not 0 if nearly all of many hosts are equally near: a middlebox may be answering for all of them.
+    pub indistinct: c_int,
+}
+
+/// The result of fm_rank(). It never changes, so any number of threads may read it.
+#[derive(Debug)]
+pub struct fm_ranking {
+    /// In order, then the excluded.
+    mirrors: Vec<Mirror>,
+    summary: fm_summary,
+}
+
+/// What an `fm_mirror` is filled from.
+#[derive(Debug)]
+struct Mirror {
+    index: usize,
+    url: CString,
+    address: Option<CString>,
+    latency: f64,
+    outcome: fm_outcome,
+    pool: bool,
+    imprecise: bool,
+}
+
+impl fm_ranking {
+    /// With the URLs as they were given, by index.
+    pub(crate) fn new(ranking: &Ranking, urls: Vec<CString>) -> fm_ranking {
+        crate::fault::point("fm_ranking");
+        let mirror = |mirror: &RankedMirror| Mirror {
+            index: mirror.index,
+            url: urls[mirror.index].clone(),
+            // An address holds no NUL.
+            address: mirror.address.and_then(|address| CString::new(address.to_string()).ok()),
+            latency: mirror.outcome.latency().map_or(-1.0, |latency| latency.as_secs_f64()),
+            outcome: outcome(mirror.outcome),
+            pool: mirror.pool,
+            imprecise: mirror.imprecise,
+        };
+        let mirrors = &ranking.mirrors;
+        fm_ranking {
+            summary: fm_summary {
+                mirrors: mirrors.len(),
+                excluded: ranking.excluded.len(),
+                answered: mirrors.iter().filter(|mirror| mirror.outcome.latency().is_some()).count(),
+                pool: mirrors.iter().filter(|mirror| mirror.pool).count(),
+                seed: ranking.seed,
+                elapsed: ranking.elapsed.as_secs_f64(),
+                ended: ended(ranking.ended) as c_int,
+                indistinct: ranking.indistinct.into(),
+            },
+            mirrors: mirrors.iter().chain(&ranking.excluded).map(mirror).collect(),
+        }
+    }
+}
+
+fn outcome(outcome: Outcome) -> fm_outcome {
+    match outcome {
+        Outcome::Measured(_) => fm_outcome::FM_OUTCOME_MEASURED,
+        Outcome::Cached(_) => fm_outcome::FM_OUTCOME_CACHED,
+        Outcome::Local => fm_outcome::FM_OUTCOME_LOCAL,
+        Outcome::Unanswered => fm_outcome::FM_OUTCOME_UNANSWERED,
+        Outcome::Refused => fm_outcome::FM_OUTCOME_REFUSED,
+        Outcome::Unreachable => fm_outcome::FM_OUTCOME_UNREACHABLE,
+        Outcome::Unresolved => fm_outcome::FM_OUTCOME_UNRESOLVED,
+        Outcome::Unsupported => fm_outcome::FM_OUTCOME_UNSUPPORTED,
+        Outcome::Excluded => fm_outcome::FM_OUTCOME_EXCLUDED,
+    }
+}
+
+fn ended(ended: Ended) -> fm_ended {
+    match ended {
+        Ended::Idle => fm_ended::FM_ENDED_IDLE,
+        Ended::Complete => fm_ended::FM_ENDED_COMPLETE,
+        Ended::Settled => fm_ended::FM_ENDED_SETTLED,
+        Ended::Quiet => fm_ended::FM_ENDED_QUIET,
+        Ended::Timeout => fm_ended::FM_ENDED_TIMEOUT,
+        Ended::Cancelled => fm_ended::FM_ENDED_CANCELLED,
+    }
+}
+
+/// Frees a result, and with it the strings that fm_ranking_mirror() gave. NULL is fine.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranking_free(ranking: *mut fm_ranking) {
+    // There is nobody to tell of a failure.
+    let _ = guard(|| {
+        if !ranking.is_null() {
+            // SAFETY: the caller's promise; the box was made by fm_rank().
+            drop(unsafe { Box::from_raw(ranking) });
+        }
+        Ok(())
+    });
+}
+
+/// Tells about the result as a whole. On failure (a NULL pointer) `*summary` is left as it was.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranking_summary(ranking: *const fm_ranking, summary: *mut fm_summary) -> c_int {
+    // SAFETY: the caller's promise.
+    let Some(ranking) = (unsafe { ranking.as_ref() }) else { return INVALID };
+    if summary.is_null() {
+        return INVALID;
+    }
+    // SAFETY: not NULL, so it can be written, by the caller's promise.
+    unsafe { summary.write(ranking.summary) };
+    fm_status::FM_OK as c_int
+}
+
+/// Tells about the mirror at a position: from 0 to `mirrors` - 1 in the order in which to try them, and behind
+/// these the `excluded` ones in the order given. On failure (a NULL pointer, a position beyond the last)
+/// `*mirror` is left as it was.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranking_mirror(
+    ranking: *const fm_ranking,
+    position: usize,
+    mirror: *mut fm_mirror,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let ranking = unsafe { ranking.as_ref() };
+    let Some(found) = ranking.and_then(|ranking| ranking.mirrors.get(position)) else { return INVALID };
+    if mirror.is_null() {
+        return INVALID;
+    }
+    let told = fm_mirror {
+        index: found.index,
+        url: found.url.as_ptr(),
+        address: found.address.as_ref().map_or(ptr::null(), |address| address.as_ptr()),
+        latency: found.latency,
+        outcome: found.outcome as c_int,
+        pool: found.pool.into(),
+        imprecise: found.imprecise.into(),
+    };
+    // SAFETY: not NULL, so it can be written, by the caller's promise.
+    unsafe { mirror.write(told) };
+    fm_status::FM_OK as c_int
+}

@@ -1,0 +1,30 @@
+//! The committed C header is the one that the sources make; a test says so, and renews it if asked to:
+//! `FASTESTMIRROR_RENEW=1 cargo test -p fastestmirror-header`.
+#![cfg(test)]
+
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn the_committed_header_is_up_to_date() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("tests/header");
+    let config =
+        cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml is well-formed");
+    let bindings = cbindgen::Builder::new()
+        .with_config(config)
+        .with_src(root.join("src/capi/guard.rs"))
+        .with_src(root.join("src/capi/ranker.rs"))
+        .with_src(root.join("src/capi/ranking.rs"))
+        .generate()
+        .expect("the sources are understood");
+    let mut header = Vec::new();
+    bindings.write(&mut header);
+    let path = root.join("include/fastestmirror.h");
+    if std::env::var_os("FASTESTMIRROR_RENEW").is_some() {
+        fs::write(&path, &header).expect("include/ can be written");
+    }
+    assert!(
+        fs::read(&path).is_ok_and(|committed| committed == header),
+        "include/fastestmirror.h is stale: FASTESTMIRROR_RENEW=1 cargo test -p fastestmirror-header"
+    );
+}
