@@ -1,0 +1,377 @@
+/* Each function of the C interface, as a C program meets it.
+ *
+ * usage: harness OPEN CLOSED SILENT, three endpoints on loopback ("127.0.0.1:8080"): one that accepts, one that
+ * refuses, one that never answers. */
+#define _POSIX_C_SOURCE 200809L
+#include "fastestmirror.h"
+
+#include "check.h"
+#include <dirent.h>
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char open_url[64], other_url[64], closed_url[64], silent_url[64];
+
+static fm_ranker *new_ranker(void)
+{
+    fm_ranker *ranker = fm_ranker_new();
+    CHECK(ranker);
+    return ranker;
+}
+
+static void ranks_and_tells(void)
+{
+    const char *urls[] = { silent_url, closed_url, "rsync://mirror.example/", open_url, "file:///srv", "caf\xe9:\x01" };
+    fm_ranker *ranker = new_ranker();
+    fm_ranking *ranking = NULL;
+    fm_mirror mirror;
+    fm_summary summary;
+    CHECK(fm_ranker_set_seed(ranker, 7) == FM_OK);
+    CHECK(fm_rank(ranker, urls, NULL, 6, &ranking) == FM_OK);
+    CHECK(ranking);
+    CHECK_TEXT(fm_ranker_error(ranker), "");
+    /* A result does not need its ranker any more. */
+    fm_ranker_free(ranker);
+
+    CHECK(fm_ranking_summary(ranking, &summary) == FM_OK);
+    CHECK(summary.mirrors == 6 && summary.excluded == 0 && summary.answered == 1 && summary.pool == 1);
+    CHECK(summary.seed == 7 && summary.ended == FM_ENDED_QUIET && summary.indistinct == 0);
+    CHECK(summary.elapsed > 0.05 && summary.elapsed < 2.0);
+
+    static const size_t order[] = { 4, 3, 0, 1, 2, 5 };
+    static const int outcomes[] = { FM_OUTCOME_LOCAL,   FM_OUTCOME_MEASURED,    FM_OUTCOME_UNANSWERED,
+                                    FM_OUTCOME_REFUSED, FM_OUTCOME_UNSUPPORTED, FM_OUTCOME_UNSUPPORTED };
+    for (size_t i = 0; i < 6; i++) {
+        CHECK(fm_ranking_mirror(ranking, i, &mirror) == FM_OK);
+        CHECK(mirror.index == order[i] && mirror.outcome == outcomes[i]);
+        CHECK_TEXT(mirror.url, urls[order[i]]);
+        CHECK(mirror.url != urls[order[i]]);
+        CHECK(mirror.imprecise == 0);
+        if (mirror.outcome == FM_OUTCOME_MEASURED) {
+            CHECK(mirror.latency > 0 && mirror.latency < 1 && mirror.pool);
+            CHECK(strstr(open_url, mirror.address));
+        } else {
+            CHECK(mirror.latency < 0 && !mirror.pool && !mirror.address);
+        }
+    }
+
+    /* Failures leave the output alone. */
+    memset(&mirror, 0x55, sizeof mirror);
+    memset(&summary, 0x55, sizeof summary);
+    fm_mirror mirror_before = mirror;
+    fm_summary summary_before = summary;
+    CHECK(fm_ranking_mirror(ranking, 6, &mirror) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranking_mirror(ranking, (size_t)-1, &mirror) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranking_mirror(NULL, 0, &mirror) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranking_mirror(ranking, 0, NULL) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranking_summary(NULL, &summary) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranking_summary(ranking, NULL) == FM_INVALID_ARGUMENT);
+    CHECK(memcmp(&mirror, &mirror_before, sizeof mirror) == 0);
+    CHECK(memcmp(&summary, &summary_before, sizeof summary) == 0);
+    fm_ranking_free(ranking);
+}
+
+static void null_and_garbage_are_refused(void)
+{
+    const char *urls[] = { open_url, NULL };
+    double weights[] = { 1, -1 };
+    fm_ranking *const untouched = (fm_ranking *)urls;
+    fm_ranking *ranking = untouched;
+    fm_ranker *ranker = new_ranker();
+
+    fm_ranker_free(NULL);
+    fm_ranking_free(NULL);
+    fm_ranker_cancel(NULL);
+    CHECK_TEXT(fm_ranker_error(NULL), "the ranker is NULL");
+    CHECK(fm_ranker_set_timeout(NULL, 1) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_fallbacks(NULL, 1) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_family(NULL, FM_FAMILY_ANY) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_factor(NULL, 2) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_slack(NULL, 0) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_seed(NULL, 0) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_protocols(NULL, FM_PROTOCOL_HTTP) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_limits(NULL, 1, 1) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_progress(NULL, NULL, NULL) == FM_INVALID_ARGUMENT);
+    CHECK(fm_rank(NULL, urls, NULL, 1, &ranking) == FM_INVALID_ARGUMENT);
+
+    CHECK(fm_rank(ranker, NULL, NULL, 1, &ranking) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_ranker_error(ranker), "urls is NULL");
+    CHECK(fm_rank(ranker, urls, NULL, 2, &ranking) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_ranker_error(ranker), "urls[1] is NULL");
+    CHECK(fm_rank(ranker, urls, NULL, 1, NULL) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_ranker_error(ranker), "ranking is NULL");
+    urls[1] = "http://two.example/";
+    CHECK(fm_rank(ranker, urls, weights, 2, &ranking) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_ranker_error(ranker), "the weight -1 of \"http://two.example/\" is not a positive, finite number");
+    CHECK(ranking == untouched);
+
+    static const double bad_times[] = { -1, 3601, 1e300, INFINITY, -INFINITY, NAN };
+    for (size_t i = 0; i < sizeof bad_times / sizeof *bad_times; i++) {
+        CHECK(fm_ranker_set_timeout(ranker, bad_times[i]) == FM_INVALID_ARGUMENT);
+        CHECK(strstr(fm_ranker_error(ranker), "timeout"));
+        CHECK(fm_ranker_set_slack(ranker, bad_times[i]) == FM_INVALID_ARGUMENT);
+        CHECK(strstr(fm_ranker_error(ranker), "slack"));
+        CHECK(fm_ranker_set_factor(ranker, bad_times[i]) == FM_INVALID_ARGUMENT);
+        CHECK(strstr(fm_ranker_error(ranker), "factor"));
+    }
+    static const int bad_families[] = { -1, 1, 2, 5, 7, 2147483647 };
+    for (size_t i = 0; i < sizeof bad_families / sizeof *bad_families; i++)
+        CHECK(fm_ranker_set_family(ranker, bad_families[i]) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_ranker_error(ranker), "2147483647 is not an fm_family");
+    static const unsigned bad_protocols[] = { 0, 16, 17, 0xffffffffu };
+    for (size_t i = 0; i < sizeof bad_protocols / sizeof *bad_protocols; i++)
+        CHECK(fm_ranker_set_protocols(ranker, bad_protocols[i]) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_ranker_error(ranker), "0xffffffff is not a combination of fm_protocol values");
+
+    /* Nothing of that has stuck, and no list is a list. */
+    CHECK(fm_rank(ranker, urls, NULL, 1, &ranking) == FM_OK && ranking != untouched);
+    fm_ranking_free(ranking);
+    CHECK(fm_rank(ranker, NULL, NULL, 0, &ranking) == FM_OK);
+    fm_summary summary;
+    CHECK(fm_ranking_summary(ranking, &summary) == FM_OK);
+    CHECK(summary.mirrors == 0 && summary.ended == FM_ENDED_IDLE);
+    fm_ranking_free(ranking);
+    fm_ranker_free(ranker);
+
+    CHECK_TEXT(fm_status_text(FM_OK), "success");
+    for (int status = -3; status < 100; status++)
+        CHECK(fm_status_text(status) && *fm_status_text(status));
+    CHECK(strchr(fm_version(), '.'));
+}
+
+static void options_are_heeded(void)
+{
+    const char *urls[] = { open_url, other_url, "http://[::1]:1/", "https://127.0.0.1:1/", "file:///srv" };
+    double weights[] = { 1, 1e6, 1, 1, 1 };
+    fm_ranker *ranker = new_ranker();
+    fm_ranking *ranking;
+    fm_summary summary;
+    fm_mirror mirror;
+
+    CHECK(fm_ranker_set_slack(ranker, 60) == FM_OK);
+    CHECK(fm_ranker_set_fallbacks(ranker, FM_FALLBACKS_ALL) == FM_OK);
+    int heavy = 0;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        CHECK(fm_ranker_set_seed(ranker, seed) == FM_OK);
+        CHECK(fm_rank(ranker, urls, weights, 2, &ranking) == FM_OK);
+        CHECK(fm_ranking_mirror(ranking, 0, &mirror) == FM_OK);
+        heavy += mirror.index == 1;
+        fm_ranking_free(ranking);
+    }
+    CHECK(heavy >= 19);
+
+    CHECK(fm_ranker_set_protocols(ranker, FM_PROTOCOL_HTTPS | FM_PROTOCOL_FILE) == FM_OK);
+    CHECK(fm_ranker_set_family(ranker, FM_FAMILY_IPV4) == FM_OK);
+    CHECK(fm_rank(ranker, urls, NULL, 5, &ranking) == FM_OK);
+    CHECK(fm_ranking_summary(ranking, &summary) == FM_OK);
+    CHECK(summary.mirrors == 2 && summary.excluded == 3);
+    CHECK(fm_ranking_mirror(ranking, 4, &mirror) == FM_OK);
+    CHECK(mirror.index == 2 && mirror.outcome == FM_OUTCOME_EXCLUDED);
+    fm_ranking_free(ranking);
+
+    CHECK(fm_ranker_set_protocols(ranker, FM_PROTOCOL_FTP) == FM_OK);
+    fm_ranking *const untouched = (fm_ranking *)urls;
+    ranking = untouched;
+    CHECK(fm_rank(ranker, urls, NULL, 5, &ranking) == FM_ALL_EXCLUDED && ranking == untouched);
+    CHECK_TEXT(fm_ranker_error(ranker), "the filters exclude all 5 mirrors");
+    fm_ranker_free(ranker);
+
+    ranker = new_ranker();
+    CHECK(fm_ranker_set_limits(ranker, 1, 1) == FM_OK);
+    CHECK(fm_ranker_set_factor(ranker, 1) == FM_OK);
+    CHECK(fm_rank(ranker, urls, NULL, 2, &ranking) == FM_OK);
+    CHECK(fm_ranking_summary(ranking, &summary) == FM_OK);
+    CHECK(summary.answered == 1 && summary.pool == 0);
+    fm_ranking_free(ranking);
+    CHECK(fm_ranker_set_timeout(ranker, 0) == FM_OK);
+    CHECK(fm_rank(ranker, urls, NULL, 2, &ranking) == FM_OK);
+    CHECK(fm_ranking_summary(ranking, &summary) == FM_OK);
+    CHECK(summary.answered == 0 && summary.ended == FM_ENDED_TIMEOUT);
+    fm_ranking_free(ranking);
+    fm_ranker_free(ranker);
+}
+
+struct progress {
+    fm_ranker *ranker;
+    pthread_t thread;
+    int calls, cancel;
+    size_t concluded, total;
+    double best;
+};
+
+static void on_progress(void *userdata, size_t concluded, size_t total, double best)
+{
+    struct progress *progress = userdata;
+    CHECK(pthread_equal(progress->thread, pthread_self()));
+    CHECK(concluded >= progress->concluded && concluded <= total);
+    /* The ranker is in use, and says so. */
+    CHECK(fm_ranker_set_seed(progress->ranker, 1) == FM_BUSY);
+    CHECK_TEXT(fm_ranker_error(progress->ranker), "the ranker is in use");
+    progress->calls++;
+    progress->concluded = concluded;
+    progress->total = total;
+    progress->best = best;
+    if (progress->cancel)
+        fm_ranker_cancel(progress->ranker);
+}
+
+static int rank_until_the_end(fm_ranker *ranker, const char *const *urls, size_t count)
+{
+    fm_ranking *ranking = NULL;
+    fm_summary summary;
+    CHECK(fm_rank(ranker, urls, NULL, count, &ranking) == FM_OK);
+    CHECK(fm_ranking_summary(ranking, &summary) == FM_OK);
+    CHECK(summary.mirrors == count);
+    fm_ranking_free(ranking);
+    return summary.ended;
+}
+
+static void callbacks_come_on_the_calling_thread(void)
+{
+    const char *urls[] = { open_url, silent_url, other_url };
+    struct progress progress = { new_ranker(), pthread_self(), 0, 0, 0, 0, -1 };
+    CHECK(fm_ranker_set_progress(progress.ranker, on_progress, &progress) == FM_OK);
+    CHECK(rank_until_the_end(progress.ranker, urls, 3) == FM_ENDED_QUIET);
+    CHECK(progress.calls >= 1 && progress.concluded == 2 && progress.total == 3 && progress.best > 0);
+
+    /* A callback may cancel. */
+    progress.cancel = 1;
+    progress.concluded = 0;
+    CHECK(fm_ranker_set_timeout(progress.ranker, 600) == FM_OK);
+    CHECK(rank_until_the_end(progress.ranker, urls, 3) == FM_ENDED_CANCELLED);
+
+    progress.calls = 0;
+    CHECK(fm_ranker_set_progress(progress.ranker, NULL, NULL) == FM_OK);
+    CHECK(rank_until_the_end(progress.ranker, urls, 1) == FM_ENDED_COMPLETE);
+    CHECK(progress.calls == 0);
+    fm_ranker_free(progress.ranker);
+}
+
+static void *cancel_soon(void *ranker)
+{
+    struct timespec pause = { 0, 50 * 1000 * 1000 };
+    nanosleep(&pause, NULL);
+    fm_ranker_cancel(ranker);
+    return NULL;
+}
+
+static fm_ranker *signalled;
+
+static void on_alarm(int number)
+{
+    (void)number;
+    fm_ranker_cancel(signalled);
+}
+
+static void cancel_comes_from_another_thread_or_a_signal(void)
+{
+    const char *urls[] = { silent_url };
+    fm_ranker *ranker = new_ranker();
+    pthread_t thread;
+    CHECK(fm_ranker_set_timeout(ranker, 600) == FM_OK);
+    CHECK(pthread_create(&thread, NULL, cancel_soon, ranker) == 0);
+    CHECK(rank_until_the_end(ranker, urls, 1) == FM_ENDED_CANCELLED);
+    CHECK(pthread_join(thread, NULL) == 0);
+
+    signalled = ranker;
+    signal(SIGALRM, on_alarm);
+    alarm(1);
+    CHECK(rank_until_the_end(ranker, urls, 1) == FM_ENDED_CANCELLED);
+    signal(SIGALRM, SIG_DFL);
+
+    /* One that comes before the call ends it, and is used up by it. */
+    fm_ranker_cancel(ranker);
+    CHECK(rank_until_the_end(ranker, urls, 1) == FM_ENDED_CANCELLED);
+    CHECK(fm_ranker_set_timeout(ranker, 0.05) == FM_OK);
+    CHECK(rank_until_the_end(ranker, urls, 1) == FM_ENDED_TIMEOUT);
+    fm_ranker_free(ranker);
+}
+
+static void *rank_often(void *unused)
+{
+    const char *urls[] = { open_url, closed_url, other_url, "http://localhost:1/" };
+    for (int i = 0; i < 20; i++) {
+        fm_ranker *ranker = new_ranker();
+        CHECK(fm_ranker_set_fallbacks(ranker, FM_FALLBACKS_ALL) == FM_OK);
+        rank_until_the_end(ranker, urls, 4);
+        fm_ranker_free(ranker);
+    }
+    return unused;
+}
+
+static void several_rankers_work_in_several_threads(void)
+{
+    pthread_t threads[8];
+    for (size_t i = 0; i < 8; i++)
+        CHECK(pthread_create(&threads[i], NULL, rank_often, NULL) == 0);
+    for (size_t i = 0; i < 8; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+}
+
+static uint64_t default_seed(void)
+{
+    fm_ranker *ranker = new_ranker();
+    fm_ranking *ranking;
+    fm_summary summary;
+    CHECK(fm_rank(ranker, NULL, NULL, 0, &ranking) == FM_OK);
+    CHECK(fm_ranking_summary(ranking, &summary) == FM_OK);
+    fm_ranking_free(ranking);
+    fm_ranker_free(ranker);
+    return summary.seed;
+}
+
+static void a_forked_child_ranks_too_with_a_seed_of_its_own(void)
+{
+    int pipe_ends[2];
+    uint64_t seed = default_seed(), childs;
+    CHECK(pipe(pipe_ends) == 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        rank_often(NULL);
+        childs = default_seed();
+        _exit(write(pipe_ends[1], &childs, sizeof childs) == sizeof childs ? 0 : 1);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(read(pipe_ends[0], &childs, sizeof childs) == sizeof childs);
+    CHECK(childs != seed);
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+}
+
+static int count_entries(const char *path)
+{
+    int count = 0;
+    DIR *folder = opendir(path);
+    CHECK(folder);
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count;
+}
+
+int main(int argc, char **argv)
+{
+    CHECK(argc == 4);
+    snprintf(open_url, sizeof open_url, "http://%s/pub", argv[1]);
+    snprintf(other_url, sizeof other_url, "http://127.0.0.2:%s/pub", strrchr(argv[1], ':') + 1);
+    snprintf(closed_url, sizeof closed_url, "http://%s/pub", argv[2]);
+    snprintf(silent_url, sizeof silent_url, "http://%s/pub", argv[3]);
+
+    int descriptors = count_entries("/proc/self/fd");
+    ranks_and_tells();
+    null_and_garbage_are_refused();
+    options_are_heeded();
+    callbacks_come_on_the_calling_thread();
+    cancel_comes_from_another_thread_or_a_signal();
+    several_rankers_work_in_several_threads();
+    a_forked_child_ranks_too_with_a_seed_of_its_own();
+    CHECK(count_entries("/proc/self/fd") == descriptors);
+    CHECK(count_entries("/proc/self/task") == 3); /* ".", ".." and this one */
+    puts("all is well");
+    return 0;
+}

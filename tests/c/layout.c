@@ -1,0 +1,58 @@
+/* Prints what the header makes of structs and enums: a name and a number a line. */
+#include "fastestmirror.h"
+
+#include <stdio.h>
+
+#define SIZE(type) printf("%s %zu\n", #type, sizeof(type))
+#define OFFSET(type, field) printf("%s.%s %zu\n", #type, #field, offsetof(type, field))
+#define VALUE(name) printf("%s %d\n", #name, (int)(name))
+
+int main(void)
+{
+    SIZE(fm_mirror);
+    OFFSET(fm_mirror, index);
+    OFFSET(fm_mirror, url);
+    OFFSET(fm_mirror, address);
+    OFFSET(fm_mirror, latency);
+    OFFSET(fm_mirror, outcome);
+    OFFSET(fm_mirror, pool);
+    OFFSET(fm_mirror, imprecise);
+    SIZE(fm_summary);
+    OFFSET(fm_summary, mirrors);
+    OFFSET(fm_summary, excluded);
+    OFFSET(fm_summary, answered);
+    OFFSET(fm_summary, pool);
+    OFFSET(fm_summary, seed);
+    OFFSET(fm_summary, elapsed);
+    OFFSET(fm_summary, ended);
+    OFFSET(fm_summary, indistinct);
+    VALUE(FM_OK);
+    VALUE(FM_INVALID_ARGUMENT);
+    VALUE(FM_ALL_EXCLUDED);
+    VALUE(FM_SYSTEM);
+    VALUE(FM_BUSY);
+    VALUE(FM_INTERNAL);
+    VALUE(FM_FAMILY_ANY);
+    VALUE(FM_FAMILY_IPV4);
+    VALUE(FM_FAMILY_IPV6);
+    VALUE(FM_PROTOCOL_HTTP);
+    VALUE(FM_PROTOCOL_HTTPS);
+    VALUE(FM_PROTOCOL_FTP);
+    VALUE(FM_PROTOCOL_FILE);
+    VALUE(FM_OUTCOME_MEASURED);
+    VALUE(FM_OUTCOME_CACHED);
+    VALUE(FM_OUTCOME_LOCAL);
+    VALUE(FM_OUTCOME_UNANSWERED);
+    VALUE(FM_OUTCOME_REFUSED);
+    VALUE(FM_OUTCOME_UNREACHABLE);
+    VALUE(FM_OUTCOME_UNRESOLVED);
+    VALUE(FM_OUTCOME_UNSUPPORTED);
+    VALUE(FM_OUTCOME_EXCLUDED);
+    VALUE(FM_ENDED_IDLE);
+    VALUE(FM_ENDED_COMPLETE);
+    VALUE(FM_ENDED_SETTLED);
+    VALUE(FM_ENDED_QUIET);
+    VALUE(FM_ENDED_TIMEOUT);
+    VALUE(FM_ENDED_CANCELLED);
+    return 0;
+}
