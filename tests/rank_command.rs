@@ -552,12 +552,25 @@ fn on_terminal(columns: u16, arguments: &[&str]) -> (String, Option<i32>) {
 
 #[test]
 fn a_terminal_sees_progress_that_vanishes_and_lines_that_fit() {
-    let list = file("terminal.txt", format!("{NASTY}\nhttp://127.77.1.61:1/{}tail\n", "x".repeat(300)));
-    let (shown, status) = on_terminal(90, &[&list]);
+    let (_sockets, port) = silent(2);
+    let (_listener, open_port) = open(61);
+    let list = format!(
+        "{NASTY}\nhttp://127.77.2.2:{port}/\nhttp://127.77.1.61:{open_port}/{}tail\n",
+        "x".repeat(300)
+    );
+    let list = file("terminal.txt", list);
+    // A silent mirror alone is waited for until the time is up, which is long enough to be shown.
+    let (shown, status) = on_terminal(90, &["--timeout=1", &format!("http://127.77.2.2:{port}/")]);
     assert_eq!(status, Some(3));
-    let (progress, table) = shown.rsplit_once("\r\x1b[K").expect("the progress line is erased");
-    assert!(progress.starts_with("\rMeasuring"), "{progress:?}");
+    let (progress, _) = shown.rsplit_once("\r\x1b[K").expect("the progress line is erased");
+    assert!(progress.starts_with("\rMeasuring for 0."), "{progress:?}");
+    assert!(progress.len() < 30 * "\rMeasuring for 0.1 s\x1b[K".len(), "{progress:?}");
+
+    let (shown, status) = on_terminal(90, &[&list]);
+    assert_eq!(status, Some(0));
+    let (_, table) = shown.rsplit_once("\r\x1b[K").expect("the progress line is erased");
     assert!(is_clean(table), "{table:?}");
-    assert!(table.lines().skip(1).take(3).all(|line| line.chars().count() <= 90), "{table}");
+    let lines = || table.lines().take_while(|line| !line.is_empty());
+    assert!(lines().count() > 4 && lines().all(|line| line.chars().count() <= 90), "{table}");
     assert!(table.contains("xx…xx") && table.contains("xtail"), "{table}");
 }

@@ -118,7 +118,9 @@ fn write_summary(out: &mut impl Write, rows: &[Row<'_>], facts: &Facts) -> io::R
     if cached > 0 {
         write!(out, ", {cached} of them in an earlier run")?;
     }
-    write!(out, "; {pool} in the pool (●)")?;
+    if pool > 0 {
+        write!(out, "; {pool} in the pool (●)")?;
+    }
     if local > 0 {
         write!(out, "; {local} on this machine")?;
     }
@@ -146,8 +148,11 @@ fn mirrors(count: usize) -> String {
 }
 
 fn time(elapsed: Duration) -> String {
-    let seconds = elapsed.as_secs_f64();
-    if seconds < 1.0 { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.2} s") }
+    match elapsed.as_secs_f64() {
+        seconds if seconds < 0.01 => format!("{:.1} ms", seconds * 1e3),
+        seconds if seconds < 1.0 => format!("{:.0} ms", seconds * 1e3),
+        seconds => format!("{seconds:.2} s"),
+    }
 }
 
 #[cfg(test)]
