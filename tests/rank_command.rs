@@ -7,8 +7,10 @@
 #[path = "../examples/rank.rs"]
 #[allow(dead_code)]
 mod parts;
+mod servers;
 
 use serde_json::Value;
+use servers::Silent;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -128,33 +130,6 @@ fn open(host: u8) -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// A port of a loopback address that refuses connections: it was bound a moment ago.
-fn refused(host: u8) -> u16 {
-    open(host).1
-}
-
-/// A mirror that is silent: its queue is full, so that the kernel drops every further SYN. It lasts as long as what is
-/// returned.
-fn silent(host: u8) -> (Vec<socket2::Socket>, u16) {
-    let socket = || {
-        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("there are sockets")
-    };
-    let listener = socket();
-    let address = SocketAddr::from((Ipv4Addr::new(127, 77, 2, host), 0));
-    listener.bind(&address.into()).expect("loopback can be bound");
-    listener.listen(0).expect("it is bound");
-    let address = listener.local_addr().expect("it is bound");
-    let mut sockets = vec![listener];
-    loop {
-        let client = socket();
-        let is_full = client.connect_timeout(&address, Duration::from_millis(300)).is_err();
-        sockets.push(client);
-        if is_full {
-            return (sockets, address.as_socket().expect("an IP address").port());
-        }
-    }
-}
-
 fn metalink(urls: &[(&str, u8)]) -> String {
     let urls: String = urls
         .iter()
@@ -179,7 +154,7 @@ fn a_mirrorlist_comes_out_as_a_table() {
         format!(
             "# a comment\n\nrsync://127.0.0.1/pub\nhttp://127.77.1.2:{}/pub\nhttp://127.77.1.1:{port}/pub\n\
              file:///srv/mirror\n",
-            refused(2)
+            servers::closed_port()
         ),
     );
     let output = run(&[&list]);
@@ -200,7 +175,7 @@ fn a_mirrorlist_comes_out_as_a_table() {
 #[test]
 fn json_tells_all_of_each_mirror() {
     let (_listener, port) = open(3);
-    let closed = format!("http://127.77.1.4:{}/", refused(4));
+    let closed = format!("http://127.77.1.4:{}/", servers::closed_port());
     let near = format!("http://127.77.1.3:{port}/");
     let output = run(&["--json", "--seed", "7", &closed, "rsync://127.77.1.3/", &near, "file:/srv"]);
     assert_eq!(output.status.code(), Some(0));
@@ -277,7 +252,7 @@ fn a_metalink_is_read_from_standard_input_and_its_preferences_can_count() {
 fn urls_make_a_mirrorlist_again() {
     let (_listener, port) = open(20);
     let urls = [
-        format!("http://127.77.1.21:{}/f/repodata/repomd.xml", refused(21)),
+        format!("http://127.77.1.21:{}/f/repodata/repomd.xml", servers::closed_port()),
         format!("http://127.77.1.20:{port}/f/repodata/repomd.xml"),
         "rsync://127.77.1.20/f/repodata/repomd.xml".to_string(),
     ];
@@ -392,8 +367,8 @@ fn help_is_an_answer() {
 fn without_an_answer_the_order_given_is_printed_and_the_status_is_3() {
     let list = format!(
         "http://127.77.1.41:{}/\nrsync://127.0.0.1/\nhttp://127.77.1.42:{}/\n",
-        refused(41),
-        refused(42)
+        servers::closed_port(),
+        servers::closed_port()
     );
     let output = run_with(&["--urls", "-"], list.as_bytes());
     assert_eq!((output.status.code(), stdout(&output)), (Some(3), list.clone()));
@@ -468,10 +443,10 @@ fn who_stops_reading_gets_no_complaint() {
 
 #[test]
 fn ctrl_c_prints_what_is_known() {
-    let (_sockets, silent_port) = silent(1);
+    let silent = Silent::start(Ipv4Addr::new(127, 77, 2, 1));
     let (listener, port) = open(70);
     let near = format!("http://127.77.1.70:{port}/");
-    let far = format!("http://127.77.2.1:{silent_port}/");
+    let far = format!("http://{}/", silent.address);
     // The whole pool and no more is known at once, but so few fallbacks do not end the run, and one silent mirror
     // alone would be waited for until the time is up. Only the signal ends these two early.
     for (urls, status) in [(vec![&far], 3), (vec![&far, &near], 0)] {
@@ -552,15 +527,13 @@ fn on_terminal(columns: u16, arguments: &[&str]) -> (String, Option<i32>) {
 
 #[test]
 fn a_terminal_sees_progress_that_vanishes_and_lines_that_fit() {
-    let (_sockets, port) = silent(2);
+    let silent_server = Silent::start(Ipv4Addr::new(127, 77, 2, 2));
+    let silent = format!("http://{}/", silent_server.address);
     let (_listener, open_port) = open(61);
-    let list = format!(
-        "{NASTY}\nhttp://127.77.2.2:{port}/\nhttp://127.77.1.61:{open_port}/{}tail\n",
-        "x".repeat(300)
-    );
+    let list = format!("{NASTY}\n{silent}\nhttp://127.77.1.61:{open_port}/{}tail\n", "x".repeat(300));
     let list = file("terminal.txt", list);
     // A silent mirror alone is waited for until the time is up, which is long enough to be shown.
-    let (shown, status) = on_terminal(90, &["--timeout=1", &format!("http://127.77.2.2:{port}/")]);
+    let (shown, status) = on_terminal(90, &["--timeout=1", &silent]);
     assert_eq!(status, Some(3));
     let (progress, _) = shown.rsplit_once("\r\x1b[K").expect("the progress line is erased");
     assert!(progress.starts_with("\rMeasuring for 0."), "{progress:?}");
