@@ -1,0 +1,72 @@
+//! The progress line on standard error, while the mirrors are measured; only for people who sit at a terminal.
+
+use fastestmirror::{Progress, Ranker};
+use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// No more often than a person can follow.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// The line; it goes when this does, so that the result can take its place.
+pub(crate) struct Line {
+    /// Dropped to end the thread.
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Line {
+    /// Shows progress if somebody can see it. A thread does, because there is no news to act on while everybody is
+    /// silent, and just then people want to see that something is going on.
+    pub(crate) fn show(ranker: &mut Ranker) -> Option<Line> {
+        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        if is_dumb || !io::stderr().is_terminal() {
+            return None;
+        }
+        let latest = Arc::new(Mutex::new(None));
+        let (stop, stopped) = mpsc::channel::<()>();
+        let start = Instant::now();
+        let shown = latest.clone();
+        let draw = move || {
+            while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                let progress = shown.lock().map_or(None, |latest| *latest);
+                print(&format!("\r{}\x1b[K", text(progress, start.elapsed())));
+            }
+            print("\r\x1b[K");
+        };
+        let thread = Builder::new().spawn(draw).ok()?;
+        ranker.on_progress(move |progress| {
+            if let Ok(mut latest) = latest.lock() {
+                *latest = Some(*progress);
+            }
+        });
+        Some(Line { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        // The thread has nothing to panic about, and if it did, the result is what matters.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// Short enough for any terminal: a line that wraps cannot be erased.
+fn text(progress: Option<Progress>, elapsed: Duration) -> String {
+    let known = match progress {
+        Some(Progress { concluded, total, best: Some(best), .. }) => {
+            format!(": {concluded} of {total} done, best {:.2} ms", best.as_secs_f64() * 1e3)
+        }
+        Some(progress) => format!(": {} of {} done", progress.concluded, progress.total),
+        None => String::new(),
+    };
+    format!("Measuring for {:.1} s{known}", elapsed.as_secs_f64())
+}
+
+/// Progress that cannot be shown is no reason to fail.
+fn print(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}

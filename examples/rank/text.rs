@@ -1,0 +1,105 @@
+//! Text from outside, made fit to be seen: on a terminal, in JSON, in a mirrorlist. A list comes from the network,
+//! and what it says must not steer the terminal that shows it.
+
+use std::fmt::Write;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// Whether a character shows as itself: no control character, nothing that reorders, joins or hides text, nothing
+/// unassigned. The standard library keeps the table (`char::escape_debug`).
+pub(crate) fn is_plain(c: char) -> bool {
+    matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
+}
+
+/// For people: what is not plain becomes `\u{1b}` or the like, a backslash `\\`, so that nothing is ambiguous.
+pub(crate) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' => escaped.push_str("\\\\"),
+            c if is_plain(c) => escaped.push(c),
+            c => escaped.extend(c.escape_unicode()),
+        }
+    }
+    escaped
+}
+
+/// Like [`escape`], but lines stay lines: for a message of several that quotes text from outside.
+pub(crate) fn escape_lines(text: &str) -> String {
+    text.split('\n').map(escape).collect::<Vec<_>>().join("\n")
+}
+
+/// For a mirrorlist: what is not plain is percent-encoded, so that a URL is one line and stays the same URL.
+pub(crate) fn percent_encode(url: &str) -> String {
+    let mut encoded = String::with_capacity(url.len());
+    for c in url.chars() {
+        if is_plain(c) {
+            encoded.push(c);
+        } else {
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                // Writing to a String cannot fail.
+                let _ = write!(encoded, "%{byte:02X}");
+            }
+        }
+    }
+    encoded
+}
+
+/// Cuts the middle out of a text that is wider than `width` columns. The head keeps more: it names the host.
+pub(crate) fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_string();
+    }
+    let room = width.saturating_sub(1);
+    let tail_room = room / 3;
+    let head = prefix(text.chars(), room - tail_room);
+    let tail: String = prefix(text.chars().rev(), tail_room).chars().rev().collect();
+    format!("{head}…{tail}")
+}
+
+/// As many of the characters as fit into `width` columns.
+fn prefix(chars: impl Iterator<Item = char>, width: usize) -> String {
+    let mut used = 0;
+    chars
+        .take_while(|c| {
+            used += c.width().unwrap_or(0);
+            used <= width
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_plain_is_escaped() {
+        let table = [
+            ("http://a.example/x?y='\"", "http://a.example/x?y='\""),
+            ("http://münchen.example/镜像", "http://münchen.example/镜像"),
+            ("\x1b[2J", "\\u{1b}[2J"),
+            ("a\tb\r\n\0\x7f", "a\\u{9}b\\u{d}\\u{a}\\u{0}\\u{7f}"),
+            ("\u{80}\u{9b}31m\u{9f}", "\\u{80}\\u{9b}31m\\u{9f}"),
+            ("\u{202e}gpj\u{2066}\u{200b}\u{feff}", "\\u{202e}gpj\\u{2066}\\u{200b}\\u{feff}"),
+            ("\u{2028}\u{ad}\u{e000}\u{a0}", "\\u{2028}\\u{ad}\\u{e000}\\u{a0}"),
+            ("C:\\u{1b}", "C:\\\\u{1b}"),
+        ];
+        for (text, escaped) in table {
+            assert_eq!(escape(text), escaped);
+        }
+        assert_eq!(escape_lines("a\x1b\nb"), "a\\u{1b}\nb");
+    }
+
+    #[test]
+    fn a_url_in_a_mirrorlist_is_one_line() {
+        assert_eq!(percent_encode("http://a.example/ü\n\x1b\u{9b}"), "http://a.example/ü%0A%1B%C2%9B");
+    }
+
+    #[test]
+    fn a_long_text_loses_its_middle() {
+        assert_eq!(cut("0123456789", 10), "0123456789");
+        assert_eq!(cut("0123456789", 9), "012345…89");
+        assert_eq!(cut("0123456789", 1), "…");
+        assert_eq!(cut("镜像镜像镜像", 8), "镜像…像");
+        assert_eq!(cut("0123456789", 0), "…");
+    }
+}
