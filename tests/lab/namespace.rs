@@ -112,7 +112,7 @@ fn pass_on(output: &Output) {
 fn settle(body: impl FnOnce()) {
     let mut outside = adopt_report();
     let ready =
-        device::set_up("lo").context("cannot bring loopback up").and_then(|()| device::Device::open("probe"));
+        device::set_up("lo").context("cannot bring loopback up").and_then(|_| device::Device::open("probe"));
     let word = match ready {
         Ok(probe) => {
             drop(probe);
@@ -198,6 +198,7 @@ fn explain(word: &str) -> &str {
             "become root in a user namespace (sysctl kernel.apparmor_restrict_unprivileged_userns=0 may help)"
         }
         MOUNT => "make the mounts private (sysctl kernel.apparmor_restrict_unprivileged_userns=0 may help)",
+        NAME => "set the host name",
         _ => "start this program again",
     }
 }
@@ -205,6 +206,7 @@ fn explain(word: &str) -> &str {
 const UNSHARE: &str = "unshare";
 const MAP: &str = "map";
 const MOUNT: &str = "mount";
+const NAME: &str = "name";
 
 struct Step {
     report: RawFd,
@@ -216,7 +218,7 @@ struct Step {
 impl Step {
     /// Between fork and exec.
     fn go_inside(&self) -> io::Result<()> {
-        let spaces = libc::CLONE_NEWNET | libc::CLONE_NEWNS;
+        let spaces = libc::CLONE_NEWNET | libc::CLONE_NEWNS | libc::CLONE_NEWUTS;
         // SAFETY: system calls on our own process, with constant, terminated strings.
         unsafe {
             if libc::unshare(spaces) != 0 {
@@ -228,6 +230,8 @@ impl Step {
             let private = libc::MS_REC | libc::MS_PRIVATE;
             let nothing = std::ptr::null();
             self.check(MOUNT, libc::mount(nothing, c"/".as_ptr(), nothing, private, nothing.cast()))?;
+            // A host name without a domain, under which the resolver would look for failed names again.
+            self.check(NAME, libc::sethostname(c"client".as_ptr(), 6))?;
             // After the change of credentials, which would clear it.
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             if libc::getppid() != self.parent as libc::pid_t {

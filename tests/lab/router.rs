@@ -23,6 +23,9 @@ use std::time::{Duration, Instant};
 const GATEWAY_V4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 254);
 const GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xfe);
 
+/// No packet is larger.
+const LARGEST: usize = 65_536;
+
 /// So many packets are read before those that are due get their turn.
 const BURST: usize = 32;
 
@@ -124,7 +127,10 @@ impl Router {
     }
 
     pub(super) fn seen(&self) -> (Vec<Attempt>, Lateness) {
-        let state = self.lock();
+        let mut state = self.lock();
+        // What was sent until now counts, even if the loop has not come round to it.
+        let mut buffer = vec![0; LARGEST];
+        while !self.read_burst(&mut state, &mut buffer) {}
         let stolen = stolen().saturating_sub(self.stolen_before);
         (state.attempts.clone(), Lateness { stolen, ..state.lateness.clone() })
     }
@@ -135,7 +141,7 @@ impl Router {
 
     /// The loop, until the other end of `stop` is closed.
     pub fn run(&self, stop: &UnixStream) {
-        let mut buffer = vec![0; 65_536];
+        let mut buffer = vec![0; LARGEST];
         let mut slept = Instant::now();
         loop {
             let (quiet, next) = {
