@@ -68,6 +68,26 @@ fn a_world_runs_whoever_starts_it() {
 }
 
 #[test]
+fn where_there_is_no_device_a_test_is_skipped_and_fails_under_ci() {
+    // SAFETY: cannot fail.
+    if unsafe { libc::geteuid() } != 0 {
+        return;
+    }
+    for (ci, passes) in [("", true), ("1", false)] {
+        let mut command = Command::new("/proc/self/exe");
+        command.args(["namespace::a_world_runs_whoever_starts_it", "--exact"]).env("CI", ci);
+        // SAFETY: system calls only.
+        unsafe { command.pre_exec(hide_device) };
+        let output = command.output().expect("root may change its own mounts");
+        let text =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), passes, "{text}");
+        assert_eq!(text.contains("skipped: "), passes, "{text}");
+        assert!(text.contains("no TUN device"), "{text}");
+    }
+}
+
+#[test]
 fn an_ordinary_user_gets_inside_through_a_user_namespace() {
     // SAFETY: cannot fail.
     if unsafe { libc::geteuid() } != 0 {
@@ -87,19 +107,29 @@ fn an_ordinary_user_gets_inside_through_a_user_namespace() {
 
 /// Where the TUN device is for everybody, as on most systems, whatever it is here.
 fn become_nobody() -> io::Result<()> {
-    let check = |result: i32| if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
-    let nothing = std::ptr::null();
-    let (folder, tun) = (c"/dev/net".as_ptr(), c"/dev/net/tun".as_ptr());
+    hide_device()?;
+    let tun = c"/dev/net/tun".as_ptr();
     // SAFETY: constant, terminated strings; the process is a forked child, and the mounts are its own.
     unsafe {
-        check(libc::unshare(libc::CLONE_NEWNS))?;
-        let private = libc::MS_REC | libc::MS_PRIVATE;
-        check(libc::mount(nothing, c"/".as_ptr(), nothing, private, nothing.cast()))?;
-        check(libc::mount(c"lab".as_ptr(), folder, c"tmpfs".as_ptr(), 0, nothing.cast()))?;
         check(libc::mknod(tun, libc::S_IFCHR | 0o666, libc::makedev(10, 200)))?;
         check(libc::chmod(tun, 0o666))?;
         check(libc::setgroups(0, std::ptr::null()))?;
         check(libc::setresgid(NOBODY, NOBODY, NOBODY))?;
         check(libc::setresuid(NOBODY, NOBODY, NOBODY))
     }
+}
+
+fn hide_device() -> io::Result<()> {
+    let nothing = std::ptr::null();
+    let private = libc::MS_REC | libc::MS_PRIVATE;
+    // SAFETY: as above.
+    unsafe {
+        check(libc::unshare(libc::CLONE_NEWNS))?;
+        check(libc::mount(nothing, c"/".as_ptr(), nothing, private, nothing.cast()))?;
+        check(libc::mount(c"lab".as_ptr(), c"/dev/net".as_ptr(), c"tmpfs".as_ptr(), 0, nothing.cast()))
+    }
+}
+
+fn check(result: i32) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
