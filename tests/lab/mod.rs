@@ -4,8 +4,8 @@
 //! each address with its own round-trip time, loss, refusal or silence, with a name server and ordinary servers behind all of
 //! them. Clients run unchanged; what they sent is counted, and so is the error of the lab itself.
 //!
-//! What a client's kernel measures (tcpi_rtt) is some 0.03 ms more than was asked for: the way through the device and back. A virtual
-//! machine that its host stops for a while adds milliseconds, also to an idle one, and [`LabError::could_not_keep_up`] tells.
+//! What a client's kernel measures (tcpi_rtt) is some 0.03 ms more than was asked for: the way through the device and back. The
+//! host of a virtual machine adds milliseconds when it stops the machine for a while; [`LabError::could_not_keep_up`] tells.
 //!
 //! ```ignore
 //! #[test]

@@ -183,7 +183,7 @@ pub struct LabError {
     /// read late.
     pub late_handshakes: u64,
     pub handshakes: u64,
-    /// Time that the host withheld from this virtual machine meanwhile, all processors together. The usual reason for late packets.
+    /// Time that the host withheld from this virtual machine meanwhile, all processors together: the usual reason.
     pub stolen: Duration,
 }
 
