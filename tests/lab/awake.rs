@@ -46,7 +46,9 @@ fn start(processor: usize) -> Option<JoinHandle<()>> {
         loop {
             while WORLDS.load(Ordering::Relaxed) > 0 {
                 // No pause instruction, upon which a host may take the processor away.
-                (0..1000).for_each(|i| drop(std::hint::black_box(i)));
+                for step in 0..1000 {
+                    std::hint::black_box(step);
+                }
             }
             thread::park();
         }

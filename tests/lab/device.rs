@@ -3,21 +3,19 @@
 use super::namespace::{Context, Unavailable};
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::mem::zeroed;
-use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::time::{Duration, Instant};
 
 const TUN: &str = "/dev/net/tun";
 
 /// More packets than any test sends before the router reads them: a full queue would be a loss nobody asked for.
-const QUEUE: i32 = 50_000;
+const QUEUE: u32 = 50_000;
 
 /// A TUN device. It goes, and its addresses and routes with it, when the file is closed.
 pub struct Device {
     pub file: File,
-    name: String,
+    index: u32,
 }
 
 impl Device {
@@ -28,78 +26,57 @@ impl Device {
             .custom_flags(libc::O_NONBLOCK)
             .open(TUN)
             .map_err(no_tun)?;
-        let mut request = request(name);
-        request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as i16;
-        ioctl(&file, libc::TUNSETIFF, &mut request).map_err(no_tun)?;
-        let device = Device { file, name: name.to_owned() };
-        device.set_queue().context("cannot lengthen the queue of the TUN device")?;
-        set_up(name).context("cannot bring the TUN device up")?;
-        Ok(device)
-    }
-
-    fn set_queue(&self) -> io::Result<()> {
-        let mut request = request(&self.name);
-        request.ifr_ifru.ifru_metric = QUEUE;
-        ioctl(&control(libc::AF_INET)?, libc::SIOCSIFTXQLEN, &mut request)
-    }
-
-    /// Adds an address; the prefix becomes a route through the device. `label` tells the IPv4 addresses of a device apart.
-    pub fn add_ipv4(&self, label: u8, address: Ipv4Addr, prefix: u32) -> Result<(), Unavailable> {
-        let name = format!("{}:{label}", self.name);
-        let set = |what, value: Ipv4Addr| {
-            let mut request = request(&name);
-            // SAFETY: a sockaddr_in fits into a sockaddr, and both are plain data.
-            unsafe {
-                let address = &raw mut request.ifr_ifru.ifru_addr;
-                *address.cast::<libc::sockaddr_in>() = libc::sockaddr_in {
-                    sin_family: libc::AF_INET as libc::sa_family_t,
-                    sin_addr: libc::in_addr { s_addr: u32::from(value).to_be() },
-                    ..zeroed()
-                };
+        // SAFETY: plain data; the request reads and writes an ifreq, alive for the call.
+        let made = unsafe {
+            let mut request: libc::ifreq = std::mem::zeroed();
+            for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(libc::IFNAMSIZ - 1)) {
+                *to = from as libc::c_char;
             }
-            ioctl(&control(libc::AF_INET)?, what, &mut request)
+            request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as i16;
+            libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF as _, &mut request)
         };
-        let mask = Ipv4Addr::from(u32::MAX << (32 - prefix));
-        set(libc::SIOCSIFADDR, address)
-            .and_then(|()| set(libc::SIOCSIFNETMASK, mask))
-            .context("cannot give the TUN device an IPv4 address")
+        if made != 0 {
+            return Err(no_tun(io::Error::last_os_error()));
+        }
+        let index = set_up(name).context("cannot bring the TUN device up")?;
+        Ok(Device { file, index })
     }
 
-    /// Adds an address; the prefix becomes a route through the device.
-    pub fn add_ipv6(&self, address: Ipv6Addr, prefix: u32) -> Result<(), Unavailable> {
-        let add = || {
-            let mut index = request(&self.name);
-            let control = control(libc::AF_INET6)?;
-            ioctl(&control, libc::SIOCGIFINDEX, &mut index)?;
-            let mut request = libc::in6_ifreq {
-                ifr6_addr: libc::in6_addr { s6_addr: address.octets() },
-                ifr6_prefixlen: prefix,
-                // SAFETY: the kernel has just filled in this member of the union.
-                ifr6_ifindex: unsafe { index.ifr_ifru.ifru_ifindex },
-            };
-            ioctl(&control, libc::SIOCSIFADDR, &mut request)?;
-            // No neighbour is asked whether it has this address, yet the kernel declares it usable a moment later.
-            let begin = Instant::now();
-            while let Err(why) = UdpSocket::bind((address, 0)) {
-                if begin.elapsed() > Duration::from_secs(5) {
-                    return Err(why);
-                }
-                std::thread::sleep(Duration::from_micros(200));
-            }
-            Ok(())
+    /// Adds an address; its prefix becomes a route through the device.
+    pub fn add_address(&self, address: impl Into<IpAddr>, prefix: u8) -> Result<(), Unavailable> {
+        let address = address.into();
+        let (family, octets) = match address {
+            IpAddr::V4(address) => (libc::AF_INET, address.octets().to_vec()),
+            IpAddr::V6(address) => (libc::AF_INET6, address.octets().to_vec()),
         };
-        add().context("cannot give the TUN device an IPv6 address (is IPv6 switched off?)")
+        // struct ifaddrmsg. Usable at once: there is no neighbour to ask whether it has this address.
+        let mut body = vec![family as u8, prefix, libc::IFA_F_NODAD as u8, libc::RT_SCOPE_UNIVERSE];
+        body.extend(self.index.to_ne_bytes());
+        body.extend(attribute(libc::IFA_LOCAL, &octets));
+        body.extend(attribute(libc::IFA_ADDRESS, &octets));
+        let hint = if address.is_ipv6() { " (is IPv6 switched off?)" } else { "" };
+        ask_kernel(libc::RTM_NEWADDR, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &body)
+            .context(&format!("cannot give the TUN device the address {address}{hint}"))
     }
 }
 
-/// Brings an interface up, such as the loopback of a new namespace.
-pub fn set_up(name: &str) -> io::Result<()> {
-    let control = control(libc::AF_INET)?;
-    let mut request = request(name);
-    ioctl(&control, libc::SIOCGIFFLAGS, &mut request)?;
-    // SAFETY: the kernel has just filled in this member of the union.
-    unsafe { request.ifr_ifru.ifru_flags |= libc::IFF_UP as i16 };
-    ioctl(&control, libc::SIOCSIFFLAGS, &mut request)
+/// Brings an interface up, such as the loopback of a new namespace, and returns its index.
+pub fn set_up(name: &str) -> io::Result<u32> {
+    let name = std::ffi::CString::new(name)?;
+    // SAFETY: a terminated string.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    if index == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // struct ifinfomsg: family and type of any kind, index, flags, and which of the flags are meant.
+    let mut body = vec![0; 4];
+    body.extend(index.to_ne_bytes());
+    body.extend((libc::IFF_UP as u32).to_ne_bytes());
+    body.extend((libc::IFF_UP as u32).to_ne_bytes());
+    // Not by ioctl, which an ordinary user may not use for this even in a namespace of his own.
+    body.extend(attribute(libc::IFLA_TXQLEN, &QUEUE.to_ne_bytes()));
+    ask_kernel(libc::RTM_NEWLINK, 0, &body)?;
+    Ok(index)
 }
 
 fn no_tun(why: io::Error) -> Unavailable {
@@ -114,23 +91,31 @@ fn no_tun(why: io::Error) -> Unavailable {
     Unavailable::new(format!("no TUN device ({TUN}): {why}{help}"))
 }
 
-fn control(family: i32) -> io::Result<socket2::Socket> {
-    socket2::Socket::new(family.into(), socket2::Type::DGRAM, None)
+/// A netlink attribute; all of ours have lengths that need no padding.
+fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    [&(4 + value.len() as u16).to_ne_bytes(), &kind.to_ne_bytes(), value].concat()
 }
 
-fn request(name: &str) -> libc::ifreq {
-    // SAFETY: ifreq is plain data, for which zero is valid.
-    let mut request: libc::ifreq = unsafe { zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(libc::IFNAMSIZ - 1)) {
-        *to = from as libc::c_char;
-    }
-    request
-}
-
-fn ioctl<T>(on: &impl AsRawFd, what: libc::Ioctl, argument: &mut T) -> io::Result<()> {
-    // SAFETY: every caller passes the structure that its request reads and writes, alive for the call.
-    match unsafe { libc::ioctl(on.as_raw_fd(), what as _, &raw mut *argument) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+/// One rtnetlink request, and its acknowledgement.
+fn ask_kernel(kind: u16, flags: i32, body: &[u8]) -> io::Result<()> {
+    let protocol = socket2::Protocol::from(libc::NETLINK_ROUTE);
+    let socket = socket2::Socket::new(libc::AF_NETLINK.into(), libc::SOCK_RAW.into(), Some(protocol))?;
+    // struct nlmsghdr: length, kind, flags, sequence number, sender.
+    let mut message = (16 + body.len() as u32).to_ne_bytes().to_vec();
+    message.extend(kind.to_ne_bytes());
+    message.extend(((libc::NLM_F_REQUEST | libc::NLM_F_ACK | flags) as u16).to_ne_bytes());
+    message.extend([0; 8]);
+    message.extend(body);
+    socket.send(&message)?;
+    let mut answer = [0; 1024];
+    let length = io::Read::read(&mut &socket, &mut answer)?;
+    // struct nlmsgerr behind the header: zero or a negated errno.
+    match answer[..length]
+        .get(16..20)
+        .map(|error| i32::from_ne_bytes([error[0], error[1], error[2], error[3]]))
+    {
+        Some(0) => Ok(()),
+        Some(error) => Err(io::Error::from_raw_os_error(-error)),
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
     }
 }

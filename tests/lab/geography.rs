@@ -181,8 +181,8 @@ impl Sites {
         self.0.iter().filter(|site| site.is_live()).map(|site| site.rtt).min().expect("somebody is live")
     }
 
-    /// Live, and less than twice as far as the best. Those that lose a SYN count, since a client can find them by a second one; one
-    /// that does not will miss them.
+    /// Live, and less than twice as far as the best. The dead and the refusing do not count. Those that lose a SYN do, since a
+    /// client can find them by a second one; one that does not will miss them.
     pub fn pool(&self) -> Vec<&Site> {
         let limit = self.best() * 2;
         self.0.iter().filter(|site| site.is_live() && site.rtt < limit).collect()

@@ -8,6 +8,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+const RESOLVER: &str = "/etc/resolv.conf";
+const HOSTS: &str = "/etc/hosts";
+const SWITCH: &str = "/etc/nsswitch.conf";
+
 /// The replaced files; dropping it brings the system's own back.
 pub struct Files(Vec<PathBuf>);
 
@@ -15,16 +19,15 @@ impl Files {
     /// `hosts` are lines for /etc/hosts beyond those for localhost.
     pub fn replace(name_server: impl std::fmt::Display, hosts: &str) -> Result<Files, Unavailable> {
         let mut files = Files(Vec::new());
+        make_coverable().context("cannot put up a folder in place of /etc")?;
         // One second for each of two tries: as short as the resolver's options allow with a repeat.
-        // Without "search" it would try failed names again under the machine's own domain.
-        let resolver = format!("nameserver {name_server}\nsearch .\noptions timeout:1 attempts:2\n");
-        files.cover("/etc/resolv.conf", &resolver)?;
-        files.cover("/etc/hosts", &format!("127.0.0.1 localhost\n::1 localhost\n{hosts}"))?;
+        files.cover(RESOLVER, &format!("nameserver {name_server}\noptions timeout:1 attempts:2\n"))?;
+        files.cover(HOSTS, &format!("127.0.0.1 localhost\n::1 localhost\n{hosts}"))?;
         // The rest of this file is about users and such, and stays.
-        let switch = fs::read_to_string("/etc/nsswitch.conf").unwrap_or_default();
+        let switch = fs::read_to_string(SWITCH).unwrap_or_default();
         let others = switch.lines().filter(|line| !line.trim_start().starts_with("hosts:"));
         let switch: String = others.chain(["hosts: files dns"]).flat_map(|line| [line, "\n"]).collect();
-        files.cover("/etc/nsswitch.conf", &switch)?;
+        files.cover(SWITCH, &switch)?;
         Ok(files)
     }
 
@@ -32,9 +35,6 @@ impl Files {
     fn cover(&mut self, target: &str, text: &str) -> Result<(), Unavailable> {
         let target = Path::new(target);
         let mounted = (|| {
-            if !target.exists() {
-                make_coverable(target)?;
-            }
             let source = temporary("file");
             fs::write(&source, text)?;
             let mounted = bind(&source, target);
@@ -58,19 +58,22 @@ impl Drop for Files {
     }
 }
 
-/// A missing file, or a link that leads nowhere, cannot be mounted over; and making one would change the machine itself. So its
-/// folder is covered by a new one in which everything else of the old one is mounted.
-fn make_coverable(missing: &Path) -> io::Result<()> {
-    let (Some(folder), Some(missing)) = (missing.parent(), missing.file_name()) else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
+/// A missing file, or a link that leads nowhere, cannot be mounted over; and making one would change the machine itself. So /etc
+/// is covered by a new folder in which everything else of the old one is mounted.
+fn make_coverable() -> io::Result<()> {
+    let missing: Vec<&Path> =
+        [RESOLVER, HOSTS, SWITCH].map(Path::new).into_iter().filter(|file| !file.exists()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let folder = Path::new("/etc");
     let twin = temporary("folder");
     fs::create_dir(&twin)?;
     mount(c"lab", &twin, Some(c"tmpfs"), 0)?;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let (from, to) = (entry.path(), twin.join(entry.file_name()));
-        if entry.file_name() == missing {
+        if missing.contains(&from.as_path()) {
             continue;
         }
         if entry.file_type()?.is_symlink() {
@@ -84,7 +87,9 @@ fn make_coverable(missing: &Path) -> io::Result<()> {
         }
         bind(&from, &to)?;
     }
-    fs::write(twin.join(missing), "")?;
+    for file in missing {
+        fs::write(twin.join(file.file_name().unwrap_or_default()), "")?;
+    }
     bind(&twin, folder)?;
     // SAFETY: a terminated path.
     unsafe { libc::umount2(path(&twin).as_ptr(), libc::MNT_DETACH) };

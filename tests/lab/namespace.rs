@@ -16,6 +16,9 @@ const INSIDE: &str = "FASTESTMIRROR_LAB_INSIDE";
 /// What begins a line that a test wants seen although it passed.
 pub const FIGURE: &str = "measured: ";
 
+/// A test that hangs would keep its turn for ever: seconds.
+const LONGEST_TEST: u32 = 600;
+
 /// Why there can be no lab here, and what would help.
 #[derive(Clone, Debug)]
 pub struct Unavailable(String);
@@ -50,7 +53,7 @@ pub fn isolated(test: &str, body: impl FnOnce()) {
         settle(body);
         return;
     }
-    let ended = start_inside(|command| {
+    let ended = start_inside(LONGEST_TEST, |command| {
         command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     });
@@ -73,7 +76,7 @@ pub fn run(body: impl FnOnce()) -> Result<ExitCode, Unavailable> {
         settle(body);
         return Ok(ExitCode::SUCCESS);
     }
-    let (output, _) = start_inside(|command| {
+    let (output, _) = start_inside(0, |command| {
         command.args(std::env::args_os().skip(1));
     })?;
     Ok(ExitCode::from(exit_code(output.status)))
@@ -112,7 +115,7 @@ fn pass_on(output: &Output) {
 fn settle(body: impl FnOnce()) {
     let mut outside = adopt_report();
     let ready =
-        device::set_up("lo").context("cannot bring loopback up").and_then(|()| device::Device::open("probe"));
+        device::set_up("lo").context("cannot bring loopback up").and_then(|_| device::Device::open("probe"));
     let word = match ready {
         Ok(probe) => {
             drop(probe);
@@ -154,13 +157,14 @@ fn make_room() {
 }
 
 /// Starts this program again inside and waits for it; one at a time on the whole machine, since worlds are timed.
-/// Also returns whether the body ran to its end.
-fn start_inside(prepare: impl FnOnce(&mut Command)) -> Result<(Output, bool), Unavailable> {
+/// Also returns whether the body ran to its end. After so many seconds, if not zero, an alarm ends it.
+fn start_inside(limit: u32, prepare: impl FnOnce(&mut Command)) -> Result<(Output, bool), Unavailable> {
     let _turn = take_turn().context("cannot open the lock in the folder for temporary files")?;
     let (mut report, theirs) = UnixStream::pair().context("cannot make a socket pair")?;
     let step = Step {
         report: theirs.as_raw_fd(),
         parent: std::process::id(),
+        limit,
         // SAFETY: these two calls cannot fail.
         uid_map: unsafe { format!("0 {} 1", libc::geteuid()) },
         // SAFETY: as above.
@@ -198,6 +202,7 @@ fn explain(word: &str) -> &str {
             "become root in a user namespace (sysctl kernel.apparmor_restrict_unprivileged_userns=0 may help)"
         }
         MOUNT => "make the mounts private (sysctl kernel.apparmor_restrict_unprivileged_userns=0 may help)",
+        NAME => "set the host name",
         _ => "start this program again",
     }
 }
@@ -205,10 +210,12 @@ fn explain(word: &str) -> &str {
 const UNSHARE: &str = "unshare";
 const MAP: &str = "map";
 const MOUNT: &str = "mount";
+const NAME: &str = "name";
 
 struct Step {
     report: RawFd,
     parent: u32,
+    limit: u32,
     uid_map: String,
     gid_map: String,
 }
@@ -216,7 +223,7 @@ struct Step {
 impl Step {
     /// Between fork and exec.
     fn go_inside(&self) -> io::Result<()> {
-        let spaces = libc::CLONE_NEWNET | libc::CLONE_NEWNS;
+        let spaces = libc::CLONE_NEWNET | libc::CLONE_NEWNS | libc::CLONE_NEWUTS;
         // SAFETY: system calls on our own process, with constant, terminated strings.
         unsafe {
             if libc::unshare(spaces) != 0 {
@@ -228,12 +235,15 @@ impl Step {
             let private = libc::MS_REC | libc::MS_PRIVATE;
             let nothing = std::ptr::null();
             self.check(MOUNT, libc::mount(nothing, c"/".as_ptr(), nothing, private, nothing.cast()))?;
+            // A host name without a domain, under which the resolver would look for failed names again.
+            self.check(NAME, libc::sethostname(c"client".as_ptr(), 6))?;
             // After the change of credentials, which would clear it.
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             if libc::getppid() != self.parent as libc::pid_t {
                 libc::_exit(1);
             }
             libc::fcntl(self.report, libc::F_SETFD, 0);
+            libc::alarm(self.limit);
         }
         Ok(())
     }

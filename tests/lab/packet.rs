@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-pub const FIN: u8 = 0x01;
 pub const SYN: u8 = 0x02;
 pub const RST: u8 = 0x04;
 pub const ACK: u8 = 0x10;
@@ -22,6 +21,8 @@ pub struct Segment {
     pub flags: u8,
     /// Bytes of data.
     pub payload: usize,
+    /// The sender's clock (RFC 7323), in milliseconds on Linux.
+    pub timestamp: Option<u32>,
 }
 
 impl Segment {
@@ -45,6 +46,7 @@ impl Segment {
             }
             _ => return None,
         };
+        let data = (*tcp.get(12)? >> 4) as usize * 4;
         Some(Segment {
             source,
             destination,
@@ -52,7 +54,8 @@ impl Segment {
             destination_port: u16::from_be_bytes(array(tcp, 2)?),
             sequence: u32::from_be_bytes(array(tcp, 4)?),
             flags: *tcp.get(13)?,
-            payload: tcp.len().checked_sub((tcp[12] >> 4) as usize * 4)?,
+            payload: tcp.len().checked_sub(data)?,
+            timestamp: timestamp(tcp.get(20..data)?),
         })
     }
 
@@ -62,6 +65,19 @@ impl Segment {
 
     pub fn is_syn_ack(&self) -> bool {
         self.flags & (SYN | ACK | RST) == SYN | ACK
+    }
+}
+
+/// Of the options of a TCP header.
+fn timestamp(mut options: &[u8]) -> Option<u32> {
+    loop {
+        let length = match *options.first()? {
+            0 => return None,
+            1 => 1,
+            8 => return Some(u32::from_be_bytes(array(options, 2)?)),
+            _ => (*options.get(1)?).max(2) as usize,
+        };
+        options = options.get(length..)?;
     }
 }
 

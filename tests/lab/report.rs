@@ -147,6 +147,10 @@ pub(super) struct Lateness {
     pub packets: u64,
     /// Packets that left more than [`LATE`] after they were due.
     pub late: u64,
+    /// Handshakes that were answered once, and completed.
+    pub handshakes: u64,
+    /// Those that took more than [`LATE_HANDSHAKE`] too long by the client's own clock.
+    pub late_handshakes: u64,
     /// See [`stolen`].
     pub stolen: Duration,
 }
@@ -162,6 +166,9 @@ pub(super) fn stolen() -> Duration {
 
 pub(super) const LATE: Duration = Duration::from_millis(1);
 
+/// TCP timestamps count milliseconds, so one is nothing.
+pub(super) const LATE_HANDSHAKE: Duration = Duration::from_millis(2);
+
 /// The lab's own error: how much later than asked for its answers to SYNs left, from reading the SYN to writing the answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabError {
@@ -172,14 +179,18 @@ pub struct LabError {
     pub packets: u64,
     /// Packets that left more than a millisecond after they were due.
     pub late: u64,
-    /// Time that the host withheld from this virtual machine meanwhile, all processors together. The usual reason for late packets.
+    /// Handshakes that took over two milliseconds too long by the TCP timestamps of the client, which also know of SYNs that were
+    /// read late.
+    pub late_handshakes: u64,
+    pub handshakes: u64,
+    /// Time that the host withheld from this virtual machine meanwhile, all processors together: the usual reason.
     pub stolen: Duration,
 }
 
 impl LabError {
-    /// More than one packet in a hundred was late: nothing should be concluded from such a run.
+    /// More than one packet or handshake in a hundred was late: nothing should be concluded from such a run.
     pub fn could_not_keep_up(&self) -> bool {
-        self.late * 100 > self.packets
+        self.late * 100 > self.packets || self.late_handshakes * 100 > self.handshakes
     }
 }
 
@@ -194,6 +205,8 @@ impl From<Lateness> for LabError {
             max: at(1.0),
             packets: noted.packets,
             late: noted.late,
+            late_handshakes: noted.late_handshakes,
+            handshakes: noted.handshakes,
             stolen: noted.stolen,
         }
     }
@@ -210,8 +223,9 @@ impl fmt::Display for LabError {
             ms(self.p99),
             ms(self.max)
         )?;
-        if self.late > 0 {
+        if self.late + self.late_handshakes > 0 {
             write!(f, "; {} of {} packets over 1 ms late", self.late, self.packets)?;
+            write!(f, ", {} of {} handshakes over 2 ms", self.late_handshakes, self.handshakes)?;
             write!(f, " ({} ms of processor time stolen by the host)", self.stolen.as_millis())?;
         }
         if self.could_not_keep_up() {

@@ -7,7 +7,7 @@
 
 use super::packet::{self, ACK, RST, Segment};
 use super::random::Random;
-use super::report::{Attempt, LATE, Lateness, stolen};
+use super::report::{Attempt, LATE, LATE_HANDSHAKE, Lateness, stolen};
 use super::spec::{Answer, CLIENT_V4, CLIENT_V6, Fate, number_of};
 use super::timeline::{Timeline, Woken, wait};
 use std::collections::HashMap;
@@ -23,15 +23,16 @@ use std::time::{Duration, Instant};
 const GATEWAY_V4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 254);
 const GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xfe);
 
-/// So many packets are read before those that are due get their turn.
-const BURST: usize = 32;
+/// No packet is larger.
+const LARGEST: usize = 65_536;
+
+/// So many packets are read in a turn, and so many written. Reading is quick and comes first, since a SYN that is read late makes
+/// a handshake late without the loop knowing.
+const READ_BURST: usize = 256;
+const WRITE_BURST: usize = 8;
 
 /// Waking takes some time: what is due within this is waited for awake.
 const SPIN: Duration = Duration::from_micros(30);
-
-/// After so long without sleep the loop sleeps a little, since it may run before everything else on the machine.
-const AWAKE: Duration = Duration::from_millis(100);
-const NAP: Duration = Duration::from_micros(500);
 
 /// One address of a mirror.
 pub struct Address {
@@ -81,6 +82,17 @@ struct Flow {
     syn_read: Instant,
     /// The SYN read last has had no SYN-ACK yet.
     open: bool,
+    /// The client's clock in that SYN, and how long the answer to it is to take.
+    sent: Option<u32>,
+    asked: Option<Duration>,
+}
+
+impl Flow {
+    /// How long the handshake took by the client's own clock, and how long it should have; the client's ACK tells.
+    fn seen_and_asked(&self, ack: &Segment) -> Option<(Duration, Duration)> {
+        let seen = ack.timestamp?.wrapping_sub(self.sent?);
+        Some((Duration::from_millis(seen.into()), self.asked?))
+    }
 }
 
 struct Due {
@@ -124,7 +136,10 @@ impl Router {
     }
 
     pub(super) fn seen(&self) -> (Vec<Attempt>, Lateness) {
-        let state = self.lock();
+        let mut state = self.lock();
+        // What was sent until now counts, even if the loop has not come round to it.
+        let mut buffer = vec![0; LARGEST];
+        while !self.read_burst(&mut state, &mut buffer) {}
         let stolen = stolen().saturating_sub(self.stolen_before);
         (state.attempts.clone(), Lateness { stolen, ..state.lateness.clone() })
     }
@@ -135,8 +150,7 @@ impl Router {
 
     /// The loop, until the other end of `stop` is closed.
     pub fn run(&self, stop: &UnixStream) {
-        let mut buffer = vec![0; 65_536];
-        let mut slept = Instant::now();
+        let mut buffer = vec![0; LARGEST];
         loop {
             let (quiet, next) = {
                 let mut state = self.lock();
@@ -144,24 +158,20 @@ impl Router {
                 self.release(&mut state);
                 (quiet, state.timeline.next_due())
             };
-            let now = Instant::now();
-            let tired = now - slept > AWAKE;
-            if !tired && (!quiet || next.is_some_and(|next| next <= now + SPIN)) {
+            let soon = next.is_some_and(|next| next <= Instant::now() + SPIN);
+            if !quiet || soon {
                 continue;
             }
-            let until = if tired { Some(now + NAP) } else { next.map(|next| next - SPIN) };
-            // A tired loop must sleep even if there is something to read.
-            let input = if tired { -1 } else { self.device.as_raw_fd() };
-            if wait(input, stop.as_raw_fd(), until) == Woken::ToStop {
+            if wait(self.device.as_raw_fd(), stop.as_raw_fd(), next.map(|next| next - SPIN)) == Woken::ToStop
+            {
                 return;
             }
-            slept = Instant::now();
         }
     }
 
     /// Reads what is there, up to a burst; returns whether that was all.
     fn read_burst(&self, state: &mut State, buffer: &mut [u8]) -> bool {
-        for _ in 0..BURST {
+        for _ in 0..READ_BURST {
             let Ok(length) = (&self.device).read(buffer) else {
                 return true;
             };
@@ -207,7 +217,15 @@ impl Router {
                 });
             }
             state.attempts[attempt].syns.push(since_start);
-            state.flows.insert(key, Flow { attempt, sequence: segment.sequence, syn_read: read, open: true });
+            let flow = Flow {
+                attempt,
+                sequence: segment.sequence,
+                syn_read: read,
+                open: true,
+                sent: segment.timestamp,
+                asked: None,
+            };
+            state.flows.insert(key, flow);
             address.syns += 1;
             let (rtt, answer) = match &address.fate {
                 Fate::Silent => return,
@@ -239,6 +257,10 @@ impl Router {
         attempt.payload += segment.payload as u64;
         if attempt.completed.is_none() && attempt.answered.is_some() && segment.flags & (ACK | RST) == ACK {
             attempt.completed = Some(since_start);
+            if let Some((seen, asked)) = flow.seen_and_asked(&segment) {
+                state.lateness.handshakes += 1;
+                state.lateness.late_handshakes += u64::from(seen > asked + LATE_HANDSHAKE);
+            }
             if matches!(&address.fate, Fate::Answer(answer) if address.random.chance(answer.loss)) {
                 return;
             }
@@ -291,20 +313,20 @@ impl Router {
                 return;
             }
             if open {
-                due = flow.syn_read + answer.rtt + answer.jitter.mul_f64(address.random.unit());
+                let asked = answer.rtt + answer.jitter.mul_f64(address.random.unit());
+                flow.asked = Some(asked);
+                due = flow.syn_read + asked;
             }
             answers = Some(Answers { attempt: flow.attempt, asked: open.then_some(due) });
         }
         state.timeline.push(due, Due { packet: packet.to_vec(), answers });
     }
 
-    /// Writes what is due.
+    /// Writes what is due, up to a burst.
     fn release(&self, state: &mut State) {
-        loop {
+        for _ in 0..WRITE_BURST {
             let now = Instant::now();
-            let Some((due, Due { packet, answers })) = state.timeline.pop(now) else {
-                return;
-            };
+            let Some((due, Due { packet, answers })) = state.timeline.pop(now) else { return };
             state.lateness.packets += 1;
             state.lateness.late += u64::from(now - due > LATE);
             if let Some(Answers { attempt, asked }) = answers {
@@ -325,13 +347,24 @@ fn gateway(client: IpAddr) -> IpAddr {
     if client.is_ipv4() { GATEWAY_V4.into() } else { GATEWAY_V6.into() }
 }
 
-/// Exact timers, and precedence before ordinary programs where that is permitted; the loop never stays awake for long.
+/// Exact timers, and precedence before ordinary programs where that is permitted.
 pub fn be_punctual() {
-    // SAFETY: these concern the calling thread alone, and read constants and a local structure.
+    // SAFETY: these concern the calling thread alone, and read constants and local structures.
     unsafe {
         libc::prctl(libc::PR_SET_TIMERSLACK, 1);
-        let priority = libc::sched_param { sched_priority: 1 };
-        if libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &priority) != 0 {
+        // The deadline class, since kernels of today may let ordinary threads run for 50 ms in a row before a first-in-first-out
+        // one. It cannot hang the machine: it has so much of each period, and no more.
+        let attributes = libc::sched_attr {
+            size: size_of::<libc::sched_attr>() as u32,
+            sched_policy: libc::SCHED_DEADLINE as u32,
+            sched_flags: libc::SCHED_FLAG_RESET_ON_FORK as u64,
+            sched_runtime: 3_800_000,
+            sched_deadline: 4_000_000,
+            sched_period: 4_000_000,
+            ..std::mem::zeroed()
+        };
+        // Refused to ordinary users, and where the thread is bound to a part of the processors.
+        if libc::syscall(libc::SYS_sched_setattr, 0, &attributes, 0) != 0 {
             libc::setpriority(libc::PRIO_PROCESS, libc::gettid() as _, -20);
         }
     }

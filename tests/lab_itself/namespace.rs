@@ -1,0 +1,135 @@
+//! How one gets inside, and what is heard of it outside.
+
+use crate::client::{connect, look_up};
+use crate::lab::*;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::panic::{catch_unwind, resume_unwind};
+use std::process::Command;
+
+/// An ordinary user who owns nothing.
+const NOBODY: u32 = 65_534;
+
+#[test]
+fn a_failure_inside_fails_the_test_outside() {
+    let failed = catch_unwind(|| {
+        isolated("namespace::a_failure_inside_fails_the_test_outside", || {
+            // Where there can be no lab this body does not run, and nothing fails.
+            World::start(Spec::new()).unwrap();
+            panic!("on purpose");
+        });
+    });
+    if is_inside() {
+        resume_unwind(failed.unwrap_err());
+    }
+    if let Err(why) = failed {
+        let why = why.downcast_ref::<String>().unwrap();
+        assert!(why.contains("inside the lab: exit status: 101"), "{why}");
+    }
+}
+
+#[test]
+fn a_test_that_names_itself_wrongly_fails() {
+    let failed = catch_unwind(|| isolated("namespace::nobody_is_called_so", || ()));
+    let why = failed.unwrap_err();
+    let why = why.downcast_ref::<String>().unwrap();
+    assert!(why.contains("nothing ran"), "{why}");
+}
+
+#[test]
+fn the_outside_cannot_be_reached_from_inside() {
+    isolated("namespace::the_outside_cannot_be_reached_from_inside", || {
+        let _world = World::start(Spec::new()).unwrap();
+        // Of another documentation prefix.
+        let refused = connect("192.0.2.1".parse().unwrap(), 80).0.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::NetworkUnreachable);
+    });
+}
+
+/// Also the body that the next test runs as another user.
+#[test]
+fn a_world_runs_whoever_starts_it() {
+    isolated("namespace::a_world_runs_whoever_starts_it", || {
+        let world =
+            World::start(Spec::new().mirror(Mirror::new("a.lab.example").both(answer(ms(20))))).unwrap();
+        let found = look_up("a.lab.example").0.unwrap();
+        assert_eq!(found, [world.ipv6("a.lab.example"), world.ipv4("a.lab.example")]);
+        let quickest = found.iter().map(|&address| connect(address, 80)).map(|(stream, took)| {
+            stream.unwrap();
+            took
+        });
+        assert!(quickest.min().unwrap() >= ms(20));
+        if let Some(expected) = std::env::var_os("LAB_TEST_USER") {
+            let map = std::fs::read_to_string("/proc/self/uid_map").unwrap();
+            let outside = map.split_whitespace().nth(1).unwrap();
+            assert_eq!(outside, expected.to_str().unwrap());
+        }
+    });
+}
+
+#[test]
+fn where_there_is_no_device_a_test_is_skipped_and_fails_under_ci() {
+    // SAFETY: cannot fail.
+    if unsafe { libc::geteuid() } != 0 {
+        return;
+    }
+    for (ci, passes) in [("", true), ("1", false)] {
+        let mut command = Command::new("/proc/self/exe");
+        command.args(["namespace::a_world_runs_whoever_starts_it", "--exact"]).env("CI", ci);
+        // SAFETY: system calls only.
+        unsafe { command.pre_exec(hide_device) };
+        let output = command.output().expect("root may change its own mounts");
+        let text =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), passes, "{text}");
+        assert_eq!(text.contains("skipped: "), passes, "{text}");
+        assert!(text.contains("no TUN device"), "{text}");
+    }
+}
+
+#[test]
+fn an_ordinary_user_gets_inside_through_a_user_namespace() {
+    // SAFETY: cannot fail.
+    if unsafe { libc::geteuid() } != 0 {
+        // Then all the other tests show it.
+        return;
+    }
+    let mut command = Command::new("/proc/self/exe");
+    command.args(["namespace::a_world_runs_whoever_starts_it", "--exact", "--nocapture"]);
+    command.env("LAB_TEST_USER", NOBODY.to_string()).env("CI", "1");
+    // SAFETY: system calls only.
+    unsafe { command.pre_exec(become_nobody) };
+    let output = command.output().expect("root may change its own mounts and user");
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+/// Where the TUN device is for everybody, as on most systems, whatever it is here.
+fn become_nobody() -> io::Result<()> {
+    hide_device()?;
+    let tun = c"/dev/net/tun".as_ptr();
+    // SAFETY: constant, terminated strings; the process is a forked child, and the mounts are its own.
+    unsafe {
+        check(libc::mknod(tun, libc::S_IFCHR | 0o666, libc::makedev(10, 200)))?;
+        check(libc::chmod(tun, 0o666))?;
+        check(libc::setgroups(0, std::ptr::null()))?;
+        check(libc::setresgid(NOBODY, NOBODY, NOBODY))?;
+        check(libc::setresuid(NOBODY, NOBODY, NOBODY))
+    }
+}
+
+fn hide_device() -> io::Result<()> {
+    let nothing = std::ptr::null();
+    let private = libc::MS_REC | libc::MS_PRIVATE;
+    // SAFETY: as above.
+    unsafe {
+        check(libc::unshare(libc::CLONE_NEWNS))?;
+        check(libc::mount(nothing, c"/".as_ptr(), nothing, private, nothing.cast()))?;
+        check(libc::mount(c"lab".as_ptr(), c"/dev/net".as_ptr(), c"tmpfs".as_ptr(), 0, nothing.cast()))
+    }
+}
+
+fn check(result: i32) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
