@@ -2,8 +2,9 @@
 //!
 //! `cargo run --release --example rank -- --help` says how to use it. This file is the way from the arguments to the
 //! exit status; what is read and printed on it is in `rank/`.
-#![forbid(unsafe_code)]
 
+#[path = "rank/demo.rs"]
+mod demo;
 #[path = "rank/input.rs"]
 mod input;
 #[path = "rank/json.rs"]
@@ -40,6 +41,13 @@ const UNUSABLE: u8 = 2;
 const NO_ANSWER: u8 = 3;
 
 fn main() -> ExitCode {
+    if std::env::args_os().len() == 1 {
+        return demo::run().unwrap_or_else(|failure| {
+            // If nobody can read the message, the status has to do.
+            let _ = writeln!(io::stderr(), "error: the demonstration: {failure}");
+            ExitCode::from(FAILED)
+        });
+    }
     let status = run().unwrap_or_else(|exit| {
         // If nobody can read the message, the status has to do.
         let _ = match exit.status {
@@ -54,7 +62,7 @@ fn main() -> ExitCode {
 fn run() -> Result<u8, Exit> {
     let Options { mut ranker, format, weights, input } = options::parse(std::env::args_os())?;
     if input.is_empty() {
-        return no_input();
+        return Err(options::unusable("there is no list and no URL"));
     }
     let input = read(input)?;
     let preferences = match &input.preferences {
@@ -98,11 +106,6 @@ fn run() -> Result<u8, Exit> {
     let message =
         if format == Format::Table { "" } else { "warning: no mirror answered: this is the order given\n" };
     Err(Exit { message: message.into(), status: NO_ANSWER })
-}
-
-/// What to do without a list and without a URL.
-fn no_input() -> Result<u8, Exit> {
-    Err(options::help())
 }
 
 /// Reads what the arguments name: one file, or URLs.

@@ -1,6 +1,7 @@
 //! A mirror's URL and the endpoint behind it: protocol, host, port. Pure text; nothing is looked up here.
 #![forbid(unsafe_code)]
 
+use crate::fault;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -53,6 +54,7 @@ impl Mirror {
     /// Reads a URL as curl would, as far as the connection is concerned. What cannot be connected to is
     /// `Unsupported`, never an error: one odd line must not cost the caller the list.
     pub(crate) fn parse(url: &str) -> Mirror {
+        fault::point("mirror");
         Mirror::read(url).unwrap_or(Mirror::Unsupported)
     }
 

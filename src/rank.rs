@@ -4,6 +4,7 @@
 //! latency, nearest first, then what has not answered, then what failed.
 #![forbid(unsafe_code)]
 
+use crate::fault;
 use crate::mirror::Host;
 use siphasher::sip::SipHasher24;
 use std::collections::HashMap;
@@ -98,6 +99,7 @@ struct Standing {
 
 /// Puts the entries in order; every one goes out exactly once, except the excluded.
 pub(crate) fn rank(entries: &[Entry<'_>], rule: &Rule, seed: u64) -> Ranked {
+    fault::point("rank");
     let mut hosts: HashMap<&Host, Standing> = HashMap::new();
     for entry in entries {
         if let (Some(host), Some(latency)) = (entry.host, entry.outcome.latency()) {

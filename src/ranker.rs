@@ -1,6 +1,7 @@
 //! Options, and the one path through all of it: URLs in, endpoints measured, outcomes ranked, an order out.
 #![forbid(unsafe_code)]
 
+use crate::fault;
 use crate::mirror::{Endpoint, Host, Mirror, Protocol};
 use crate::probe::schedule::{self, Ended};
 use crate::probe::{self, Cancel, Job, Probed, Progress};
@@ -318,6 +319,7 @@ impl Ranker {
     }
 
     fn rank_all(&mut self, candidates: Vec<Candidate>) -> Result<Ranking, Error> {
+        fault::point("ranker");
         let start = Instant::now();
         let fine = |weight: f64| weight > 0.0 && weight.is_finite();
         if let Some(bad) = candidates.iter().find(|candidate| !fine(candidate.weight)) {

@@ -28,7 +28,7 @@ fn urls(world: &World) -> Vec<String> {
     world.spec().mirrors.iter().map(|mirror| format!("http://{}/pub", mirror.name)).collect()
 }
 
-fn mirror<'a>(ranking: &'a Ranking, index: usize) -> &'a RankedMirror {
+fn mirror(ranking: &Ranking, index: usize) -> &RankedMirror {
     ranking.mirrors.iter().find(|mirror| mirror.index == index).expect("every mirror comes out")
 }
 

@@ -144,11 +144,6 @@ pub(crate) fn unusable(reason: &str) -> Exit {
     exit(command().error(ErrorKind::ArgumentConflict, reason))
 }
 
-/// The help, as an answer to a command line without input.
-pub(crate) fn help() -> Exit {
-    Exit { message: command().render_help().to_string(), status: 2 }
-}
-
 fn exit(error: clap::Error) -> Exit {
     let status = if error.use_stderr() { 2 } else { 0 };
     // It quotes the arguments, which xargs may have read from a list.

@@ -99,7 +99,7 @@ fn write_rows(out: &mut impl Write, rows: &[Row<'_>], width: Option<usize>) -> i
 
 /// A bar as long as the latency, to an eighth of a column. What is slower than the slowest (an imprecise latency may
 /// be off by a second, and would leave the others nothing to differ in) fills it.
-fn bar(latency: Duration, slowest: Duration, width: usize) -> String {
+pub(crate) fn bar(latency: Duration, slowest: Duration, width: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let share = (latency.as_secs_f64() / slowest.as_secs_f64()).min(1.0);
     let eighths = ((share * 8.0 * width as f64).round() as usize).max(1);

@@ -8,6 +8,7 @@ mod connect;
 pub(crate) mod resolve;
 pub(crate) mod schedule;
 
+use crate::fault;
 use crate::mirror::{Endpoint, Host};
 use crate::rank::Outcome;
 use crate::sys::{self, Family, Waker};
@@ -108,6 +109,7 @@ fn shares(descriptor_limit: usize) -> (usize, usize) {
 /// # Errors
 /// If there is no descriptor even for the epoll set and its waker.
 pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
+    fault::point("measure");
     let start = Instant::now();
     let hosts = Hosts::of(job.endpoints);
     let (look_ups, in_flight) = shares(sys::descriptor_limit());
@@ -132,8 +134,14 @@ pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
         named: hosts.named,
     };
 
-    let mut heard = start;
+    let (mut heard, mut told) = (start, 0);
     let ended = loop {
+        if let Some(progress) = &mut job.progress
+            && run.schedule.concluded() > told
+        {
+            told = run.schedule.concluded();
+            progress(&run.progress());
+        }
         if cancelled() {
             run.schedule.cancel();
         }
@@ -150,14 +158,8 @@ pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
             },
             Step::Close(attempt) => run.connector.close(attempt),
             Step::Wait(until) => {
-                let concluded = run.schedule.concluded();
                 run.hear(until.saturating_duration_since(now))?;
                 heard = Instant::now();
-                if let Some(progress) = &mut job.progress
-                    && run.schedule.concluded() > concluded
-                {
-                    progress(&run.progress());
-                }
             }
             // What has arrived while this was being decided still counts.
             Step::End(ended) => {

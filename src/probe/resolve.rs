@@ -4,6 +4,7 @@
 //! look-up hangs is left behind: it owns all that it touches, and ends with its look-up.
 #![forbid(unsafe_code)]
 
+use crate::fault;
 use crate::sys::{self, Waker};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -111,7 +112,10 @@ impl Work {
         let index = self.next.fetch_add(1, SeqCst);
         let name = self.names.get(index).filter(|_| !self.over.load(SeqCst));
         if let Some(name) = name {
-            let addresses = catch_unwind(AssertUnwindSafe(|| (self.look_up)(name)));
+            let addresses = catch_unwind(AssertUnwindSafe(|| {
+                fault::point("look-up");
+                (self.look_up)(name)
+            }));
             self.tell(sender, (index, addresses));
         }
         busy.store(false, SeqCst);

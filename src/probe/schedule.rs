@@ -5,6 +5,7 @@
 //! packet), and when what is known is enough (`Ended`).
 #![forbid(unsafe_code)]
 
+use crate::fault;
 use crate::rank::{Outcome, Rule};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -257,6 +258,7 @@ impl Schedule {
 
     /// What to do now. The driver should have told all that has happened until `now`.
     pub(crate) fn next(&mut self, now: Instant) -> Step {
+        fault::point("schedule");
         let deadline = self.start + self.options.timeout;
         if self.endpoints.is_empty() {
             return Step::End(Ended::Idle);

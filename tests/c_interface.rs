@@ -1,0 +1,393 @@
+//! The C interface as a C program meets it: the libraries that a plain build makes, the header, the ABI, the examples.
+//!
+//! The C side is in `tests/c/` and `examples/*.c`; this file builds it, starts servers for it, and runs it.
+
+mod lab;
+mod servers;
+
+use servers::{Server, Silent, closed_port};
+use std::collections::BTreeMap;
+use std::fs;
+use std::mem::{offset_of, size_of};
+use std::net::Ipv4Addr;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+const C99: [&str; 5] = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+/// What a static link needs besides; the README says so too, and a test holds it against what rustc says.
+const NATIVE_LIBRARIES: &str = "-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The folder of what Cargo builds, wherever it was told to put it.
+fn target() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows itself");
+    test.ancestors().nth(3).expect("a test is in <target>/<profile>/deps").to_owned()
+}
+
+/// A folder for what the tests of this name build.
+fn scratch(name: &str) -> PathBuf {
+    let folder = target().join("tmp").join(name);
+    fs::create_dir_all(&folder).expect("the target folder can be written");
+    folder
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|why| panic!("{command:?}: {why}"));
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}\n{stdout}{stderr}", output.status);
+    stdout.into_owned()
+}
+
+/// The folder with the libraries of a plain `cargo build --release`, and the name that programs load.
+fn libraries() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        run(cargo(&["build", "--release", "--lib"]).arg("--target-dir").arg(target()));
+        let folder = target().join("release");
+        let soname = folder.join("libfastestmirror.so.0");
+        let _ = fs::remove_file(&soname);
+        symlink("libfastestmirror.so", soname).expect("the target folder can be written");
+        folder
+    })
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(root()).args(arguments).args(["--locked", "--quiet"]);
+    // What Cargo set for this test is not for another build, and would make it start anew.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn cc() -> Command {
+    let mut command = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    command.args(C99).arg("-g").arg("-I").arg(root().join("include"));
+    command
+}
+
+/// Builds a C program with the shared library in `folder`.
+fn build_with(folder: &Path, source: &str, output: &Path, more: &[&str]) {
+    let mut command = cc();
+    command.arg(root().join(source)).arg("-o").arg(output).arg("-L").arg(folder);
+    command.arg(format!("-Wl,-rpath,{}", folder.display())).args(["-lfastestmirror", "-lpthread", "-lm"]);
+    run(command.args(more));
+}
+
+fn build(source: &str) -> PathBuf {
+    let name = Path::new(source).file_stem().expect("a source file").to_str().expect("ASCII");
+    let output = scratch("c").join(name);
+    build_with(libraries(), source, &output, &[]);
+    output
+}
+
+/// The endpoints that the harness wants.
+struct Endpoints(Server, Silent, u16);
+
+impl Endpoints {
+    fn start() -> Endpoints {
+        Endpoints(Server::start(Ipv4Addr::UNSPECIFIED), Silent::start(Ipv4Addr::LOCALHOST), closed_port())
+    }
+
+    fn arguments(&self) -> [String; 3] {
+        let at = |port| format!("127.0.0.1:{port}");
+        [at(self.0.port()), at(self.2), self.1.address.to_string()]
+    }
+}
+
+/// Whether a program is there; under CI it has to be.
+fn have(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let found = found.is_ok_and(|status| status.success());
+    assert!(found || std::env::var_os("CI").is_none(), "{program} is not installed: tests/run installs it");
+    if !found {
+        eprintln!("skipped: {program} is not installed");
+    }
+    found
+}
+
+#[test]
+fn the_header_is_c99_and_cpp() {
+    let header = root().join("include/fastestmirror.h");
+    run(cc().args(["-fsyntax-only", "-x", "c"]).arg(&header));
+    if have("c++") {
+        // The header's integers are C99's, which C++ took over in 2011.
+        for standard in ["-std=c++11", "-std=c++20"] {
+            let mut command = Command::new("c++");
+            command.args([standard, "-Wall", "-Wextra", "-Wpedantic", "-Werror"]);
+            run(command.args(["-fsyntax-only", "-x", "c++"]).arg(&header));
+        }
+    }
+}
+
+#[test]
+fn every_function_keeps_its_contract() {
+    let endpoints = Endpoints::start();
+    assert_eq!(run(Command::new(build("tests/c/harness.c")).args(endpoints.arguments())), "all is well\n");
+}
+
+#[test]
+fn the_static_library_needs_just_what_the_readme_says() {
+    let folder = scratch("static");
+    let printed = folder.join("native-static-libs");
+    let mut command = cargo(&["rustc", "--lib", "--crate-type", "staticlib"]);
+    command.arg("--target-dir").arg(&folder).arg("--").arg("--print");
+    run(command.arg(format!("native-static-libs={}", printed.display())));
+    let printed = fs::read_to_string(&printed).expect("rustc has written it");
+    assert_eq!(printed.trim(), NATIVE_LIBRARIES);
+    let readme = fs::read_to_string(root().join("README.md")).expect("a README");
+    assert!(readme.contains(NATIVE_LIBRARIES), "the README does not say: {NATIVE_LIBRARIES}");
+
+    let program = scratch("c").join("harness-static");
+    let mut command = cc();
+    command.arg(root().join("tests/c/harness.c")).arg("-o").arg(&program);
+    command.arg(libraries().join("libfastestmirror.a")).args(NATIVE_LIBRARIES.split(' '));
+    run(&mut command);
+    let endpoints = Endpoints::start();
+    assert_eq!(run(Command::new(&program).args(endpoints.arguments())), "all is well\n");
+}
+
+#[test]
+fn valgrind_finds_no_error_and_no_leak() {
+    if !have("valgrind") {
+        return;
+    }
+    let endpoints = Endpoints::start();
+    let mut command = Command::new("valgrind");
+    command.args([
+        "--quiet",
+        "--error-exitcode=9",
+        "--leak-check=full",
+        "--show-leak-kinds=definite,indirect,possible",
+    ]);
+    command.args(["--errors-for-leak-kinds=definite,indirect,possible", "--child-silent-after-fork=yes"]);
+    assert_eq!(run(command.arg(build("tests/c/harness.c")).args(endpoints.arguments())), "all is well\n");
+}
+
+#[test]
+fn the_shared_library_exports_the_committed_symbols_and_nothing_else() {
+    let library = libraries().join("libfastestmirror.so");
+    let symbols = run(Command::new("nm").args(["-D", "--defined-only", "--format=posix"]).arg(&library));
+    let mut symbols: Vec<_> = symbols.lines().filter_map(|line| line.split(' ').next()).collect();
+    symbols.sort();
+    let committed = fs::read_to_string(root().join("tests/c/symbols.txt")).expect("the list");
+    assert_eq!(symbols, committed.lines().collect::<Vec<_>>());
+    let header = fs::read_to_string(root().join("include/fastestmirror.h")).expect("the header");
+    for symbol in symbols {
+        assert!(header.contains(&format!("{symbol}(")), "{symbol} is not in the header");
+    }
+    let dynamic = run(Command::new("readelf").arg("-d").arg(&library));
+    assert!(dynamic.contains("soname: [libfastestmirror.so.0]"), "{dynamic}");
+    assert!(dynamic.contains("NODELETE"), "{dynamic}");
+    let needed: Vec<_> = dynamic.lines().filter(|line| line.contains("NEEDED")).collect();
+    let system =
+        |line: &&str| ["libc.", "libgcc_s.", "ld-linux", "libm."].iter().any(|name| line.contains(name));
+    assert!(needed.iter().all(system), "{needed:?}");
+}
+
+#[test]
+fn structs_and_enums_are_laid_out_as_they_always_were() {
+    use fastestmirror::capi::*;
+    let printed = run(&mut Command::new(build("tests/c/layout.c")));
+    let in_c: BTreeMap<&str, usize> = printed
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(n, v)| (n, v.parse().unwrap()))
+        .collect();
+    let offsets = [
+        ("fm_mirror", size_of::<fm_mirror>()),
+        ("fm_mirror.index", offset_of!(fm_mirror, index)),
+        ("fm_mirror.url", offset_of!(fm_mirror, url)),
+        ("fm_mirror.address", offset_of!(fm_mirror, address)),
+        ("fm_mirror.latency", offset_of!(fm_mirror, latency)),
+        ("fm_mirror.outcome", offset_of!(fm_mirror, outcome)),
+        ("fm_mirror.pool", offset_of!(fm_mirror, pool)),
+        ("fm_mirror.imprecise", offset_of!(fm_mirror, imprecise)),
+        ("fm_summary", size_of::<fm_summary>()),
+        ("fm_summary.mirrors", offset_of!(fm_summary, mirrors)),
+        ("fm_summary.excluded", offset_of!(fm_summary, excluded)),
+        ("fm_summary.answered", offset_of!(fm_summary, answered)),
+        ("fm_summary.pool", offset_of!(fm_summary, pool)),
+        ("fm_summary.seed", offset_of!(fm_summary, seed)),
+        ("fm_summary.elapsed", offset_of!(fm_summary, elapsed)),
+        ("fm_summary.ended", offset_of!(fm_summary, ended)),
+        ("fm_summary.indistinct", offset_of!(fm_summary, indistinct)),
+    ];
+    // Never renumbered: written down here a second time.
+    let values = [
+        ("FM_OK", 0),
+        ("FM_INVALID_ARGUMENT", 1),
+        ("FM_ALL_EXCLUDED", 2),
+        ("FM_SYSTEM", 3),
+        ("FM_BUSY", 4),
+        ("FM_INTERNAL", 5),
+        ("FM_FAMILY_ANY", 0),
+        ("FM_FAMILY_IPV4", 4),
+        ("FM_FAMILY_IPV6", 6),
+        ("FM_PROTOCOL_HTTP", 1),
+        ("FM_PROTOCOL_HTTPS", 2),
+        ("FM_PROTOCOL_FTP", 4),
+        ("FM_PROTOCOL_FILE", 8),
+        ("FM_OUTCOME_MEASURED", 0),
+        ("FM_OUTCOME_CACHED", 1),
+        ("FM_OUTCOME_LOCAL", 2),
+        ("FM_OUTCOME_UNANSWERED", 3),
+        ("FM_OUTCOME_REFUSED", 4),
+        ("FM_OUTCOME_UNREACHABLE", 5),
+        ("FM_OUTCOME_UNRESOLVED", 6),
+        ("FM_OUTCOME_UNSUPPORTED", 7),
+        ("FM_OUTCOME_EXCLUDED", 8),
+        ("FM_ENDED_IDLE", 0),
+        ("FM_ENDED_COMPLETE", 1),
+        ("FM_ENDED_SETTLED", 2),
+        ("FM_ENDED_QUIET", 3),
+        ("FM_ENDED_TIMEOUT", 4),
+        ("FM_ENDED_CANCELLED", 5),
+    ];
+    let here: BTreeMap<&str, usize> = offsets.into_iter().chain(values).collect();
+    assert_eq!(in_c, here);
+    // On every 64-bit Linux.
+    #[cfg(target_pointer_width = "64")]
+    assert_eq!(
+        (here["fm_mirror"], here["fm_summary"], here["fm_mirror.outcome"], here["fm_summary.ended"]),
+        (48, 56, 32, 48)
+    );
+}
+
+#[test]
+fn a_panic_in_any_layer_reaches_c_as_an_error_and_prints_nothing() {
+    let folder = scratch("faults");
+    run(cargo(&["build", "--lib", "--features", "fault-injection"]).arg("--target-dir").arg(&folder));
+    let libraries = folder.join("debug");
+    let soname = libraries.join("libfastestmirror.so.0");
+    let _ = fs::remove_file(&soname);
+    symlink("libfastestmirror.so", soname).expect("the target folder can be written");
+    let program = scratch("c").join("faults");
+    build_with(&libraries, "tests/c/faults.c", &program, &[]);
+    let server = Server::start(Ipv4Addr::LOCALHOST);
+    for place in [
+        "fm_ranker_new",
+        "fm_rank",
+        "ranker",
+        "mirror",
+        "measure",
+        "schedule",
+        "connect",
+        "look-up",
+        "rank",
+        "fm_ranking",
+    ] {
+        let output =
+            Command::new(&program).arg(server.address.to_string()).arg(place).output().expect("runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && stderr.is_empty(), "{place}: {} {stderr}", output.status);
+    }
+}
+
+#[test]
+fn address_sanitizer_finds_nothing() {
+    let nightly = Command::new("cargo").args(["+nightly", "--version"]).output();
+    if !nightly.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: there is no nightly toolchain, and AddressSanitizer needs one");
+        return;
+    }
+    // The sanitizer's runtime comes with a Rust program, so one line of Rust starts the C harness.
+    let folder = scratch("sanitizer");
+    let host = run(Command::new("rustc").arg("-vV"));
+    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc names its host");
+    let mut command = Command::new("cargo");
+    command.current_dir(root()).env("RUSTFLAGS", "-Zsanitizer=address").env_remove("RUSTUP_TOOLCHAIN");
+    command.args(["+nightly", "rustc", "--locked", "--quiet", "--lib", "--crate-type", "staticlib"]);
+    run(command.args(["--target", host, "--target-dir"]).arg(&folder));
+    let object = folder.join("harness.o");
+    run(cc()
+        .args(["-c", "-Dmain=harness_main"])
+        .arg(root().join("tests/c/harness.c"))
+        .arg("-o")
+        .arg(&object));
+    let program = folder.join("harness");
+    let source = folder.join("harness.rs");
+    fs::write(&source, SANITIZED).expect("the target folder can be written");
+    let mut command = Command::new("rustc");
+    command.env_remove("RUSTUP_TOOLCHAIN").arg("+nightly").args([
+        "-Zsanitizer=address",
+        "--edition",
+        "2024",
+        "--target",
+        host,
+    ]);
+    command.arg(&source).arg("-o").arg(&program);
+    command.arg("-C").arg(format!("link-arg={}", object.display()));
+    let library = folder.join(host).join("debug/libfastestmirror.a");
+    // The library brings a std of its own, equal to the program's.
+    command
+        .arg("-C")
+        .arg(format!("link-arg={}", library.display()))
+        .args(["-C", "link-arg=-Wl,--allow-multiple-definition"]);
+    run(&mut command);
+    let endpoints = Endpoints::start();
+    assert_eq!(run(Command::new(&program).args(endpoints.arguments())), "all is well\n");
+}
+
+const SANITIZED: &str = r#"
+use std::ffi::{CString, c_char, c_int};
+unsafe extern "C" {
+    fn harness_main(argc: c_int, argv: *const *const c_char) -> c_int;
+}
+fn main() {
+    let arguments: Vec<CString> = std::env::args().map(|a| CString::new(a).unwrap()).collect();
+    let mut pointers: Vec<_> = arguments.iter().map(|a| a.as_ptr()).collect();
+    pointers.push(std::ptr::null());
+    // SAFETY: as C's main gets them.
+    let status = unsafe { harness_main(arguments.len() as c_int, pointers.as_ptr()) };
+    std::process::exit(status);
+}
+"#;
+
+#[test]
+fn the_examples_work_as_the_readme_builds_them() {
+    let server = Server::start(Ipv4Addr::UNSPECIFIED);
+    let urls = [
+        format!("http://127.0.0.1:{}/closed", closed_port()),
+        format!("http://127.0.0.1:{}/open", server.port()),
+    ];
+    let readme = fs::read_to_string(root().join("README.md")).expect("a README");
+    for example in ["smallest", "options", "librepo_adapter"] {
+        // The README's line, with the folders of this build.
+        let line = readme
+            .lines()
+            .map(str::trim)
+            .find(|line| line.starts_with("cc ") && line.contains(&format!("{example}.c")));
+        let line = line.unwrap_or_else(|| panic!("the README does not say how to build {example}.c"));
+        let folder = libraries().display().to_string();
+        let program = scratch("c").join(example).display().to_string();
+        let line = line
+            .replace("target/release", &folder)
+            .replace(&format!("-o {example}"), &format!("-o {program}"));
+        let line = format!("{line} -std=gnu99 -Wall -Wextra -Werror");
+        run(Command::new("sh").current_dir(root()).args(["-ec", &line]));
+        let mut command = Command::new(&program);
+        let output = run(command.env("LD_LIBRARY_PATH", libraries()).args(&urls));
+        let order: Vec<_> = output.lines().filter_map(|line| line.split(' ').next_back()).collect();
+        assert_eq!(order, [urls[1].as_str(), urls[0].as_str()], "{example}: {output}");
+        assert!(example != "options" || output.contains(" ms pool http://"), "{output}");
+    }
+}
+
+#[test]
+fn a_hung_look_up_outlives_the_library_and_does_no_harm() {
+    let (program, library) = (build("tests/c/hung.c"), libraries().join("libfastestmirror.so"));
+    lab::isolated("a_hung_look_up_outlives_the_library_and_does_no_harm", || {
+        let hung = lab::Mirror::new("hung.lab.example").lookup(lab::Lookup::Silent);
+        let _world = lab::World::start(lab::Spec::new().mirror(hung)).expect("a world");
+        // The world's resolver asks twice, a second each.
+        let output = run(Command::new(program).arg(library).args(["http://hung.lab.example/", "3"]));
+        assert_eq!(output, "still here\n");
+    });
+}
