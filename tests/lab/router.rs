@@ -354,7 +354,7 @@ pub fn be_punctual() {
         libc::prctl(libc::PR_SET_TIMERSLACK, 1);
         // The deadline class, since kernels of today may let ordinary threads run for 50 ms in a row before a first-in-first-out
         // one. It cannot hang the machine: it has so much of each period, and no more.
-        let attributes = libc::sched_attr {
+        let deadline = libc::sched_attr {
             size: size_of::<libc::sched_attr>() as u32,
             sched_policy: libc::SCHED_DEADLINE as u32,
             sched_flags: libc::SCHED_FLAG_RESET_ON_FORK as u64,
@@ -363,9 +363,19 @@ pub fn be_punctual() {
             sched_period: 4_000_000,
             ..std::mem::zeroed()
         };
-        // Refused to ordinary users, and where the thread is bound to a part of the processors.
-        if libc::syscall(libc::SYS_sched_setattr, 0, &attributes, 0) != 0 {
-            libc::setpriority(libc::PRIO_PROCESS, libc::gettid() as _, -20);
+        if libc::syscall(libc::SYS_sched_setattr, 0, &deadline, 0) == 0 {
+            return;
         }
+        // Refused to ordinary users, and where the thread is bound to a part of the processors. What is left to all: to ask for
+        // short slices of time, which come sooner (Linux 6.12).
+        libc::setpriority(libc::PRIO_PROCESS, libc::gettid() as _, -20);
+        let ordinary = libc::sched_attr {
+            size: size_of::<libc::sched_attr>() as u32,
+            sched_policy: libc::SCHED_OTHER as u32,
+            sched_nice: libc::getpriority(libc::PRIO_PROCESS, libc::gettid() as _),
+            sched_runtime: 100_000,
+            ..std::mem::zeroed()
+        };
+        libc::syscall(libc::SYS_sched_setattr, 0, &ordinary, 0);
     }
 }
