@@ -2,9 +2,11 @@
 //!
 //! The C side is in `tests/c/` and `examples/*.c`; this file builds it, starts servers for it, and runs it.
 
+mod build;
 mod lab;
 mod servers;
 
+use build::{cargo, root, run, target};
 use servers::{Server, Silent, closed_port};
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,28 +21,11 @@ const C99: [&str; 5] = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 /// What a static link needs besides; the README says so too, and a test holds it against what rustc says.
 const NATIVE_LIBRARIES: &str = "-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc";
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The folder of what Cargo builds, wherever it was told to put it.
-fn target() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows itself");
-    test.ancestors().nth(3).expect("a test is in <target>/<profile>/deps").to_owned()
-}
-
 /// A folder for what the tests of this name build.
 fn scratch(name: &str) -> PathBuf {
     let folder = target().join("tmp").join(name);
     fs::create_dir_all(&folder).expect("the target folder can be written");
     folder
-}
-
-fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|why| panic!("{command:?}: {why}"));
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?}: {}\n{stdout}{stderr}", output.status);
-    stdout.into_owned()
 }
 
 /// The folder with the libraries of a plain `cargo build --release`, and the name that programs load.
@@ -54,16 +39,6 @@ fn libraries() -> &'static Path {
         symlink("libfastestmirror.so", soname).expect("the target folder can be written");
         folder
     })
-}
-
-fn cargo(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO"));
-    command.current_dir(root()).args(arguments).args(["--locked", "--quiet"]);
-    // What Cargo set for this test is not for another build, and would make it start anew.
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG_")) {
-        command.env_remove(name);
-    }
-    command
 }
 
 fn cc() -> Command {
@@ -80,7 +55,7 @@ fn build_with(folder: &Path, source: &str, output: &Path, more: &[&str]) {
     run(command.args(more));
 }
 
-fn build(source: &str) -> PathBuf {
+fn program(source: &str) -> PathBuf {
     let name = Path::new(source).file_stem().expect("a source file").to_str().expect("ASCII");
     let output = scratch("c").join(name);
     build_with(libraries(), source, &output, &[]);
@@ -129,7 +104,7 @@ fn the_header_is_c99_and_cpp() {
 #[test]
 fn every_function_keeps_its_contract() {
     let endpoints = Endpoints::start();
-    assert_eq!(run(Command::new(build("tests/c/harness.c")).args(endpoints.arguments())), "all is well\n");
+    assert_eq!(run(Command::new(program("tests/c/harness.c")).args(endpoints.arguments())), "all is well\n");
 }
 
 #[test]
@@ -167,7 +142,7 @@ fn valgrind_finds_no_error_and_no_leak() {
         "--show-leak-kinds=definite,indirect,possible",
     ]);
     command.args(["--errors-for-leak-kinds=definite,indirect,possible", "--child-silent-after-fork=yes"]);
-    assert_eq!(run(command.arg(build("tests/c/harness.c")).args(endpoints.arguments())), "all is well\n");
+    assert_eq!(run(command.arg(program("tests/c/harness.c")).args(endpoints.arguments())), "all is well\n");
 }
 
 #[test]
@@ -194,7 +169,7 @@ fn the_shared_library_exports_the_committed_symbols_and_nothing_else() {
 #[test]
 fn structs_and_enums_are_laid_out_as_they_always_were() {
     use fastestmirror::capi::*;
-    let printed = run(&mut Command::new(build("tests/c/layout.c")));
+    let printed = run(&mut Command::new(program("tests/c/layout.c")));
     let in_c: BTreeMap<&str, usize> = printed
         .lines()
         .filter_map(|line| line.split_once(' '))
@@ -382,7 +357,7 @@ fn the_examples_work_as_the_readme_builds_them() {
 
 #[test]
 fn a_hung_look_up_outlives_the_library_and_does_no_harm() {
-    let (program, library) = (build("tests/c/hung.c"), libraries().join("libfastestmirror.so"));
+    let (program, library) = (program("tests/c/hung.c"), libraries().join("libfastestmirror.so"));
     lab::isolated("a_hung_look_up_outlives_the_library_and_does_no_harm", || {
         let hung = lab::Mirror::new("hung.lab.example").lookup(lab::Lookup::Silent);
         let _world = lab::World::start(lab::Spec::new().mirror(hung)).expect("a world");

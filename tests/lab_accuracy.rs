@@ -74,7 +74,7 @@ fn latencies_and_pool_are_right_on_a_bad_day_seen_from_three_places() {
                 let mistakes = wrong_about_the_pool(&sites, &ranking);
                 if !mistakes.is_empty() {
                     figure(&format!("{} {seed}, try {attempt}: {} ({mistakes:?})", place.name, report.error));
-                    assert!(attempt < 3, "the pool is wrong three times");
+                    assert!(attempt < 5, "the pool is wrong five times");
                     continue;
                 }
                 at_once += usize::from(attempt == 1);

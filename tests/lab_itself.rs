@@ -11,6 +11,7 @@ mod lab;
 mod names;
 #[path = "lab_itself/namespace.rs"]
 mod namespace;
+mod users;
 
 use client::{connect, handshakes, of_all};
 use lab::*;

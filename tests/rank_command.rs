@@ -4,6 +4,7 @@
 //! The command is also a module here, so that the unit tests of its parts run: an example with `test = true` would run
 //! them, but then `cargo test` no longer builds the example itself.
 
+mod build;
 #[path = "../examples/rank.rs"]
 #[allow(dead_code)]
 mod parts;
@@ -16,33 +17,14 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// The built command. `cargo test` builds examples before it runs tests, `cargo test --test rank_command` does not.
-fn executable() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows itself");
-    let profile = test.parent().and_then(|deps| deps.parent()).expect("a test is in <profile>/deps");
-    let path = profile.join("examples/rank");
-    assert!(
-        path.exists(),
-        "{} is missing: `cargo test` and `cargo build --examples` build it",
-        path.display()
-    );
-    // Cargo lists here what it was built from.
-    let sources = fs::read_to_string(path.with_extension("d")).expect("Cargo writes it");
-    let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    for source in sources.split_whitespace().skip(1).map(Path::new) {
-        assert!(changed(source) <= changed(&path), "{} is older than {}", path.display(), source.display());
-    }
-    path
-}
-
 fn rank(arguments: &[&str]) -> Command {
-    let mut command = Command::new(executable());
+    let mut command = Command::new(build::rank());
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // SAFETY: signal(2) is async-signal-safe, which is all that is allowed between fork and exec. Who runs the tests
     // in the background of a shell may have set SIGINT to be ignored, which is inherited.
@@ -343,7 +325,7 @@ fn arguments_that_cannot_be_used_are_told() {
         (&["--seed", "x", list], "'--seed <N>': it must be a whole number"),
         (&["--weights", list], "--weights needs preferences"),
         (&["--https-only", list], "--https-only leaves nothing: none of the 1 mirrors is https"),
-        (&[], "Usage: rank [OPTIONS] FILE | - | URL..."),
+        (&["--json"], "there is no list and no URL"),
     ];
     for (arguments, reason) in table {
         let output = run(arguments);

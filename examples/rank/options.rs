@@ -35,6 +35,7 @@ pub(crate) struct Exit {
 
 const EXAMPLES: &str = "\
 Examples:
+  rank                                  a demonstration, in a simulated internet
   rank mirrorlist                       a table: who is near, and in which order to try
   rank --urls mirrorlist > sorted       the same as a mirrorlist for dnf
   curl -s URL | rank --weights -        a metalink; mirrors it prefers lead more often
@@ -206,7 +207,7 @@ mod tests {
     #[test]
     fn the_command_is_consistent_and_its_help_fits_a_screen() {
         command().debug_assert();
-        let help = help().message;
+        let help = command().render_help().to_string();
         assert!(help.lines().count() <= 45, "{help}");
         for line in help.lines() {
             assert!(line.chars().count() <= 100, "{line}");

@@ -2,13 +2,11 @@
 
 use crate::client::{connect, look_up};
 use crate::lab::*;
+use crate::users::{NOBODY, become_nobody, hide_device};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::panic::{catch_unwind, resume_unwind};
 use std::process::Command;
-
-/// An ordinary user who owns nothing.
-const NOBODY: u32 = 65_534;
 
 #[test]
 fn a_failure_inside_fails_the_test_outside() {
@@ -103,33 +101,4 @@ fn an_ordinary_user_gets_inside_through_a_user_namespace() {
     let text =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
-}
-
-/// Where the TUN device is for everybody, as on most systems, whatever it is here.
-fn become_nobody() -> io::Result<()> {
-    hide_device()?;
-    let tun = c"/dev/net/tun".as_ptr();
-    // SAFETY: constant, terminated strings; the process is a forked child, and the mounts are its own.
-    unsafe {
-        check(libc::mknod(tun, libc::S_IFCHR | 0o666, libc::makedev(10, 200)))?;
-        check(libc::chmod(tun, 0o666))?;
-        check(libc::setgroups(0, std::ptr::null()))?;
-        check(libc::setresgid(NOBODY, NOBODY, NOBODY))?;
-        check(libc::setresuid(NOBODY, NOBODY, NOBODY))
-    }
-}
-
-fn hide_device() -> io::Result<()> {
-    let nothing = std::ptr::null();
-    let private = libc::MS_REC | libc::MS_PRIVATE;
-    // SAFETY: as above.
-    unsafe {
-        check(libc::unshare(libc::CLONE_NEWNS))?;
-        check(libc::mount(nothing, c"/".as_ptr(), nothing, private, nothing.cast()))?;
-        check(libc::mount(c"lab".as_ptr(), c"/dev/net".as_ptr(), c"tmpfs".as_ptr(), 0, nothing.cast()))
-    }
-}
-
-fn check(result: i32) -> io::Result<()> {
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -1,0 +1,350 @@
+//! The command at its work: lists as they are in the field, processes that are late, names that hang, and the
+//! demonstration.
+
+mod build;
+mod lab;
+mod servers;
+mod users;
+
+use lab::{Lookup, Mirror, Spec, World, answer, figure, ms};
+use serde_json::Value;
+use servers::{Server, Silent, closed_port};
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn rank() -> Command {
+    let mut command = Command::new(build::rank());
+    command.stdin(Stdio::null());
+    command
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{} {}", output.status, String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one JSON object")
+}
+
+/// A real TLS server at every 127.x.y.z, or none where openssl is missing.
+struct Tls(Child, u16);
+
+impl Tls {
+    fn start(scratch: &Path) -> Option<Tls> {
+        let path = |name: &str| scratch.join(name).display().to_string();
+        let made = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=mirror.example",
+            ])
+            .args(["-keyout", &path("key.pem"), "-out", &path("certificate.pem")])
+            .output();
+        let made = made.is_ok_and(|output| output.status.success());
+        assert!(made || std::env::var_os("CI").is_none(), "openssl is not installed: tests/run installs it");
+        if !made {
+            eprintln!("skipped: openssl is not installed, so no server has TLS");
+            return None;
+        }
+        let port = closed_port();
+        let server = Command::new("openssl")
+            .args(["s_server", "-quiet", "-accept", &format!("0.0.0.0:{port}")])
+            .args(["-key", &path("key.pem"), "-cert", &path("certificate.pem")])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl starts");
+        let tls = Tls(server, port);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            assert!(Instant::now() < deadline, "openssl does not listen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Some(tls)
+    }
+}
+
+impl Drop for Tls {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A list as they come: some 400 URLs, several protocols, hosts with several URLs, duplicates, literals, comments. With
+/// what is expected of each URL.
+struct Field {
+    urls: Vec<(String, &'static str)>,
+    _silent: Vec<Silent>,
+    _servers: [Server; 2],
+    _tls: Option<Tls>,
+}
+
+impl Field {
+    fn start(scratch: &Path) -> Field {
+        let open = Server::start(Ipv4Addr::UNSPECIFIED);
+        let six = Server::start(Ipv6Addr::LOCALHOST);
+        let tls = Tls::start(scratch);
+        let silent: Vec<_> = (1..=3).map(|n| Silent::start(Ipv4Addr::new(127, 60, 9, n))).collect();
+        let (http, https, closed) =
+            (open.port(), tls.as_ref().map_or(open.port(), |tls| tls.1), closed_port());
+        let mut urls = Vec::new();
+        for n in 0..120u8 {
+            let host = format!("127.60.{}.{}", n / 60, n % 60 + 1);
+            urls.push((format!("http://{host}:{http}/pub/linux/"), "measured"));
+            if n % 8 == 0 {
+                urls.push((format!("https://{host}:{https}/pub/linux/"), "measured"));
+            }
+            if n % 3 == 0 {
+                urls.push((format!("rsync://{host}/linux/"), "unsupported"));
+            }
+            if n % 10 == 0 {
+                urls.push((format!("ftp://anonymous@{host}:{closed}/linux/"), "refused"));
+            }
+            if n % 15 == 0 {
+                urls.push((format!("HTTP://{host}:{http}/other/path/"), "measured"));
+            }
+        }
+        urls.extend(silent.iter().map(|silent| (format!("http://{}/pub/", silent.address), "unanswered")));
+        urls.push((format!("http://[::1]:{}/pub/", six.port()), "measured"));
+        urls.push(("file:///srv/mirror/".into(), "local"));
+        // The same again, from another part of the list.
+        urls.extend_from_within(0..150);
+        Field { urls, _silent: silent, _servers: [open, six], _tls: tls }
+    }
+
+    fn mirrorlist(&self) -> String {
+        let mut list = "# Mirrors of a distribution, made by a server\n\n".to_string();
+        for (n, (url, _)) in self.urls.iter().enumerate() {
+            if n % 40 == 0 {
+                writeln!(list, "\n# part {n}").unwrap();
+            }
+            writeln!(list, "{url}{}", if n % 7 == 0 { "  \r" } else { "" }).unwrap();
+        }
+        list
+    }
+
+    fn metalink(&self) -> String {
+        let mut list = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<metalink version=\"3.0\" \
+            xmlns=\"http://www.metalinker.org/\" type=\"dynamic\" xmlns:mm0=\"http://fedorahosted.org/mirrormanager\">\n\
+            <files><file name=\"repomd.xml\">\n<mm0:timestamp>1790000000</mm0:timestamp>\n<size>4000</size>\n\
+            <verification><hash type=\"md5\">00</hash></verification>\n<resources maxconnections=\"1\">\n"
+            .to_string();
+        for (n, (url, _)) in self.urls.iter().enumerate() {
+            let protocol = url.split(':').next().unwrap();
+            let preference = 100 - n % 100;
+            writeln!(
+                list,
+                "<url protocol=\"{protocol}\" type=\"{protocol}\" location=\"DE\" preference=\"{preference}\">{url}</url>"
+            )
+            .unwrap();
+        }
+        list + "</resources></file></files></metalink>\n"
+    }
+
+    /// Checks a run over the whole list and returns how long measuring took.
+    fn check(&self, run: &Value) -> f64 {
+        let mirrors = run["mirrors"].as_array().unwrap();
+        assert_eq!(mirrors.len(), self.urls.len());
+        let mut seen = vec![false; mirrors.len()];
+        let class = |outcome: &str, pool: bool| match (outcome, pool) {
+            ("local", _) => 0,
+            ("measured", true) => 1,
+            ("measured", false) => 2,
+            ("unanswered", _) => 3,
+            _ => 4,
+        };
+        let mut classes = Vec::new();
+        let mut hosts: HashMap<(usize, String), usize> = HashMap::new();
+        for (position, mirror) in mirrors.iter().enumerate() {
+            let index = mirror["index"].as_u64().unwrap() as usize;
+            let outcome = mirror["outcome"].as_str().unwrap();
+            assert!(!std::mem::replace(&mut seen[index], true), "{index} comes out twice");
+            assert_eq!(mirror["url"].as_str().unwrap(), self.urls[index].0);
+            assert_eq!(outcome, self.urls[index].1, "{mirror}");
+            let class = class(outcome, mirror["pool"].as_bool().unwrap());
+            classes.push(class);
+            if let Some(address) = mirror["address"].as_str() {
+                let host = address.rsplit_once(':').unwrap().0.to_string();
+                let before = hosts.insert((class, host), position);
+                assert!(
+                    before.is_none_or(|before| before + 1 == position),
+                    "siblings stand together: {mirror}"
+                );
+            }
+        }
+        assert!(classes.is_sorted(), "{classes:?}");
+        run["elapsed_ms"].as_f64().unwrap()
+    }
+}
+
+#[test]
+fn a_long_mirrorlist_and_a_metalink_take_no_longer_than_they_must() {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let field = Field::start(scratch.path());
+    assert!(field.urls.len() >= 350, "{}", field.urls.len());
+    for (name, text) in [("mirrorlist", field.mirrorlist()), ("metalink.xml", field.metalink())] {
+        let file = scratch.path().join(name);
+        fs::write(&file, text).expect("a file");
+        // Three silent endpoints cost the quiet time, 100 ms, not the timeout, 2 s.
+        let all = (0..3).map(|_| {
+            let run = json(&rank().args(["--json", "--fallbacks", "all"]).arg(&file).output().unwrap());
+            assert_eq!(run["ended"], "quiet");
+            field.check(&run)
+        });
+        let all = all.fold(f64::INFINITY, f64::min);
+        // Without fallbacks they cost next to nothing.
+        let none = (0..3).map(|_| {
+            let run = json(&rank().args(["--json", "--fallbacks", "0"]).arg(&file).output().unwrap());
+            assert_eq!(run["ended"], "settled");
+            run["elapsed_ms"].as_f64().unwrap()
+        });
+        let none = none.fold(f64::INFINITY, f64::min);
+        figure(&format!("{name} of {} URLs: {all:.0} ms for all, {none:.0} ms settled", field.urls.len()));
+        assert!((100.0..500.0).contains(&all) && none < 100.0, "{all} ms, {none} ms");
+    }
+    let weighted =
+        rank().args(["--json", "--weights"]).arg(scratch.path().join("metalink.xml")).output().unwrap();
+    assert_eq!(json(&weighted)["mirrors"].as_array().unwrap().len(), field.urls.len());
+}
+
+#[test]
+fn a_process_that_is_stopped_while_handshakes_complete_reports_the_true_latencies() {
+    lab::isolated("a_process_that_is_stopped_while_handshakes_complete_reports_the_true_latencies", || {
+        let rtts = [40, 45, 50, 55, 60, 65, 70, 75];
+        let named = |n: usize| format!("m{n}.lab.example");
+        let mirrors = rtts.iter().enumerate().map(|(n, &rtt)| Mirror::new(&named(n)).ipv4(answer(ms(rtt))));
+        let world = World::start(Spec::new().mirrors(mirrors)).expect("a world");
+        let urls = (0..rtts.len()).map(|n| format!("http://{}/", world.ipv4(&named(n))));
+        let mut command = rank();
+        command.args(["--json", "--timeout", "10", "--fallbacks", "all"]).args(urls).stdout(Stdio::piped());
+        let child = command.spawn().expect("the command starts");
+        let signal = |number| {
+            // SAFETY: a signal to a child that has not been waited for.
+            assert_eq!(unsafe { libc::kill(child.id() as libc::pid_t, number) }, 0);
+        };
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while world.report().total().attempts < rtts.len() {
+            assert!(Instant::now() < deadline, "the command sends nothing");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        signal(libc::SIGSTOP);
+        std::thread::sleep(Duration::from_millis(150));
+        signal(libc::SIGCONT);
+        let run = json(&child.wait_with_output().unwrap());
+        assert_eq!(run["ended"], "complete");
+        assert!(run["elapsed_ms"].as_f64().unwrap() > 150.0, "it was not stopped: {run}");
+        for mirror in run["mirrors"].as_array().unwrap() {
+            let rtt = f64::from(rtts[mirror["index"].as_u64().unwrap() as usize]);
+            let latency = mirror["latency_ms"].as_f64().unwrap();
+            assert!((rtt..rtt + 15.0).contains(&latency), "{latency} ms instead of {rtt}");
+        }
+        assert_eq!(world.report().total().attempts, rtts.len(), "nobody is asked twice");
+    });
+}
+
+#[test]
+fn names_that_hang_delay_neither_the_result_nor_the_exit() {
+    lab::isolated("names_that_hang_delay_neither_the_result_nor_the_exit", || {
+        let named = |n: usize| format!("hung{n}.lab.example");
+        let mirrors = (0..80).map(|n| Mirror::new(&named(n)).lookup(Lookup::Silent));
+        let _world = World::start(Spec::new().mirrors(mirrors)).expect("a world");
+        let best = (0..3).map(|_| {
+            let begin = Instant::now();
+            let urls = (0..80).map(|n| format!("http://{}/", named(n)));
+            let output = rank().args(["--json", "--timeout", "0.3"]).args(urls).output().unwrap();
+            assert_eq!(output.status.code(), Some(3), "nobody has answered");
+            let run: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(run["ended"], "timeout");
+            begin.elapsed()
+        });
+        let best = best.min().unwrap();
+        figure(&format!(
+            "80 names hang, timeout 300 ms: the process has ended after {} ms",
+            best.as_millis()
+        ));
+        // The look-ups themselves would take two seconds.
+        assert!(best >= ms(300) && best < ms(1000), "{best:?}");
+    });
+}
+
+const PLACES: [&str; 3] = ["From Frankfurt: 421 mirrors", "From São Paulo", "From Sydney"];
+
+/// Runs the demonstration; tells for each place whether the pool was exactly right.
+fn demonstrate(command: &mut Command) -> [bool; 3] {
+    let output = command.env_remove("CI").output().expect("the command starts");
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}: {stdout}{stderr}", output.status);
+    PLACES.map(|place| {
+        let view = stdout.split_once(place).unwrap_or_else(|| panic!("no {place}: {stdout}{stderr}")).1;
+        let (view, cost) = view.split_once("It cost ").expect("the cost in SYNs");
+        assert!(
+            cost.split('.').next().is_some_and(|cost| cost.ends_with("to 421 mirrors, and 0 bytes")),
+            "{cost}"
+        );
+        assert!(view.contains("The pool (●)") && view.contains("Measuring ended after"), "{view}");
+        view.contains("The pool (●) is exactly right")
+    })
+}
+
+/// Whether the tests run as root; other users cannot play others.
+fn is_root() -> bool {
+    // SAFETY: cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
+#[test]
+fn the_demonstration_shows_the_truth_beside_the_measurement() {
+    // Where there can be no lab, this says so, or fails under CI.
+    lab::isolated("the_demonstration_shows_the_truth_beside_the_measurement", || {});
+    if !is_root() {
+        return;
+    }
+    // On a busy machine it may be wrong about one place or another, but not about the same one each time.
+    let mut right = [false; 3];
+    for _ in 0..3 {
+        let now = demonstrate(&mut Command::new(build::rank()));
+        right = std::array::from_fn(|place| right[place] || now[place]);
+    }
+    assert_eq!(right, [true; 3], "{PLACES:?}");
+}
+
+#[test]
+fn an_ordinary_user_sees_the_demonstration_too() {
+    if !is_root() {
+        return;
+    }
+    let file = File::open(build::rank()).expect("the command");
+    // SAFETY: fcntl on an open descriptor: it shall be there after exec, for a user who may not read the folder.
+    assert_eq!(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFD, 0) }, 0);
+    let mut command = Command::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    // SAFETY: system calls only.
+    unsafe { command.pre_exec(users::become_nobody) };
+    demonstrate(&mut command);
+}
+
+#[test]
+fn without_a_lab_the_demonstration_says_why_and_shows_loopback() {
+    if !is_root() {
+        return;
+    }
+    let mut command = Command::new(build::rank());
+    // SAFETY: system calls only.
+    unsafe { command.pre_exec(users::hide_device) };
+    let output = command.env_remove("CI").output().expect("root may change its own mounts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("the lab is not available here: ") && text.contains("TUN"), "{text}");
+    assert!(text.contains("5 of 6 mirrors answered") && text.contains("file:///srv/mirror/"), "{text}");
+}
