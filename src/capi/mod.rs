@@ -8,6 +8,7 @@
 //! arrays of the length passed beside them, objects that came from here and were not freed. Each `unsafe` function
 //! relies on that ("the caller's promise").
 #![allow(non_camel_case_types)] // as C spells them
+#![allow(rustdoc::broken_intra_doc_links)] // and are written for C readers
 #![allow(clippy::missing_safety_doc)] // said above, once: the comments on functions are the header's
 
 mod guard;
