@@ -203,6 +203,30 @@ mod tests {
     }
 
     #[test]
+    fn look_ups_run_with_all_signals_blocked_and_the_caller_does_not() {
+        fn blocked() -> u64 {
+            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+            let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+            u64::from_str_radix(mask.trim(), 16).unwrap()
+        }
+        let (before, seen) = (blocked(), Arc::new(Mutex::new(0)));
+        let log = seen.clone();
+        let run = start(
+            1,
+            1,
+            Arc::new(move |_| {
+                *log.lock().unwrap() = blocked();
+                address()
+            }),
+        );
+        wait_for(&run, 1);
+        // All but KILL and STOP, and the two that glibc keeps for itself (32 and 33).
+        let unblockable = (1 << 8) | (1 << 18) | (1 << 31) | (1 << 32);
+        assert_eq!(*seen.lock().unwrap() | unblockable, u64::MAX);
+        assert_eq!(blocked(), before);
+    }
+
+    #[test]
     fn a_panic_in_a_look_up_is_told() {
         let quiet = std::panic::take_hook();
         std::panic::set_hook(Box::new(|_| {}));
