@@ -87,7 +87,7 @@ fn run() -> Result<u8, Exit> {
     }
     let ranking = ranked.map_err(|failure| match failure {
         Error::AllExcluded { mirrors } => {
-            error(&format!("--https-only leaves nothing: none of the {mirrors} mirrors is https"), UNUSABLE)
+            error(&format!("the filters leave nothing of {mirrors} mirrors"), UNUSABLE)
         }
         failure => error(&failure.to_string(), FAILED),
     })?;

@@ -348,6 +348,28 @@ int fm_ranker_set_seed(fm_ranker *ranker,
 int fm_ranker_set_protocols(fm_ranker *ranker, unsigned int protocols);
 
 /**
+ * Keeps only mirrors whose host matches one of `count` patterns; default, and with none: all. A pattern is a glob
+ * over the whole name (* any text, ? any character) or a domain's suffix (".gov"). A URL without a host matches
+ * none.
+ */
+int fm_ranker_set_include(fm_ranker *ranker,
+                          const char *const *patterns,
+                          size_t count);
+
+/**
+ * Drops the mirrors whose host matches one of `count` patterns, included or not; default none.
+ */
+int fm_ranker_set_exclude(fm_ranker *ranker, const char *const *patterns, size_t count);
+
+/**
+ * Moves mirrors whose host matches one of `count` patterns to the front, within the pool and within the rest that
+ * has a latency; default none. A mirror that has not answered stays where it is.
+ */
+int fm_ranker_set_prefer(fm_ranker *ranker,
+                         const char *const *patterns,
+                         size_t count);
+
+/**
  * How many endpoints (hosts and ports) to measure in a call at most, so that a hostile list does not turn clients
  * into a flood, and how many of one host; defaults 2048 and 4. Those beyond, in the order given, count as
  * unanswered.

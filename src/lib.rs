@@ -21,6 +21,7 @@
 #[doc(hidden)]
 pub mod capi;
 mod fault;
+mod filter;
 mod mirror;
 mod probe;
 mod rank;

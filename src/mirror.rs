@@ -66,6 +66,14 @@ impl Mirror {
         }
     }
 
+    /// Where there is one to connect to.
+    pub(crate) fn host(&self) -> Option<&Host> {
+        match self {
+            Mirror::Remote(_, endpoint) => Some(&endpoint.host),
+            _ => None,
+        }
+    }
+
     fn read(url: &str) -> Option<Mirror> {
         if url.bytes().any(|b| b.is_ascii_control()) {
             return None;

@@ -67,6 +67,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) outcome: Outcome,
     /// Positive and finite.
     pub(crate) weight: f64,
+    /// Goes to the front of the pool, or of the rest; a property of the host.
+    pub(crate) preferred: bool,
 }
 
 /// The order, as positions in the input, and who is in the pool, by position in the input.
@@ -111,7 +113,8 @@ pub(crate) fn rank(entries: &[Entry<'_>], rule: &Rule, seed: u64) -> Ranked {
     let limit = hosts.values().map(|host| host.latency).min().map(|best| rule.limit(best));
     let in_pool = |host: &Standing| limit.is_some_and(|limit| host.latency < limit);
 
-    // Where an entry stands: its class, its host's place in there, and behind its siblings listed earlier.
+    // Where an entry stands: its class, in there the preferred first, its host's place, and behind its siblings
+    // listed earlier.
     let place =
         |entry: &Entry<'_>| match (entry.outcome, entry.host.and_then(|host| hosts.get_key_value(host))) {
             (Outcome::Local, _) => (Class::Local, 0.0),
@@ -134,14 +137,16 @@ pub(crate) fn rank(entries: &[Entry<'_>], rule: &Rule, seed: u64) -> Ranked {
             Some(host) if limit.is_some() => *first_of_host.entry((class, host)).or_insert(index),
             _ => index,
         };
-        keyed.push((class, place, first, index));
+        // What has not answered is not lifted by preference.
+        let behind = !entry.preferred && matches!(class, Class::Pool | Class::Known);
+        keyed.push(((class, behind), place, first, index));
     }
     keyed.sort_unstable_by(|a, b| {
         a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)).then(a.3.cmp(&b.3))
     });
 
     let mut pool = vec![false; entries.len()];
-    for (_, _, _, index) in keyed.iter().filter(|key| key.0 == Class::Pool) {
+    for (_, _, _, index) in keyed.iter().filter(|key| key.0.0 == Class::Pool) {
         pool[*index] = true;
     }
     let near = hosts.values().filter(|host| in_pool(host)).count();

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::fault;
+use crate::filter::Pattern;
 use crate::mirror::{Endpoint, Host, Mirror, Protocol};
 use crate::probe::schedule::{self, Ended};
 use crate::probe::{self, Cancel, Job, Probed, Progress};
@@ -165,6 +166,9 @@ pub struct Ranker {
     rule: Rule,
     seed: Option<u64>,
     protocols: Option<Vec<Protocol>>,
+    include: Vec<Pattern>,
+    exclude: Vec<Pattern>,
+    prefer: Vec<Pattern>,
     max_endpoints: usize,
     max_endpoints_per_host: usize,
     cancel: Option<Cancel>,
@@ -182,6 +186,9 @@ impl fmt::Debug for Ranker {
             .field("rule", &self.rule)
             .field("seed", &self.seed)
             .field("protocols", &self.protocols)
+            .field("include", &self.include)
+            .field("exclude", &self.exclude)
+            .field("prefer", &self.prefer)
             .finish_non_exhaustive()
     }
 }
@@ -205,6 +212,9 @@ impl Ranker {
             rule: Rule { factor: 2.0, slack: Duration::ZERO },
             seed: None,
             protocols: None,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            prefer: Vec::new(),
             max_endpoints: 2048,
             max_endpoints_per_host: 4,
             cancel: None,
@@ -272,6 +282,37 @@ impl Ranker {
     pub fn protocols(&mut self, protocols: &[Protocol]) -> &mut Ranker {
         self.protocols = Some(protocols.to_vec());
         self
+    }
+
+    /// Keeps only mirrors whose host matches one of these patterns; default, and with no pattern: all. A pattern is
+    /// a glob over the whole name (`*` any text, `?` any character) or a domain's suffix (`.gov`). A URL without a
+    /// host matches none.
+    ///
+    /// # Errors
+    /// If a pattern could match no host.
+    pub fn include(&mut self, patterns: &[&str]) -> Result<&mut Ranker, Error> {
+        self.include = read_patterns("include", patterns)?;
+        Ok(self)
+    }
+
+    /// Drops the mirrors whose host matches one of these patterns (see [`Ranker::include`]), included or not;
+    /// default: none.
+    ///
+    /// # Errors
+    /// If a pattern could match no host.
+    pub fn exclude(&mut self, patterns: &[&str]) -> Result<&mut Ranker, Error> {
+        self.exclude = read_patterns("exclude", patterns)?;
+        Ok(self)
+    }
+
+    /// Moves mirrors whose host matches one of these patterns (see [`Ranker::include`]) to the front, within the
+    /// pool and within the rest that has a latency; default: none. A mirror that has not answered stays where it is.
+    ///
+    /// # Errors
+    /// If a pattern could match no host.
+    pub fn prefer(&mut self, patterns: &[&str]) -> Result<&mut Ranker, Error> {
+        self.prefer = read_patterns("prefer", patterns)?;
+        Ok(self)
     }
 
     /// How many endpoints to measure in a run at most, so that a hostile list does not turn clients into a
@@ -351,16 +392,16 @@ impl Ranker {
             Probed { outcome, imprecise: false, address: None }
         };
         let results: Vec<Probed> = mirrors.iter().zip(&excluded).map(result).collect();
-        let entries: Vec<Entry<'_>> = (0..mirrors.len())
-            .map(|index| Entry {
-                host: match &mirrors[index] {
-                    Mirror::Remote(_, endpoint) => Some(&endpoint.host),
-                    _ => None,
-                },
+        let entry = |index: usize| {
+            let host = mirrors[index].host();
+            Entry {
+                host,
                 outcome: results[index].outcome,
                 weight: candidates[index].weight,
-            })
-            .collect();
+                preferred: matches_any(&self.prefer, host),
+            }
+        };
+        let entries: Vec<Entry<'_>> = (0..mirrors.len()).map(entry).collect();
         let seed = self.seed.unwrap_or_else(seed::of_process);
         let ranked = rank::rank(&entries, &self.rule, seed);
 
@@ -385,6 +426,8 @@ impl Ranker {
     fn excludes(&self, mirror: &Mirror) -> bool {
         let allowed = |protocols: &Vec<Protocol>| mirror.protocol().is_some_and(|p| protocols.contains(&p));
         self.protocols.as_ref().is_some_and(|protocols| !allowed(protocols))
+            || (!self.include.is_empty() && !matches_any(&self.include, mirror.host()))
+            || matches_any(&self.exclude, mirror.host())
     }
 
     /// Whether the host may have an address of the family asked for.
@@ -432,6 +475,19 @@ impl Ranker {
             progress: self.progress.as_mut().map(|callback| callback as &mut dyn FnMut(&Progress)),
         })
     }
+}
+
+fn matches_any(patterns: &[Pattern], host: Option<&Host>) -> bool {
+    host.is_some_and(|host| patterns.iter().any(|pattern| pattern.matches(host)))
+}
+
+fn read_patterns(option: &'static str, patterns: &[&str]) -> Result<Vec<Pattern>, Error> {
+    let allowed =
+        "a host name, in which * stands for any text and ? for any character, or a suffix such as .gov";
+    let read = |text: &&str| {
+        Pattern::new(text).ok_or_else(|| Error::InvalidOption { option, value: format!("{text:?}"), allowed })
+    };
+    patterns.iter().map(read).collect()
 }
 
 /// The value, or an error that names option and value if it is not `fine`.

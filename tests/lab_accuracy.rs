@@ -147,7 +147,8 @@ fn the_defaults_find_the_pool_without_waiting_for_the_far_and_the_dead() {
                 cpu.as_secs_f64() * 1e3,
                 sites.0.len(),
             ));
-            assert!(cpu < ms(40), "{cpu:?} of processor time");
+            // Wide room: the figure is for a release build on a quiet machine, where it is below 40 ms.
+            assert!(cpu < ms(160), "{cpu:?} of processor time");
         }
     });
 }

@@ -191,6 +191,29 @@ fn protocols_filter_and_what_they_drop_is_reported() {
 }
 
 #[test]
+fn hosts_are_included_excluded_and_preferred_by_pattern_before_anything_is_sent() {
+    let server = Server::start(Ipv4Addr::UNSPECIFIED);
+    let urls: Vec<_> = (1..=9).map(|n| format!("http://127.1.7.{n}:{}/", server.port())).collect();
+    let mut ranker = Ranker::new();
+    ranker.slack(Duration::from_secs(60)).unwrap().fallbacks(Ranker::ALL);
+    ranker.include(&["127.1.7.?"]).unwrap();
+    ranker.exclude(&["*.5", "*.6"]).unwrap().prefer(&["*.9"]).unwrap();
+    for seed in 0..8 {
+        let ranking =
+            ranker.seed(seed).rank(urls.iter().chain([&"http://127.1.8.1:1/".to_string()])).unwrap();
+        assert_eq!(ranking.mirrors[0].index, 8);
+        assert_eq!(ranking.excluded.iter().map(|m| m.index).collect::<Vec<_>>(), [4, 5, 9]);
+    }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while server.accepted.load(SeqCst) < 8 * 7 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(server.accepted.load(SeqCst), 8 * 7, "seven of nine, eight times");
+    let error = ranker.exclude(&["*.example", "http://x"]).unwrap_err().to_string();
+    assert!(error.contains("exclude") && error.contains("\"http://x\""), "{error}");
+}
+
+#[test]
 fn a_hostile_list_does_not_make_a_flood() {
     let server = Server::start(ip(14));
     // A thousand ports of one host, the first three of them open or not; and more hosts than are measured.

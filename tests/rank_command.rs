@@ -324,7 +324,7 @@ fn arguments_that_cannot_be_used_are_told() {
         (&["--factor", "0.5", list], "'--factor <F>': it must be a number from 1 to 1000"),
         (&["--seed", "x", list], "'--seed <N>': it must be a whole number"),
         (&["--weights", list], "--weights needs preferences"),
-        (&["--https-only", list], "--https-only leaves nothing: none of the 1 mirrors is https"),
+        (&["--https-only", list], "the filters leave nothing of 1 mirror"),
         (&["--json"], "there is no list and no URL"),
     ];
     for (arguments, reason) in table {
@@ -374,7 +374,7 @@ fn https_only_leaves_the_others_out() {
     assert_eq!(urls(&json), [format!("https://127.77.1.50:{port}/")]);
     assert_eq!(mirrors(&json)[0]["index"], 1);
     let table = stdout(&run_with(&["--https-only", "-"], list.as_bytes()));
-    assert!(table.contains("Left out by --https-only: 3 mirrors."), "{table}");
+    assert!(table.contains("Left out by filters: 3 mirrors."), "{table}");
 }
 
 const NASTY: &str =

@@ -52,6 +52,7 @@ fn command() -> Command {
         Arg::new(name).long(name).value_name(value).allow_negative_numbers(true)
     };
     let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
+    let several = |name, value| option(name, value).action(ArgAction::Append);
     Command::new("rank")
         .about(
             "Ranks package mirrors: times a TCP handshake with each, shuffles those nearer than twice\n\
@@ -92,10 +93,28 @@ fn command() -> Command {
         .arg(flag("weights").help("Let a metalink's preferences decide how often a mirror leads the pool"))
         .arg(option("seed", "N").value_parser(seed).help("Shuffle by this seed: the same order every time"))
         .arg(flag("https-only").help("Leave out every mirror that is not https"))
+        .arg(
+            several("protocol", "NAME")
+                .value_parser(["http", "https", "ftp", "file"])
+                .hide_possible_values(true)
+                .help("Keep only http, https, ftp or file; repeatable"),
+        )
+        .arg(
+            several("include", "HOSTS")
+                .value_parser(pattern)
+                .help("Keep only hosts like *.de or .gov; repeatable"),
+        )
+        .arg(several("exclude", "HOSTS").value_parser(pattern).help("Leave out such hosts; repeatable"))
+        .arg(
+            several("prefer", "HOSTS")
+                .value_parser(pattern)
+                .help("Put such hosts first in the pool, and in the rest"),
+        )
         .arg(flag("ipv4").help("Connect over IPv4 only"))
         .arg(flag("ipv6").help("Connect over IPv6 only"))
         .group(ArgGroup::new("format").args(["json", "urls"]))
         .group(ArgGroup::new("family").args(["ipv4", "ipv6"]))
+        .group(ArgGroup::new("protocols").args(["https-only", "protocol"]))
 }
 
 /// Reads the command line; the first argument is the program's name.
@@ -113,6 +132,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Opt
         if let Some(slack) = matches.get_one::<Duration>("slack") {
             ranker.slack(*slack)?;
         }
+        let patterns = |name| matches.get_many::<String>(name).unwrap_or_default().map(String::as_str);
+        ranker.include(&patterns("include").collect::<Vec<_>>())?;
+        ranker.exclude(&patterns("exclude").collect::<Vec<_>>())?;
+        ranker.prefer(&patterns("prefer").collect::<Vec<_>>())?;
         Ok(())
     };
     set(&mut ranker).map_err(|error| unusable(&error.to_string()))?;
@@ -124,6 +147,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Opt
     }
     if matches.get_flag("https-only") {
         ranker.protocols(&[Protocol::Https]);
+    }
+    if let Some(names) = matches.get_many::<String>("protocol") {
+        ranker.protocols(&names.map(|name| protocol(name)).collect::<Vec<_>>());
     }
     match (matches.get_flag("ipv4"), matches.get_flag("ipv6")) {
         (true, _) => ranker.family(Family::Ipv4),
@@ -176,6 +202,21 @@ fn factor(text: &str) -> Result<f64, String> {
     let value = text.parse().unwrap_or(f64::NAN);
     let checked = Ranker::new().factor(value).map(drop);
     checked.map(|()| value).map_err(|error| format!("it must be a number {}", allowed(&error)))
+}
+
+/// One that the parser has let through.
+fn protocol(name: &str) -> Protocol {
+    match name {
+        "http" => Protocol::Http,
+        "https" => Protocol::Https,
+        "ftp" => Protocol::Ftp,
+        _ => Protocol::File,
+    }
+}
+
+fn pattern(text: &str) -> Result<String, String> {
+    let checked = Ranker::new().include(&[text]).map(drop);
+    checked.map(|()| text.to_string()).map_err(|error| format!("it must be {}", allowed(&error)))
 }
 
 fn allowed(error: &Error) -> String {

@@ -128,7 +128,7 @@ fn write_summary(out: &mut impl Write, rows: &[Row<'_>], facts: &Facts) -> io::R
     let (ended, because) = (words::ended(facts.ended), words::ended_because(facts.ended));
     writeln!(out, "Measuring ended after {} ({ended}): {because}.", time(facts.elapsed))?;
     if facts.excluded > 0 {
-        writeln!(out, "Left out by --https-only: {}.", mirrors(facts.excluded))?;
+        writeln!(out, "Left out by filters: {}.", mirrors(facts.excluded))?;
     }
     if imprecise > 0 {
         writeln!(out, "Packets were lost, so a latency marked ~ may be too long: {}.", mirrors(imprecise))?;
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(table(&rows, None).matches("───").count(), 1);
         let facts = Facts { indistinct: true, excluded: 2, elapsed: Duration::from_secs(2), ..facts() };
         let summary = summary(&rows, &facts);
-        for part in ["0 of 3 mirrors answered", "after 2.00 s", "--https-only: 2 mirrors", "equally near"] {
+        for part in ["0 of 3 mirrors answered", "after 2.00 s", "filters: 2 mirrors", "equally near"] {
             assert!(summary.contains(part), "{part}: {summary}");
         }
     }

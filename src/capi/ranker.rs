@@ -266,6 +266,80 @@ pub unsafe extern "C" fn fm_ranker_set_protocols(ranker: *mut fm_ranker, protoco
     }
 }
 
+/// Reads an array of patterns.
+///
+/// # Safety
+/// `patterns` is NULL or holds `count` pointers, each NULL or a string.
+unsafe fn read_patterns(patterns: *const *const c_char, count: usize) -> Result<Vec<String>, Failed> {
+    if patterns.is_null() && count > 0 {
+        return Err(Failed::argument("patterns is NULL"));
+    }
+    let read = |index: usize| {
+        // SAFETY: within the array, by the caller's promise.
+        let pattern = unsafe { *patterns.add(index) };
+        if pattern.is_null() {
+            return Err(Failed::argument(format!("patterns[{index}] is NULL")));
+        }
+        // SAFETY: a string, by the caller's promise.
+        Ok(unsafe { CStr::from_ptr(pattern) }.to_string_lossy().into_owned())
+    };
+    (0..count).map(read).collect()
+}
+
+/// Keeps only mirrors whose host matches one of `count` patterns; default, and with none: all. A pattern is a glob
+/// over the whole name (* any text, ? any character) or a domain's suffix (".gov"). A URL without a host matches
+/// none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_include(
+    ranker: *mut fm_ranker,
+    patterns: *const *const c_char,
+    count: usize,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_ranker(ranker, |ranker, _| {
+            let patterns = read_patterns(patterns, count)?;
+            ranker.include(&patterns.iter().map(String::as_str).collect::<Vec<_>>())?;
+            Ok(())
+        })
+    }
+}
+
+/// Drops the mirrors whose host matches one of `count` patterns, included or not; default none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_exclude(
+    ranker: *mut fm_ranker,
+    patterns: *const *const c_char,
+    count: usize,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_ranker(ranker, |ranker, _| {
+            let patterns = read_patterns(patterns, count)?;
+            ranker.exclude(&patterns.iter().map(String::as_str).collect::<Vec<_>>())?;
+            Ok(())
+        })
+    }
+}
+
+/// Moves mirrors whose host matches one of `count` patterns to the front, within the pool and within the rest that
+/// has a latency; default none. A mirror that has not answered stays where it is.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_prefer(
+    ranker: *mut fm_ranker,
+    patterns: *const *const c_char,
+    count: usize,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_ranker(ranker, |ranker, _| {
+            let patterns = read_patterns(patterns, count)?;
+            ranker.prefer(&patterns.iter().map(String::as_str).collect::<Vec<_>>())?;
+            Ok(())
+        })
+    }
+}
+
 /// How many endpoints (hosts and ports) to measure in a call at most, so that a hostile list does not turn clients
 /// into a flood, and how many of one host; defaults 2048 and 4. Those beyond, in the order given, count as
 /// unanswered.

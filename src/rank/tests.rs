@@ -20,7 +20,12 @@ fn ranked(mirrors: &[(&str, Outcome)], rule: &Rule, seed: u64) -> Ranked {
     let entries: Vec<_> = mirrors
         .iter()
         .zip(&hosts)
-        .map(|((_, outcome), host)| Entry { host: host.as_ref(), outcome: *outcome, weight: 1.0 })
+        .map(|((_, outcome), host)| Entry {
+            host: host.as_ref(),
+            outcome: *outcome,
+            weight: 1.0,
+            preferred: false,
+        })
         .collect();
     rank(&entries, rule, seed)
 }
@@ -140,6 +145,33 @@ fn factor_and_slack_set_the_pool() {
 }
 
 #[test]
+fn preferred_hosts_come_first_in_the_pool_and_in_the_rest_and_are_not_lifted_when_dead() {
+    let mirrors = [
+        ("near", ms(10.0), false),
+        ("liked", ms(15.0), true),
+        ("mid", ms(30.0), false),
+        ("far-liked", ms(90.0), true),
+        ("silent", Unanswered, false),
+        ("silent-liked", Unanswered, true),
+        ("refused", Refused, false),
+        ("refused-liked", Refused, true),
+    ];
+    let hosts = mirrors.map(|(name, ..)| host(name));
+    let entry = |n: usize| Entry {
+        host: Some(&hosts[n]),
+        outcome: mirrors[n].1,
+        weight: 1.0,
+        preferred: mirrors[n].2,
+    };
+    let entries: Vec<_> = (0..mirrors.len()).map(entry).collect();
+    for seed in 0..20 {
+        assert_eq!(rank(&entries, &RULE, seed).order, [1, 0, 3, 2, 4, 5, 6, 7]);
+    }
+    // Nor where nobody has answered.
+    assert_eq!(rank(&entries[4..], &RULE, 1).order, [0, 1, 2, 3]);
+}
+
+#[test]
 fn many_hosts_that_all_look_alike_are_indistinct() {
     let names: Vec<_> = (0..40).map(|i| format!("h{i}")).collect();
     let world = |near: usize, far: usize| -> Vec<(&str, Outcome)> {
@@ -169,7 +201,7 @@ fn the_shuffle_keeps_its_committed_vectors() {
         let entries: Vec<_> = hosts
             .iter()
             .zip(weights)
-            .map(|(h, weight)| Entry { host: Some(h), outcome: ms(5.0), weight })
+            .map(|(h, weight)| Entry { host: Some(h), outcome: ms(5.0), weight, preferred: false })
             .collect();
         rank(&entries, &RULE, seed).order
     };
@@ -214,7 +246,7 @@ fn a_host_leads_in_proportion_to_its_weight() {
     let entries: Vec<_> = hosts
         .iter()
         .zip(weights)
-        .map(|(h, weight)| Entry { host: Some(h), outcome: ms(5.0), weight })
+        .map(|(h, weight)| Entry { host: Some(h), outcome: ms(5.0), weight, preferred: false })
         .collect();
     let mut leads = [0.0; 4];
     for seed in 0..SEEDS {
@@ -260,7 +292,12 @@ fn any_world() -> impl Strategy<Value = Vec<(Option<Host>, Outcome, f64)>> {
 fn entries(world: &[(Option<Host>, Outcome, f64)]) -> Vec<Entry<'_>> {
     world
         .iter()
-        .map(|(host, outcome, weight)| Entry { host: host.as_ref(), outcome: *outcome, weight: *weight })
+        .map(|(host, outcome, weight)| Entry {
+            host: host.as_ref(),
+            outcome: *outcome,
+            weight: *weight,
+            preferred: false,
+        })
         .collect()
 }
 

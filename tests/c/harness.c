@@ -95,6 +95,9 @@ static void null_and_garbage_are_refused(void)
     CHECK(fm_ranker_set_protocols(NULL, FM_PROTOCOL_HTTP) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_limits(NULL, 1, 1) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_progress(NULL, NULL, NULL) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_include(NULL, urls, 1) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_exclude(NULL, urls, 1) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_prefer(NULL, urls, 1) == FM_INVALID_ARGUMENT);
     CHECK(fm_rank(NULL, urls, NULL, 1, &ranking) == FM_INVALID_ARGUMENT);
 
     CHECK(fm_rank(ranker, NULL, NULL, 1, &ranking) == FM_INVALID_ARGUMENT);
@@ -125,6 +128,14 @@ static void null_and_garbage_are_refused(void)
     for (size_t i = 0; i < sizeof bad_protocols / sizeof *bad_protocols; i++)
         CHECK(fm_ranker_set_protocols(ranker, bad_protocols[i]) == FM_INVALID_ARGUMENT);
     CHECK_TEXT(fm_ranker_error(ranker), "0xffffffff is not a combination of fm_protocol values");
+
+    const char *patterns[] = { "*.example", NULL, "http://" };
+    CHECK(fm_ranker_set_exclude(ranker, NULL, 1) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_ranker_error(ranker), "patterns is NULL");
+    CHECK(fm_ranker_set_prefer(ranker, patterns, 2) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_ranker_error(ranker), "patterns[1] is NULL");
+    CHECK(fm_ranker_set_include(ranker, patterns + 2, 1) == FM_INVALID_ARGUMENT);
+    CHECK(strstr(fm_ranker_error(ranker), "include") && strstr(fm_ranker_error(ranker), "\"http://\""));
 
     /* Nothing of that has stuck, and no list is a list. */
     CHECK(fm_rank(ranker, urls, NULL, 1, &ranking) == FM_OK && ranking != untouched);
@@ -177,6 +188,24 @@ static void options_are_heeded(void)
     ranking = untouched;
     CHECK(fm_rank(ranker, urls, NULL, 5, &ranking) == FM_ALL_EXCLUDED && ranking == untouched);
     CHECK_TEXT(fm_ranker_error(ranker), "the filters exclude all 5 mirrors");
+    fm_ranker_free(ranker);
+
+    const char *near_ones[] = { "127.0.0.?" }, *last[] = { "*.2" };
+    ranker = new_ranker();
+    CHECK(fm_ranker_set_slack(ranker, 60) == FM_OK);
+    CHECK(fm_ranker_set_include(ranker, near_ones, 1) == FM_OK);
+    CHECK(fm_ranker_set_prefer(ranker, last, 1) == FM_OK);
+    for (uint64_t seed = 0; seed < 8; seed++) {
+        CHECK(fm_ranker_set_seed(ranker, seed) == FM_OK);
+        CHECK(fm_rank(ranker, urls, NULL, 5, &ranking) == FM_OK);
+        CHECK(fm_ranking_mirror(ranking, 0, &mirror) == FM_OK && mirror.index == 1);
+        CHECK(fm_ranking_summary(ranking, &summary) == FM_OK && summary.excluded == 2);
+        fm_ranking_free(ranking);
+    }
+    CHECK(fm_ranker_set_exclude(ranker, last, 1) == FM_OK);
+    CHECK(fm_rank(ranker, urls, NULL, 5, &ranking) == FM_OK);
+    CHECK(fm_ranking_summary(ranking, &summary) == FM_OK && summary.excluded == 3);
+    fm_ranking_free(ranking);
     fm_ranker_free(ranker);
 
     ranker = new_ranker();
