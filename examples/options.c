@@ -32,17 +32,19 @@ int main(int argc, char **argv)
     if (fm_ranker_set_timeout(ranker, 5.0) != FM_OK ||                   /* seconds */
         fm_ranker_set_fallbacks(ranker, FM_FALLBACKS_ALL) != FM_OK ||    /* measure them all */
         fm_ranker_set_protocols(ranker, FM_PROTOCOL_HTTPS | FM_PROTOCOL_HTTP) != FM_OK) {
-        fprintf(stderr, "an option: %s\n", fm_ranker_error(ranker));
+        fprintf(stderr, "%s\n", fm_ranker_error(ranker));
+        fm_ranker_free(ranker);
         return 1;
     }
-    struct sigaction action = { 0 };
-    action.sa_handler = on_interrupt;
-    sigaction(SIGINT, &action, NULL);
+    struct sigaction interrupt = { 0 }, before;
+    interrupt.sa_handler = on_interrupt;
+    sigaction(SIGINT, &interrupt, &before);
 
     fm_ranking *ranking = NULL;
     int status = fm_rank(ranker, (const char *const *)(argv + 1), NULL, (size_t)(argc - 1), &ranking);
+    sigaction(SIGINT, &before, NULL); /* the handler must not outlive the ranker */
     if (status != FM_OK) {
-        fprintf(stderr, "%s: %s\n", fm_status_text(status), fm_ranker_error(ranker));
+        fprintf(stderr, "%s\n", fm_ranker_error(ranker));
         fm_ranker_free(ranker);
         return 1;
     }

@@ -1,4 +1,4 @@
-/* libfastestmirror: decides in which order a package manager tries its mirrors.
+/* libfastestmirror: decides in which order a package manager tries its mirrors. C99 and C++11, Linux.
  *
  * It measures the TCP connect latency of each mirror, shuffles those nearer than twice the best, so that they share
  * the load, and appends the rest by latency. A mirror gets at most two connection attempts in a call, and not a byte
@@ -21,18 +21,19 @@
  * Errors. Functions that can fail return FM_OK (0) or another fm_status, as an int. Outputs come last and are
  *   written only on success. fm_ranker_error() has the message of the last failure. Whatever fails, the caller still
  *   has its own list in the order it had. That a mirror cannot be reached is no error but its outcome.
- * NULL. A NULL object, array or output is FM_INVALID_ARGUMENT, never a crash. Pointers that are neither NULL nor
- *   valid are beyond our help.
+ * NULL. A NULL object, array or output is FM_INVALID_ARGUMENT, never a crash; a NULL array is fine where its count is
+ *   0. A pointer that is neither NULL nor valid is undefined behaviour.
  * Units. Times are in seconds (double), sizes and positions count from 0. Strings are bytes that end in NUL; URLs
  *   and names are compared as ASCII without regard to case.
  * Enums. They cross as int, have the values written here and are never renumbered. A later version may add values:
  *   have a default case.
  * Threads. Different rankers may be used in different threads at once. One ranker is for one call at a time, and a
  *   second one gets FM_BUSY; only fm_ranker_cancel() may come at any time, from any thread or signal handler, while
- *   the ranker exists. A ranking never changes and may be read by all. Callbacks come on the thread that called.
+ *   the ranker exists: take a handler away before fm_ranker_free(). A ranking never changes and may be read by all.
+ *   Callbacks come on the thread that called.
  * Processes. After a fork the child may use the library, with rankers of its own. The shared library is never
- *   unloaded: a name look-up that hangs may outlive the call, and dlclose() too. Nothing else does: no descriptor
- *   and no thread stays behind a call.
+ *   unloaded: the thread of a name look-up that hangs may outlive the call, and dlclose() too. No other thread and no
+ *   descriptor does.
  * Manners. The library never prints, never exits, installs no signal handler and reads no environment variable. Its
  *   threads, which only look up names, have all signals blocked. A defect of its own that it catches is FM_INTERNAL.
  */
@@ -130,7 +131,7 @@ typedef enum fm_outcome {
    */
   FM_OUTCOME_MEASURED = 0,
   /**
-   * Its latency is known from an earlier call.
+   * Its latency is known from an earlier call (not in this version, which remembers nothing).
    */
   FM_OUTCOME_CACHED = 1,
   /**
@@ -150,7 +151,7 @@ typedef enum fm_outcome {
    */
   FM_OUTCOME_UNREACHABLE = 5,
   /**
-   * Its name has no address.
+   * Its name has no address, or none of the family asked for.
    */
   FM_OUTCOME_UNRESOLVED = 6,
   /**
@@ -176,7 +177,8 @@ typedef enum fm_ended {
    */
   FM_ENDED_COMPLETE = 1,
   /**
-   * Up to lost packets, no mirror that is silent still can belong to the pool, and enough fallbacks are known.
+   * No mirror that is still silent can belong to the pool (unless its packet was lost), and enough fallbacks are
+   * known.
    */
   FM_ENDED_SETTLED = 2,
   /**
@@ -298,8 +300,8 @@ void fm_ranker_free(fm_ranker *ranker);
 
 /**
  * What the last failed call with this ranker had to say, for people: it names the argument and what is wrong
- * with it. Empty if none has failed; "the ranker is in use" while a call with it is under way. Never NULL; valid
- * until the next call with this ranker.
+ * with it. Empty if none has failed; "the ranker is in use" while a call with it is under way; "the ranker is NULL"
+ * for NULL. Never NULL; valid until the next call with this ranker.
  */
 const char *fm_ranker_error(const fm_ranker *ranker);
 

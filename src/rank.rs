@@ -27,7 +27,7 @@ pub enum Outcome {
     Refused,
     /// The network said that the host cannot be reached.
     Unreachable,
-    /// Its name has no address.
+    /// Its name has no address, or none of the family asked for.
     Unresolved,
     /// Not a URL of a host that could be connected to.
     Unsupported,

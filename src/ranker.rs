@@ -93,6 +93,7 @@ impl fmt::Display for Error {
             Error::InvalidWeight { url, weight } => {
                 write!(f, "the weight {weight} of {url:?} is not a positive, finite number")
             }
+            Error::AllExcluded { mirrors: 1 } => f.write_str("the filters exclude the only mirror"),
             Error::AllExcluded { mirrors } => write!(f, "the filters exclude all {mirrors} mirrors"),
             Error::System(error) => write!(f, "cannot measure: {error}"),
         }

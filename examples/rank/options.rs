@@ -37,12 +37,13 @@ const EXAMPLES: &str = "\
 Examples:
   rank                                  a demonstration, in a simulated internet
   rank mirrorlist                       a table: who is near, and in which order to try
-  rank --urls mirrorlist > sorted       the same as a mirrorlist for dnf
+  rank --urls mirrorlist > sorted       only the URLs, in that order: a mirrorlist for dnf
   curl -s URL | rank --weights -        a metalink; mirrors it prefers lead more often
   rank --json https://a.example/ ftp://b.example/ | jq -r '.mirrors[0].url'
 
-A mirrorlist has a URL a line. A metalink's URLs end in repodata/repomd.xml, which
---urls cuts off. Ctrl-C ends measuring and prints what is known.
+A mirrorlist has a URL a line, and comments after #; any other line is an error. A
+metalink's URLs end in repodata/repomd.xml, which --urls cuts off. Ctrl-C ends
+measuring and prints what is known.
 
 Exit status: 0; 2 if arguments or input cannot be used; 3 if no mirror answered (the
 order given is printed all the same); 1 if the system fails, with a full disk, say.";
@@ -54,6 +55,7 @@ fn command() -> Command {
     let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
     let several = |name, value| option(name, value).action(ArgAction::Append);
     Command::new("rank")
+        .version(env!("CARGO_PKG_VERSION"))
         .about(
             "Ranks package mirrors: times a TCP handshake with each, shuffles those nearer than twice\n\
              the best, so that they share the load, and appends the rest by latency.",
@@ -78,7 +80,7 @@ fn command() -> Command {
         .arg(
             option("fallbacks", "N|all")
                 .value_parser(fallbacks)
-                .help("Know so many mirrors outside the pool before ending early [default: 16]"),
+                .help("Go on until N hosts outside the pool have answered, too [default: 16]"),
         )
         .arg(
             option("factor", "F")

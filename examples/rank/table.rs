@@ -1,6 +1,6 @@
 //! The result for people: a table in sections, each headed by why its mirrors stand there, and a summary.
 
-use super::text::{cut, escape};
+use super::text::{cut, escape, without_password};
 use super::words;
 use fastestmirror::{Ended, Outcome, RankedMirror, Ranking};
 use std::io::{self, Write};
@@ -44,10 +44,10 @@ pub(crate) fn write(out: &mut impl Write, ranking: &Ranking, width: Option<usize
 }
 
 /// The heading of the section in which a mirror stands.
-fn section(row: &Row<'_>, anybody_answered: bool) -> &'static str {
-    match row.outcome {
+pub(crate) fn section(outcome: Outcome, pool: bool, anybody_answered: bool) -> &'static str {
+    match outcome {
         Outcome::Local => "on this machine",
-        _ if row.pool => "the pool: near enough to share the load, in random order",
+        _ if pool => "the pool: near enough to share the load, in random order",
         Outcome::Measured(_) | Outcome::Cached(_) => "farther away, nearest first",
         _ if !anybody_answered => "no answer from anybody: the order given",
         Outcome::Unanswered => "no answer before measuring ended",
@@ -72,7 +72,7 @@ fn write_rows(out: &mut impl Write, rows: &[Row<'_>], width: Option<usize>) -> i
     )?;
     let mut last_section = "";
     for (position, row) in (1..).zip(rows) {
-        let section = section(row, anybody_answered);
+        let section = section(row.outcome, row.pool, anybody_answered);
         if section != last_section {
             writeln!(out, "{:─>position_width$} {section}", "")?;
             last_section = section;
@@ -85,7 +85,7 @@ fn write_rows(out: &mut impl Write, rows: &[Row<'_>], width: Option<usize>) -> i
             (Some(latency), Some(slowest)) => bar(latency, slowest, bar_width),
             _ => String::new(),
         };
-        let url = escape(row.url);
+        let url = escape(&without_password(row.url));
         let url = url_width.map_or(url.clone(), |width| cut(&url, width));
         let pool = if row.pool { '●' } else { ' ' };
         let outcome = words::outcome(row.outcome);

@@ -28,6 +28,18 @@ pub(crate) fn escape_lines(text: &str) -> String {
     text.split('\n').map(escape).collect::<Vec<_>>().join("\n")
 }
 
+/// For a screen that others may see: the URL without the password in it.
+pub(crate) fn without_password(url: &str) -> String {
+    let hidden = || {
+        let (scheme, rest) = url.split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next()?;
+        let (user, host) = authority.rsplit_once('@')?;
+        let (name, _) = user.split_once(':')?;
+        Some(format!("{scheme}://{name}:***@{host}{}", &rest[authority.len()..]))
+    };
+    hidden().unwrap_or_else(|| url.into())
+}
+
 /// For a mirrorlist: what is not plain is percent-encoded, so that a URL is one line and stays the same URL.
 pub(crate) fn percent_encode(url: &str) -> String {
     let mut encoded = String::with_capacity(url.len());
@@ -70,6 +82,19 @@ fn prefix(chars: impl Iterator<Item = char>, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_is_hidden_and_nothing_else() {
+        let table = [
+            ("http://u:p@ss@a.example:80/x@y:z", "http://u:***@a.example:80/x@y:z"),
+            ("https://u@a.example/", "https://u@a.example/"),
+            ("http://a.example/u:p@b", "http://a.example/u:p@b"),
+            ("file:///srv", "file:///srv"),
+        ];
+        for (url, shown) in table {
+            assert_eq!(without_password(url), shown);
+        }
+    }
 
     #[test]
     fn what_is_not_plain_is_escaped() {

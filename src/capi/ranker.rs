@@ -111,8 +111,8 @@ pub unsafe extern "C" fn fm_ranker_free(ranker: *mut fm_ranker) {
 }
 
 /// What the last failed call with this ranker had to say, for people: it names the argument and what is wrong
-/// with it. Empty if none has failed; "the ranker is in use" while a call with it is under way. Never NULL; valid
-/// until the next call with this ranker.
+/// with it. Empty if none has failed; "the ranker is in use" while a call with it is under way; "the ranker is NULL"
+/// for NULL. Never NULL; valid until the next call with this ranker.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_error(ranker: *const fm_ranker) -> *const c_char {
     // SAFETY: the caller's promise.
@@ -150,9 +150,14 @@ unsafe fn with_ranker(
     status(result, &mut inner)
 }
 
-fn seconds(name: &str, seconds: f64) -> Result<Duration, Failed> {
-    Duration::try_from_secs_f64(seconds)
-        .map_err(|_| Failed::argument(format!("the option {name} cannot be {seconds} seconds")))
+/// What is no duration (negative, not a number) is sent to the option's own check as one that is too long.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+/// The message of a refused duration, in the unit and the value that the caller used.
+fn refused(option: &str, value: f64, most: u32) -> Failed {
+    Failed::argument(format!("the option {option} cannot be {value} s: it must be from 0 to {most} s"))
 }
 
 /// How long fm_rank() may take in all, look-ups included: 0 to 3600 seconds, default 2. With 0 nothing is measured.
@@ -161,7 +166,7 @@ pub unsafe extern "C" fn fm_ranker_set_timeout(ranker: *mut fm_ranker, timeout: 
     // SAFETY: the caller's promise.
     unsafe {
         with_ranker(ranker, |ranker, _| {
-            ranker.timeout(seconds("timeout", timeout)?)?;
+            ranker.timeout(seconds(timeout)).map_err(|_| refused("timeout", timeout, 3600))?;
             Ok(())
         })
     }
@@ -220,7 +225,7 @@ pub unsafe extern "C" fn fm_ranker_set_slack(ranker: *mut fm_ranker, slack: f64)
     // SAFETY: the caller's promise.
     unsafe {
         with_ranker(ranker, |ranker, _| {
-            ranker.slack(seconds("slack", slack)?)?;
+            ranker.slack(seconds(slack)).map_err(|_| refused("slack", slack, 60))?;
             Ok(())
         })
     }

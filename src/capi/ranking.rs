@@ -15,7 +15,7 @@ const INVALID: c_int = fm_status::FM_INVALID_ARGUMENT as c_int;
 pub enum fm_outcome {
     /// Its TCP handshake was timed in this call.
     FM_OUTCOME_MEASURED = 0,
-    /// Its latency is known from an earlier call.
+    /// Its latency is known from an earlier call (not in this version, which remembers nothing).
     FM_OUTCOME_CACHED = 1,
     /// A file: URL, on this machine.
     FM_OUTCOME_LOCAL = 2,
@@ -25,7 +25,7 @@ pub enum fm_outcome {
     FM_OUTCOME_REFUSED = 4,
     /// The network said that the host cannot be reached.
     FM_OUTCOME_UNREACHABLE = 5,
-    /// Its name has no address.
+    /// Its name has no address, or none of the family asked for.
     FM_OUTCOME_UNRESOLVED = 6,
     /// Not a URL of a host that could be connected to.
     FM_OUTCOME_UNSUPPORTED = 7,
@@ -41,7 +41,8 @@ pub enum fm_ended {
     FM_ENDED_IDLE = 0,
     /// Every mirror has an outcome.
     FM_ENDED_COMPLETE = 1,
-    /// Up to lost packets, no mirror that is silent still can belong to the pool, and enough fallbacks are known.
+    /// No mirror that is still silent can belong to the pool (unless its packet was lost), and enough fallbacks are
+    /// known.
     FM_ENDED_SETTLED = 2,
     /// Nothing was heard for longer than any mirror took to answer: who is silent still is down or far.
     FM_ENDED_QUIET = 3,

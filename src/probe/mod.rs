@@ -136,11 +136,11 @@ pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
 
     let (mut heard, mut told) = (start, 0);
     let ended = loop {
-        if let Some(progress) = &mut job.progress
-            && run.schedule.concluded() > told
-        {
+        if run.schedule.concluded() > told {
             told = run.schedule.concluded();
-            progress(&run.progress());
+            if let Some(progress) = &mut job.progress {
+                progress(&run.progress());
+            }
         }
         if cancelled() {
             run.schedule.cancel();

@@ -34,7 +34,8 @@ pub enum Ended {
     Idle,
     /// Every mirror has an outcome.
     Complete,
-    /// Up to lost packets, no mirror that is silent still can belong to the pool, and enough fallbacks are known.
+    /// No mirror that is still silent can belong to the pool (unless its packet was lost), and enough fallbacks are
+    /// known.
     Settled,
     /// Nothing was heard for longer than any mirror took to answer: who is silent still is down or far.
     Quiet,

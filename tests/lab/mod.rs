@@ -1,4 +1,4 @@
-//! The lab: a simulated internet for tests, benches and examples.
+//! The lab: a simulated internet for tests and for the demonstration of the example.
 //!
 //! On loopback every mirror is 0.05 ms away. Here a world of mirrors stands behind a TUN device in a network namespace of its own,
 //! each address with its own round-trip time, loss, refusal or silence, with a name server and ordinary servers behind all of
@@ -18,7 +18,7 @@
 //! }
 //! ```
 
-// Each test, bench and example uses a part of it.
+// Each user of it uses a part of it.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 mod awake;

@@ -35,6 +35,13 @@ impl fmt::Display for Unavailable {
     }
 }
 
+impl Unavailable {
+    /// The reason alone.
+    pub fn why(&self) -> &str {
+        &self.0
+    }
+}
+
 impl std::error::Error for Unavailable {}
 
 pub trait Context<T> {
@@ -69,7 +76,7 @@ pub fn isolated(test: &str, body: impl FnOnce()) {
     }
 }
 
-/// The same for `main` of an example or a bench: the whole program runs again inside, with the same arguments and streams.
+/// The same for `main` of an example: the whole program runs again inside, with the same arguments and streams.
 /// Returns the exit code of that run.
 pub fn run(body: impl FnOnce()) -> Result<ExitCode, Unavailable> {
     if is_inside() {
