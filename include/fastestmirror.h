@@ -265,7 +265,7 @@ typedef struct fm_mirror {
    */
   int outcome;
   /**
-   * Not 0 if its host is in the pool: near enough to the best to share the load with it.
+   * Not 0 if it is in the pool: its host is near enough to the best to share the load with it.
    */
   int pool;
   /**
@@ -387,8 +387,8 @@ int fm_ranker_set_progress(fm_ranker *ranker, fm_progress_fn progress, void *use
 
 /**
  * Ends the call of fm_rank() that is under way in another thread, or around the callback that calls this; if none
- * is, the next one. That call still succeeds, with what is known so far and FM_ENDED_CANCELLED, and uses the
- * cancel up. May be called from a signal handler.
+ * is, the next one. That call still succeeds, with what is known so far, and uses the cancel up; it tells
+ * FM_ENDED_CANCELLED unless it was over already. May be called from a signal handler.
  */
 void fm_ranker_cancel(const fm_ranker *ranker);
 

@@ -17,6 +17,7 @@ impl Pattern {
 
     pub(crate) fn matches(&self, host: &Host) -> bool {
         let host = host.to_string();
+        let host = host.strip_suffix('.').unwrap_or(&host);
         if self.0.starts_with('.') && !self.0.contains(['*', '?']) {
             return host.ends_with(&self.0);
         }

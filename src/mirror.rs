@@ -19,7 +19,8 @@ pub enum Protocol {
     File,
 }
 
-/// The host of a mirror, in one spelling: names in lower case without the root's dot, literals as addresses.
+/// The host of a mirror, in one spelling: names in lower case, literals as addresses. A name that ends in a dot is
+/// another one, since the resolver's search list does not apply to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Host {
     Name(String),
@@ -120,8 +121,14 @@ fn read_host(host: &str) -> Option<Host> {
         (1..=63).contains(&label.len())
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
-    let fine = name.len() <= 253 && name.split('.').all(label_is_fine);
-    fine.then(|| Host::Name(name.to_ascii_lowercase()))
+    // A number at the end is one of the old spellings of IPv4 addresses (127.1, 0x7f.1), under which one host could
+    // pass for many: no domain is called so.
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    let is_number = last.bytes().all(|b| b.is_ascii_digit())
+        || hex.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+    let fine = name.len() <= 253 && name.split('.').all(label_is_fine) && !is_number;
+    fine.then(|| Host::Name(host.to_ascii_lowercase()))
 }
 
 fn read_port(digits: &str) -> Option<u16> {
@@ -152,7 +159,8 @@ mod tests {
             ("ftp://mirror.example/pub", "mirror.example", 21),
             ("HTTPS://Mirror.EXAMPLE/Pub", "mirror.example", 443),
             ("http://mirror.example", "mirror.example", 80),
-            ("http://mirror.example.", "mirror.example", 80),
+            ("http://mirror.example./pub", "mirror.example.", 80),
+            ("http://mirror.0xg/", "mirror.0xg", 80),
             ("http://mirror.example?release=40", "mirror.example", 80),
             ("http://mirror.example#top", "mirror.example", 80),
             ("http://mirror.example:8080/", "mirror.example", 8080),
@@ -216,6 +224,13 @@ mod tests {
             "http://.mirror.example/",
             "http://mirror.example../",
             "http://./",
+            "http://127.1/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://0X7f000001/",
+            "http://017700000001/",
+            "http://1.2.3.256/",
+            "http://192.0.2.7./",
             "http://mirror%2eexample/",
             "http://mün.example/",
             "http://2001:db8::1/",

@@ -107,6 +107,10 @@ pub(crate) fn rank(entries: &[Entry<'_>], rule: &Rule, seed: u64) -> Ranked {
         if let (Some(host), Some(latency)) = (entry.host, entry.outcome.latency()) {
             let standing = hosts.entry(host).or_insert(Standing { latency, weight: entry.weight });
             standing.latency = standing.latency.min(latency);
+        }
+    }
+    for entry in entries {
+        if let Some(standing) = entry.host.and_then(|host| hosts.get_mut(host)) {
             standing.weight = standing.weight.max(entry.weight);
         }
     }

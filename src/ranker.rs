@@ -119,7 +119,7 @@ pub struct RankedMirror {
     pub url: String,
     /// What became of it, with its latency if it has one.
     pub outcome: Outcome,
-    /// Whether its host is in the pool: near enough to the best to share the load with it.
+    /// Whether it is in the pool: its host is near enough to the best to share the load with it.
     pub pool: bool,
     /// The latency may be off by a millisecond or, after a lost SYN-ACK, by a second: a packet was sent twice.
     pub imprecise: bool,

@@ -142,10 +142,19 @@ pub(crate) fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<TcpInfo> {
     })
 }
 
-/// The addresses of a host in the system's order of preference, with port 0; none if it has none or the
-/// look-up failed: `getaddrinfo`(3). Blocks for as long as the system's resolver does.
-pub(crate) fn look_up(name: &str, family: Family) -> Vec<SocketAddr> {
-    let Ok(name) = CString::new(name) else { return Vec::new() };
+/// Why a look-up has found nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotFound {
+    /// The name has no address, or the resolver could not tell.
+    NoAddress,
+    /// This process or system had no descriptor or memory left: that says nothing of the name.
+    NoRoom,
+}
+
+/// The addresses of a host in the system's order of preference, with port 0: `getaddrinfo`(3). Blocks for as long
+/// as the system's resolver does.
+pub(crate) fn look_up(name: &str, family: Family) -> Result<Vec<SocketAddr>, NotFound> {
+    let name = CString::new(name).map_err(|_| NotFound::NoAddress)?;
     // SAFETY: integers and pointers only, for which zero is a valid value.
     let mut hints: libc::addrinfo = unsafe { mem::zeroed() };
     hints.ai_socktype = libc::SOCK_STREAM;
@@ -157,8 +166,15 @@ pub(crate) fn look_up(name: &str, family: Family) -> Vec<SocketAddr> {
     };
     let mut list = ptr::null_mut();
     // SAFETY: `name` is a C string, no service is asked for, `hints` and `list` outlive the call.
-    if unsafe { libc::getaddrinfo(name.as_ptr(), ptr::null(), &hints, &mut list) } != 0 {
-        return Vec::new();
+    let code = unsafe { libc::getaddrinfo(name.as_ptr(), ptr::null(), &hints, &mut list) };
+    // Without a descriptor for its query, the resolver says "try again" and leaves the reason in errno.
+    let no_room =
+        matches!(io::Error::last_os_error().raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM));
+    match code {
+        0 => {}
+        libc::EAI_MEMORY => return Err(NotFound::NoRoom),
+        libc::EAI_SYSTEM | libc::EAI_AGAIN if no_room => return Err(NotFound::NoRoom),
+        _ => return Err(NotFound::NoAddress),
     }
     let mut addresses = Vec::new();
     let mut entry = list;
@@ -170,7 +186,7 @@ pub(crate) fn look_up(name: &str, family: Family) -> Vec<SocketAddr> {
     }
     // SAFETY: the list comes from getaddrinfo and is not used any more.
     unsafe { libc::freeaddrinfo(list) };
-    addresses
+    Ok(addresses)
 }
 
 /// # Safety
@@ -214,6 +230,14 @@ pub(crate) fn with_signals_blocked<T>(body: impl FnOnce() -> T) -> T {
         Restore(before.assume_init())
     };
     body()
+}
+
+/// The time since the system was started, sleep included: `clock_gettime`(2).
+pub(crate) fn uptime() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` outlives the call, which cannot fail with this clock; zero stands if it does.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// How many descriptors this process may have open: `getrlimit`(2).

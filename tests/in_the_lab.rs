@@ -171,6 +171,25 @@ fn names_that_all_hang_do_not_move_the_timeout_and_leave_no_thread_that_matters(
 }
 
 #[test]
+fn hung_look_ups_do_not_pile_up_over_many_runs() {
+    lab::isolated("hung_look_ups_do_not_pile_up_over_many_runs", || {
+        let hung =
+            |n| Mirror::new(&format!("hung{n}.lab.example")).both(answer(ms(1))).lookup(Lookup::Silent);
+        let world = start((0..200).map(hung).collect());
+        let count = |folder: &str| std::fs::read_dir(folder).unwrap().count();
+        let before = (count("/proc/self/task"), count("/proc/self/fd"));
+        // They hang for two seconds each, and all these runs take one.
+        for _ in 0..10 {
+            let ranking = Ranker::new().timeout(ms(100)).unwrap().rank(urls(&world)).unwrap();
+            assert_eq!(ranking.ended, Ended::Timeout);
+        }
+        let (threads, descriptors) = (count("/proc/self/task") - before.0, count("/proc/self/fd") - before.1);
+        assert!(threads <= 128 + 8 * 9, "{threads} threads");
+        assert!(descriptors <= threads + 10, "{descriptors} descriptors of {threads} look-ups");
+    });
+}
+
+#[test]
 fn broken_ipv6_everywhere_costs_the_delay_of_rfc_8305() {
     lab::isolated("broken_ipv6_everywhere_costs_the_delay_of_rfc_8305", || {
         let broken = |(n, rtt): (usize, u32)| {

@@ -388,8 +388,8 @@ pub unsafe extern "C" fn fm_ranker_set_progress(
 }
 
 /// Ends the call of fm_rank() that is under way in another thread, or around the callback that calls this; if none
-/// is, the next one. That call still succeeds, with what is known so far and FM_ENDED_CANCELLED, and uses the
-/// cancel up. May be called from a signal handler.
+/// is, the next one. That call still succeeds, with what is known so far, and uses the cancel up; it tells
+/// FM_ENDED_CANCELLED unless it was over already. May be called from a signal handler.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_cancel(ranker: *const fm_ranker) {
     // SAFETY: the caller's promise. No guard: an atomic store and a write(2) do not panic.
@@ -436,8 +436,10 @@ pub unsafe extern "C" fn fm_rank(
             candidates.push(Candidate { url: string.to_string_lossy().into_owned(), weight });
             strings.push(string);
         }
-        let result = ranker.rank(candidates)?;
-        cancel.use_up(result.ended);
+        let result = ranker.rank(candidates);
+        // Whatever the end: a cancel that came too late for this call is not meant for the next.
+        cancel.reset();
+        let result = result?;
         let made = Box::into_raw(Box::new(fm_ranking::new(&result, strings)));
         // SAFETY: not NULL, and can be written, by the caller's promise.
         unsafe { *ranking = made };

@@ -66,7 +66,7 @@ pub struct fm_mirror {
     pub latency: f64,
     /// What became of it: an fm_outcome.
     pub outcome: c_int,
-    /// Not 0 if its host is in the pool: near enough to the best to share the load with it.
+    /// Not 0 if it is in the pool: its host is near enough to the best to share the load with it.
     pub pool: c_int,
     /// Not 0 if the latency may be off by a millisecond or, after a lost SYN-ACK, by a second.
     pub imprecise: c_int,

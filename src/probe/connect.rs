@@ -68,13 +68,13 @@ impl Connector {
     fn connect(&mut self, attempt: Attempt, address: SocketAddr, now: Instant) -> io::Result<()> {
         let kind = Type::STREAM.nonblocking().cloexec();
         let socket = Socket::new_raw(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+        // Before the connect: where there is no room for it, nothing has been sent.
+        self.epoll.add_writable(socket.as_fd(), attempt.0 as u64)?;
         match socket.connect(&SockAddr::from(address)) {
             Ok(()) => {}
             Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
             Err(error) => return Err(error),
         }
-        // A connection that stands already is writable, and so told of at once.
-        self.epoll.add_writable(socket.as_fd(), attempt.0 as u64)?;
         self.sockets[attempt.0] = Some((socket, now));
         Ok(())
     }
@@ -105,8 +105,10 @@ fn read(socket: &Socket, sent: Instant) -> Ended {
     let info = sys::tcp_info(socket.as_fd()).map_err(|error| failure(&error))?;
     if !info.established {
         let error = socket.take_error().ok().flatten();
-        // A peer that has hung up already, with an RST even, did shake hands first.
-        let shook_hands = error.as_ref().is_none_or(|e| e.kind() == ErrorKind::ConnectionReset);
+        // A peer that has hung up already, with an RST even (the error then depends on a FIN before it), did shake
+        // hands first.
+        let hung_up = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+        let shook_hands = error.as_ref().is_none_or(|e| hung_up.contains(&e.kind()));
         if !shook_hands || info.rtt.is_zero() {
             return Err(error.as_ref().map_or(Failure::Unreachable, failure));
         }

@@ -11,7 +11,7 @@ pub(crate) mod schedule;
 use crate::fault;
 use crate::mirror::{Endpoint, Host};
 use crate::rank::Outcome;
-use crate::sys::{self, Family, Waker};
+use crate::sys::{self, Family, NotFound, Waker};
 use connect::{Connector, Handshake, Started};
 use resolve::Resolver;
 use schedule::{Addresses, Attempt, Ended, Schedule, Step};
@@ -73,11 +73,9 @@ impl Cancel {
         self.0.1.wake();
     }
 
-    /// Makes the handle new again when a run has ended by it.
-    pub(crate) fn use_up(&self, ended: Ended) {
-        if ended == Ended::Cancelled {
-            self.0.0.store(false, SeqCst);
-        }
+    /// Makes the handle new again.
+    pub(crate) fn reset(&self) {
+        self.0.0.store(false, SeqCst);
     }
 
     /// Whether it was cancelled.
@@ -96,12 +94,18 @@ pub(crate) struct Job<'a> {
     pub(crate) progress: Option<&'a mut dyn FnMut(&Progress)>,
 }
 
-/// How many look-ups and how many sockets at once leave the program we are loaded into half its descriptors.
-fn shares(descriptor_limit: usize) -> (usize, usize) {
-    let half = descriptor_limit / 2;
-    let look_ups = LOOK_UPS.min(half / 8).max(1);
-    // A look-up takes up to two descriptors, the run itself three.
-    (look_ups, IN_FLIGHT.min(half.saturating_sub(2 * look_ups + 3)).max(1))
+/// How many look-ups and how many sockets at once leave the program we are loaded into half its descriptors, and
+/// half of those that it has not opened yet.
+fn shares(limit: usize, open: usize) -> (usize, usize) {
+    let ours = (limit / 2).min(limit.saturating_sub(open) / 2);
+    let look_ups = LOOK_UPS.min(ours / 12).max(1);
+    // A look-up takes a descriptor for each name server, up to three; the run itself three.
+    (look_ups, IN_FLIGHT.min(ours.saturating_sub(3 * look_ups + 3)).max(1))
+}
+
+/// How many descriptors this process has open, as far as it can know.
+fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
 }
 
 /// Measures the endpoints of a job.
@@ -112,7 +116,7 @@ pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
     fault::point("measure");
     let start = Instant::now();
     let hosts = Hosts::of(job.endpoints);
-    let (look_ups, in_flight) = shares(sys::descriptor_limit());
+    let (look_ups, in_flight) = shares(sys::descriptor_limit(), open_descriptors());
     let options = schedule::Options { in_flight, ..job.schedule };
     let connector = Connector::new(2 * job.endpoints.len())?;
     let waker = Arc::new(Waker::new()?);
@@ -205,7 +209,12 @@ impl Run {
         for (name, list) in self.resolver.iter().flat_map(Resolver::finished) {
             // A panic is a bug of ours, and no news about the name.
             let list = list.unwrap_or_else(|panic| resume_unwind(panic));
-            self.schedule.resolved(self.named[name], Addresses::choose(&list), now);
+            let addresses = match list {
+                Ok(list) => Addresses::choose(&list).ok_or(Outcome::Unresolved),
+                Err(NotFound::NoAddress) => Err(Outcome::Unresolved),
+                Err(NotFound::NoRoom) => Err(Outcome::Unanswered),
+            };
+            self.schedule.resolved(self.named[name], addresses, now);
             news = true;
         }
         Ok(news)
@@ -272,9 +281,14 @@ mod tests {
     #[test]
     fn half_the_descriptors_are_enough_for_all() {
         for limit in [20, 64, 256, 1024, 20_000, usize::MAX] {
-            let (look_ups, in_flight) = shares(limit);
-            assert!(2 * look_ups + in_flight + 3 <= limit / 2, "{limit}: {look_ups}, {in_flight}");
-            assert!((1..=LOOK_UPS).contains(&look_ups) && (1..=IN_FLIGHT).contains(&in_flight));
+            for open in [0, 3, limit / 2, limit - 14] {
+                let (look_ups, in_flight) = shares(limit, open);
+                let ours = (limit / 2).min((limit - open) / 2).max(7);
+                assert!(3 * look_ups + in_flight + 3 <= ours, "{limit}, {open}: {look_ups}, {in_flight}");
+                assert!((1..=LOOK_UPS).contains(&look_ups) && (1..=IN_FLIGHT).contains(&in_flight));
+            }
         }
+        assert_eq!(shares(1024, 1022), (1, 1), "at least one of each");
+        assert_eq!(shares(20_000, 10), (64, 512), "no more than is polite");
     }
 }

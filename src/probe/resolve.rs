@@ -5,24 +5,30 @@
 #![forbid(unsafe_code)]
 
 use crate::fault;
-use crate::sys::{self, Waker};
+use crate::sys::{self, NotFound, Waker};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, Builder, JoinHandle};
 
 /// Virtual memory that is touched only as far as a look-up goes; name service modules want more than libc.
 const STACK: usize = 256 * 1024;
 
+/// What a run gets at the least, however many look-ups of other runs hang.
+const LEAST: usize = 8;
+
 /// What the workers are called.
 pub(crate) const THREAD_NAME: &str = "mirror-look-up";
 
 /// The system's look-up, or a test's.
-pub(crate) type LookUp = dyn Fn(&str) -> Vec<SocketAddr> + Send + Sync;
+pub(crate) type LookUp = dyn Fn(&str) -> LookedUp + Send + Sync;
 
-/// A finished look-up: the position of the name, and its addresses or none, or the panic that ended it.
-pub(crate) type Resolved = (usize, thread::Result<Vec<SocketAddr>>);
+/// The addresses of a name, or why there are none.
+pub(crate) type LookedUp = Result<Vec<SocketAddr>, NotFound>;
+
+/// A finished look-up: the position of the name, and what was found, or the panic that ended it.
+pub(crate) type Resolved = (usize, thread::Result<LookedUp>);
 
 /// The look-ups of one run.
 #[derive(Debug)]
@@ -52,7 +58,7 @@ struct Work {
 
 impl Resolver {
     /// Starts to look up `names` with at most `workers` threads; `waker` tells of each that has finished.
-    /// Where no thread can be started, every look-up fails.
+    /// Where those of other runs still work or hang, it is fewer, so that hung look-ups do not pile up. Where no thread can be started, every look-up ends for want of room.
     pub(crate) fn start(
         names: Vec<String>,
         workers: usize,
@@ -62,14 +68,15 @@ impl Resolver {
         let (sender, finished) = mpsc::channel();
         let over = Arc::new(AtomicBool::new(false));
         let wanted = workers.min(names.len());
+        let admitted = wanted.min((2 * workers).saturating_sub(Live::count()).max(LEAST));
         let work =
             Work { names, next: AtomicUsize::new(0), over: over.clone(), waker: waker.clone(), look_up };
         let work = Arc::new(work);
         let workers: Vec<_> = sys::with_signals_blocked(|| {
-            (0..wanted).map_while(|_| Worker::start(work.clone(), sender.clone()).ok()).collect()
+            (0..admitted).map_while(|_| Worker::start(work.clone(), sender.clone()).ok()).collect()
         });
         if workers.is_empty() && wanted > 0 {
-            (0..work.names.len()).for_each(|name| work.tell(&sender, (name, Ok(Vec::new()))));
+            (0..work.names.len()).for_each(|name| work.tell(&sender, (name, Ok(Err(NotFound::NoRoom)))));
         }
         Resolver { over, _waker: waker, finished, workers }
     }
@@ -97,11 +104,44 @@ impl Worker {
     fn start(work: Arc<Work>, sender: mpsc::Sender<Resolved>) -> std::io::Result<Worker> {
         let busy = Arc::new(AtomicBool::new(false));
         let flag = busy.clone();
-        let thread = Builder::new()
-            .name(THREAD_NAME.into())
-            .stack_size(STACK)
-            .spawn(move || while work.one(&flag, &sender) {})?;
+        let thread = Builder::new().name(THREAD_NAME.into()).stack_size(STACK).spawn({
+            let live = Live::new();
+            move || {
+                let _live = live;
+                while work.one(&flag, &sender) {}
+            }
+        })?;
         Ok(Worker { busy, thread })
+    }
+}
+
+/// Counts the workers of this process, hung ones of earlier runs included, for as long as it exists.
+struct Live {
+    process: u32,
+}
+
+/// The process in the upper half, its count in the lower: a forked child inherits the number, but not the threads.
+static LIVE: AtomicU64 = AtomicU64::new(0);
+
+impl Live {
+    fn count() -> usize {
+        let live = LIVE.load(SeqCst);
+        if live >> 32 == u64::from(std::process::id()) { live as u32 as usize } else { 0 }
+    }
+
+    fn new() -> Live {
+        let process = std::process::id();
+        let start = u64::from(process) << 32;
+        let one_more = |live: u64| Some(if live >> 32 == u64::from(process) { live + 1 } else { start + 1 });
+        let _ = LIVE.fetch_update(SeqCst, SeqCst, one_more);
+        Live { process }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let one_less = |live: u64| (live >> 32 == u64::from(self.process)).then(|| live - 1);
+        let _ = LIVE.fetch_update(SeqCst, SeqCst, one_less);
     }
 }
 
@@ -141,8 +181,8 @@ mod tests {
         (0..count).map(|n| format!("h{n}.example")).collect()
     }
 
-    fn address() -> Vec<SocketAddr> {
-        vec![([192, 0, 2, 1], 0).into()]
+    fn address() -> LookedUp {
+        Ok(vec![([192, 0, 2, 1], 0).into()])
     }
 
     /// Waits until `count` look-ups have finished.
@@ -183,14 +223,14 @@ mod tests {
             1,
             Arc::new(move |name| {
                 log.lock().unwrap().push(name.to_string());
-                if name.starts_with("h3") { Vec::new() } else { address() }
+                if name.starts_with("h3") { Err(NotFound::NoAddress) } else { address() }
             }),
         );
         let found = wait_for(&run, 500);
         assert_eq!(*asked.lock().unwrap(), names(500));
         assert!(found.iter().enumerate().all(|(n, (index, _))| n == *index));
         assert!(
-            found.iter().all(|(n, list)| list.as_ref().unwrap().is_empty() == n.to_string().starts_with('3'))
+            found.iter().all(|(n, list)| list.as_ref().unwrap().is_err() == n.to_string().starts_with('3'))
         );
     }
 

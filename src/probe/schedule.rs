@@ -292,16 +292,16 @@ impl Schedule {
         Step::Wait(wake)
     }
 
-    /// A look-up has finished; `None` if it found nothing.
-    pub(crate) fn resolved(&mut self, host: usize, addresses: Option<Addresses>, now: Instant) {
+    /// A look-up has found addresses, or why there are none.
+    pub(crate) fn resolved(&mut self, host: usize, addresses: Result<Addresses, Outcome>, now: Instant) {
         self.look_ups -= 1;
         self.look_up_times.push(now - self.start);
-        self.hosts[host].addresses = addresses;
+        self.hosts[host].addresses = addresses.ok();
         for position in 0..self.hosts[host].endpoints.len() {
             let endpoint = self.hosts[host].endpoints[position];
             match addresses {
-                Some(_) => self.ready.push_back(endpoint),
-                None => self.conclude(endpoint, Outcome::Unresolved),
+                Ok(_) => self.ready.push_back(endpoint),
+                Err(outcome) => self.conclude(endpoint, outcome),
             }
         }
     }
@@ -357,6 +357,7 @@ impl Schedule {
         self.leave_flight(attempt);
         self.flights.pop_back();
         self.sent -= 1;
+        self.first_sent = self.first_sent.filter(|_| self.sent > 0);
         let tries = &mut self.endpoints[attempt.endpoint()].tries;
         tries[usize::from(attempt.is_second())] = Try::Unused;
         match tries[0] {
@@ -465,12 +466,12 @@ impl Schedule {
 
     /// The endpoint whose SYN should leave next, or when one will be due.
     fn due(&mut self, now: Instant, wake: &mut Instant) -> Option<(usize, Cause)> {
-        if let Some(&endpoint) = self.ready.front() {
-            return Some((endpoint, Cause::First));
+        let retry = self.retry.front().map(|&endpoint| (endpoint, Cause::Failure));
+        let queued = retry.or_else(|| self.ready.front().map(|&endpoint| (endpoint, Cause::First)));
+        if queued.is_some() && self.in_flight < self.room {
+            return queued;
         }
-        if let Some(&endpoint) = self.retry.front() {
-            return Some((endpoint, Cause::Failure));
-        }
+        // While others wait for a slot, the other family's turn still comes, for it takes its own first one's.
         let silence = self.last_answer.map(|last| (last, self.quiet_time() / 2));
         // Where one family has answered and the other has not, the pool's limit is wait enough.
         let family_delay = |answered: bool, other_answered: bool| match self.limit() {
@@ -505,12 +506,15 @@ impl Schedule {
             };
             let family = family_delay.map(|delay| sent + delay).filter(|&family| family <= hedge);
             let (time, cause) = family.map_or((hedge, Cause::Hedge), |family| (family, Cause::Family));
+            if cause == Cause::Hedge && queued.is_some() {
+                continue;
+            }
             if time <= now {
                 return Some((endpoint, cause));
             }
             *wake = (*wake).min(time);
         }
-        None
+        queued
     }
 
     /// Whether the next SYN to this endpoint may leave now.
@@ -569,7 +573,7 @@ impl Schedule {
         self.first_sent.get_or_insert(now);
         // A second attempt upon silence does not prolong it: what remains of the quiet time, half of it after a
         // hedge, must do for its answer.
-        if matches!(cause, Cause::First | Cause::Failure) {
+        if cause == Cause::First || self.endpoints[index].failure.is_some() {
             self.last_event = now;
         }
         Step::Connect(attempt, self.address(attempt))

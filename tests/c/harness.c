@@ -272,6 +272,13 @@ static void callbacks_come_on_the_calling_thread(void)
     CHECK(fm_ranker_set_timeout(progress.ranker, 600) == FM_OK);
     CHECK(rank_until_the_end(progress.ranker, urls, 3) == FM_ENDED_CANCELLED);
 
+    /* One that comes too late for its call is not meant for the next. */
+    progress.concluded = 0;
+    CHECK(rank_until_the_end(progress.ranker, urls, 1) == FM_ENDED_COMPLETE);
+    progress.concluded = 0;
+    progress.cancel = 0;
+    CHECK(rank_until_the_end(progress.ranker, urls, 1) == FM_ENDED_COMPLETE);
+
     progress.calls = 0;
     CHECK(fm_ranker_set_progress(progress.ranker, NULL, NULL) == FM_OK);
     CHECK(rank_until_the_end(progress.ranker, urls, 1) == FM_ENDED_COMPLETE);

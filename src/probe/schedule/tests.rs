@@ -152,7 +152,8 @@ impl World {
             {
                 match events.remove(position).1 {
                     Event::Resolved(site) => {
-                        schedule.resolved(site, self.sites[site].addresses(site), start + now);
+                        let found = self.sites[site].addresses(site).ok_or(Outcome::Unresolved);
+                        schedule.resolved(site, found, start + now);
                     }
                     Event::Answer(attempt, latency) if in_flight.contains(&attempt) => {
                         in_flight.retain(|&other| other.endpoint() != attempt.endpoint());
@@ -494,6 +495,23 @@ fn few_slots_mean_waves_and_the_dead_give_way() {
 }
 
 #[test]
+fn broken_ipv6_and_few_slots_do_not_cost_the_first_of_the_list() {
+    // The nearest come first in the list, and so do their dead IPv6 addresses in the slots.
+    let site = |n: u64| both(Silent, Answers(10 + n / 4));
+    for (mirrors, in_flight) in [(300, 381), (421, 381), (600, 512), (1000, 381), (421, 93)] {
+        let run = world((0..mirrors).map(site)).in_flight(in_flight).run();
+        assert!(run.outcomes[..40].iter().all(|o| o.latency().is_some()), "{mirrors} in {in_flight} slots");
+        assert_eq!(run.ended, if mirrors > 64 { Ended::Settled } else { Ended::Complete });
+        let run = world((0..mirrors).map(site)).in_flight(in_flight).fallbacks(usize::MAX).run();
+        assert!(run.outcomes.iter().all(|o| o.latency().is_some()), "{mirrors} in {in_flight} slots, all");
+    }
+    // Nor where an IPv4 mirror here and there has answered before.
+    let mixed = (0..421).map(|n| if n % 10 == 9 { v4(Answers(10 + n / 4)) } else { site(n) });
+    let run = world(mixed).in_flight(381).run();
+    assert!(run.outcomes[..40].iter().all(|o| o.latency().is_some()), "{:?}", run.ended);
+}
+
+#[test]
 fn few_slots_do_not_cost_those_whose_answers_are_on_their_way() {
     let run = world((0..100).map(|n| v4(Answers(120 + n)))).fallbacks(usize::MAX).in_flight(60).run();
     assert_eq!(run.outcomes, (0..100).map(|n| measured(120 + n)).collect::<Vec<_>>());
@@ -647,7 +665,8 @@ proptest! {
                 }
                 (5 | 6, _) if !looking_up.is_empty() => {
                     let host = looking_up.remove(which % looking_up.len());
-                    schedule.resolved(host, address(host).filter(|_| kind == 5), now);
+                    let found = address(host).filter(|_| kind == 5).ok_or(Outcome::Unresolved);
+                    schedule.resolved(host, found, now);
                 }
                 _ => {}
             }
