@@ -25,7 +25,7 @@ int main(int argc, char **argv)
 {
     ranker = fm_ranker_new();
     if (!ranker) {
-        fputs("no ranker: out of descriptors or memory\n", stderr);
+        fputs("no ranker: out of descriptors\n", stderr);
         return 1;
     }
     fm_ranker_set_progress(ranker, on_progress, stderr);

@@ -4,6 +4,10 @@
  * the load, and appends the rest by latency. A mirror gets at most two connection attempts in a call, and not a byte
  * on them.
  *
+ * The order: file: URLs; the pool, shuffled; the others with a latency, nearest first; those that were silent; those
+ * that failed. URLs of one host stand together, at its lowest latency and with its highest weight. If nothing has
+ * answered, file: URLs and then the order given. All but the excluded come out, each once.
+ *
  *     fm_ranker *ranker = fm_ranker_new();
  *     fm_ranking *ranking = NULL;
  *     fm_mirror mirror;
@@ -31,11 +35,14 @@
  *   second one gets FM_BUSY; only fm_ranker_cancel() may come at any time, from any thread or signal handler, while
  *   the ranker exists: take a handler away before fm_ranker_free(). A ranking never changes and may be read by all.
  *   Callbacks come on the thread that called.
- * Processes. After a fork the child may use the library, with rankers of its own. The shared library is never
+ * Processes. After a fork the child may use the library, with rankers of its own, and free those it has inherited. A
+ *   ranker keeps a descriptor: make it after closing all others, as daemons do. The shared library is never
  *   unloaded: the thread of a name look-up that hangs may outlive the call, and dlclose() too. No other thread and no
  *   descriptor does.
- * Manners. The library never prints, never exits, installs no signal handler and reads no environment variable. Its
- *   threads, which only look up names, have all signals blocked. A defect of its own that it catches is FM_INTERNAL.
+ * Manners. The library never prints, never exits, installs no signal handler and reads no environment variable (the
+ *   system's resolver may). Its threads, which only look up names, have all signals blocked. A defect of its own that
+ *   it catches is FM_INTERNAL. Where the system has no memory left at all, it aborts.
+ * Versions. Until 1.0 a change of the ABI, structs included, changes the soname.
  */
 
 
@@ -61,7 +68,8 @@ typedef enum fm_status {
    */
   FM_OK = 0,
   /**
-   * A NULL pointer, a number out of its range, an unknown enum value: fm_ranker_error() names it.
+   * A NULL pointer, a number out of its range, an unknown enum value. Of a call with a ranker, fm_ranker_error() names
+   * it.
    */
   FM_INVALID_ARGUMENT = 1,
   /**
@@ -69,7 +77,7 @@ typedef enum fm_status {
    */
   FM_ALL_EXCLUDED = 2,
   /**
-   * The system has no descriptor or memory left.
+   * The system has no descriptor left to measure with.
    */
   FM_SYSTEM = 3,
   /**
@@ -151,7 +159,7 @@ typedef enum fm_outcome {
    */
   FM_OUTCOME_UNREACHABLE = 5,
   /**
-   * Its name has no address, or none of the family asked for.
+   * Its name has no address, or none of the family asked for, or could not be looked up.
    */
   FM_OUTCOME_UNRESOLVED = 6,
   /**
@@ -173,7 +181,7 @@ typedef enum fm_ended {
    */
   FM_ENDED_IDLE = 0,
   /**
-   * Every mirror has an outcome.
+   * Every mirror has an outcome (those beyond a limit are unanswered).
    */
   FM_ENDED_COMPLETE = 1,
   /**
@@ -196,8 +204,8 @@ typedef enum fm_ended {
 } fm_ended;
 
 /**
- * How far a call of fm_rank() has come. `concluded` of `total` endpoints have an outcome; `best` is the lowest
- * latency so far in seconds, negative while there is none. It may call fm_ranker_cancel(), and nothing else with
+ * How far a call of fm_rank() has come, told whenever more endpoints have an outcome: `concluded` of `total`, which need
+ * not become equal; `best` is the lowest latency so far in seconds, negative while there is none. It may call fm_ranker_cancel(), and nothing else with
  * this ranker; it must return (no longjmp, no C++ exception).
  */
 typedef void (*fm_progress_fn)(void *userdata, size_t concluded, size_t total, double best);
@@ -227,7 +235,7 @@ typedef struct fm_summary {
    */
   uint64_t seed;
   /**
-   * How long the call took, in seconds.
+   * How long measuring and ranking took, in seconds.
    */
   double elapsed;
   /**
@@ -289,7 +297,8 @@ const char *fm_status_text(int status);
 const char *fm_version(void);
 
 /**
- * Makes a ranker with the defaults that each setter names. NULL if the system has no descriptor or memory left.
+ * Makes a ranker with the defaults that each setter names. NULL if the system has no descriptor left: a
+ * ranker keeps one, for fm_ranker_cancel(), until it is freed.
  */
 fm_ranker *fm_ranker_new(void);
 
@@ -301,7 +310,7 @@ void fm_ranker_free(fm_ranker *ranker);
 /**
  * What the last failed call with this ranker had to say, for people: it names the argument and what is wrong
  * with it. Empty if none has failed; "the ranker is in use" while a call with it is under way; "the ranker is NULL"
- * for NULL. Never NULL; valid until the next call with this ranker.
+ * for NULL. Never NULL; valid until the next call with this ranker, by any thread.
  */
 const char *fm_ranker_error(const fm_ranker *ranker);
 
@@ -345,9 +354,11 @@ int fm_ranker_set_seed(fm_ranker *ranker,
                        uint64_t seed);
 
 /**
- * Keeps only mirrors of these protocols: fm_protocol values combined with |; default all.
+ * Keeps only mirrors of these protocols: fm_protocol values combined with |. Default, and with 0: all, and what is of
+ * no known protocol too.
  */
-int fm_ranker_set_protocols(fm_ranker *ranker, unsigned int protocols);
+int fm_ranker_set_protocols(fm_ranker *ranker,
+                            unsigned int protocols);
 
 /**
  * Keeps only mirrors whose host matches one of `count` patterns; default, and with none: all. A pattern is a glob
@@ -394,7 +405,7 @@ void fm_ranker_cancel(const fm_ranker *ranker);
 
 /**
  * Measures `count` mirrors and puts them in order. Blocks until measuring ends, at most for the timeout and a few
- * milliseconds.
+ * milliseconds, what a list of many thousands takes by itself and the time in the progress function not counted.
  *
  * `urls` holds `count` strings, which are copied; what is not a URL that can be connected to is no error but an
  * outcome. `weights` holds as many positive, finite numbers, or is NULL for all equal: a host of weight 2 leads the
@@ -408,7 +419,7 @@ int fm_rank(fm_ranker *ranker,
             fm_ranking **ranking);
 
 /**
- * Frees a result, and with it the strings that fm_ranking_mirror() gave. NULL is fine.
+ * Frees a result, and with it the strings that it gave. NULL is fine.
  */
 void fm_ranking_free(fm_ranking *ranking);
 
@@ -418,11 +429,17 @@ void fm_ranking_free(fm_ranking *ranking);
 int fm_ranking_summary(const fm_ranking *ranking, struct fm_summary *summary);
 
 /**
- * Tells about the mirror at a position: from 0 to `mirrors` - 1 in the order in which to try them, and behind
- * these the `excluded` ones in the order given. On failure (a NULL pointer, a position beyond the last)
- * `*mirror` is left as it was.
+ * Tells about the mirror at a position in the order in which to try them, from 0 to `mirrors` - 1. On failure (a NULL
+ * pointer, a position beyond the last) `*mirror` is left as it was.
  */
-int fm_ranking_mirror(const fm_ranking *ranking, size_t position, struct fm_mirror *mirror);
+int fm_ranking_mirror(const fm_ranking *ranking,
+                      size_t position,
+                      struct fm_mirror *mirror);
+
+/**
+ * The same for the mirrors that a filter dropped, in the order given, from 0 to `excluded` - 1.
+ */
+int fm_ranking_excluded(const fm_ranking *ranking, size_t position, struct fm_mirror *mirror);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -27,7 +27,7 @@ pub enum Outcome {
     Refused,
     /// The network said that the host cannot be reached.
     Unreachable,
-    /// Its name has no address, or none of the family asked for.
+    /// Its name has no address, or none of the family asked for, or could not be looked up.
     Unresolved,
     /// Not a URL of a host that could be connected to.
     Unsupported,
@@ -162,13 +162,14 @@ pub(crate) fn rank(entries: &[Entry<'_>], rule: &Rule, seed: u64) -> Ranked {
 ///
 /// A keyed hash of the name alone, so that one seed puts two hosts in the same order in every list. It serves as
 /// the uniform number of an exponential one, so that a host of weight 2 leads twice as often as one of weight 1
-/// (Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006).
+/// (Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006); of which the logarithm is taken, so
+/// that no weight is too small.
 fn shuffle_key(host: &Host, weight: f64, seed: u64) -> f64 {
     let mut hasher = SipHasher24::new_with_keys(seed, 0);
     hasher.write(host.to_string().as_bytes());
     // 53 bits are what a double holds; the half keeps the logarithm finite.
     let uniform = ((hasher.finish() >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
-    -uniform.ln() / weight
+    (-uniform.ln()).ln() - weight.ln()
 }
 
 #[cfg(test)]

@@ -91,7 +91,8 @@ impl fmt::Display for Error {
                 write!(f, "the option {option} cannot be {value}: it must be {allowed}")
             }
             Error::InvalidWeight { url, weight } => {
-                write!(f, "the weight {weight} of {url:?} is not a positive, finite number")
+                let start: String = url.chars().take(100).collect();
+                write!(f, "the weight {weight} of {start:?} is not a positive, finite number")
             }
             Error::AllExcluded { mirrors: 1 } => f.write_str("the filters exclude the only mirror"),
             Error::AllExcluded { mirrors } => write!(f, "the filters exclude all {mirrors} mirrors"),
@@ -166,7 +167,7 @@ pub struct Ranker {
     family: Family,
     rule: Rule,
     seed: Option<u64>,
-    protocols: Option<Vec<Protocol>>,
+    protocols: Vec<Protocol>,
     include: Vec<Pattern>,
     exclude: Vec<Pattern>,
     prefer: Vec<Pattern>,
@@ -212,7 +213,7 @@ impl Ranker {
             family: Family::Any,
             rule: Rule { factor: 2.0, slack: Duration::ZERO },
             seed: None,
-            protocols: None,
+            protocols: Vec::new(),
             include: Vec::new(),
             exclude: Vec::new(),
             prefer: Vec::new(),
@@ -279,9 +280,9 @@ impl Ranker {
         self
     }
 
-    /// Keeps only mirrors of these protocols; default: all.
+    /// Keeps only mirrors of these protocols; default, and with none: all, and what is of no known protocol too.
     pub fn protocols(&mut self, protocols: &[Protocol]) -> &mut Ranker {
-        self.protocols = Some(protocols.to_vec());
+        self.protocols = protocols.to_vec();
         self
     }
 
@@ -425,8 +426,8 @@ impl Ranker {
     }
 
     fn excludes(&self, mirror: &Mirror) -> bool {
-        let allowed = |protocols: &Vec<Protocol>| mirror.protocol().is_some_and(|p| protocols.contains(&p));
-        self.protocols.as_ref().is_some_and(|protocols| !allowed(protocols))
+        let allowed = mirror.protocol().is_some_and(|protocol| self.protocols.contains(&protocol));
+        (!self.protocols.is_empty() && !allowed)
             || (!self.include.is_empty() && !matches_any(&self.include, mirror.host()))
             || matches_any(&self.exclude, mirror.host())
     }

@@ -108,6 +108,14 @@ fn every_function_keeps_its_contract() {
 }
 
 #[test]
+fn a_fork_at_the_first_call_leaves_the_child_no_lock_to_wait_for() {
+    let fork = program("tests/c/fork.c");
+    for _ in 0..100 {
+        run(&mut Command::new(&fork));
+    }
+}
+
+#[test]
 fn the_static_library_needs_just_what_the_readme_says() {
     let folder = scratch("static");
     let printed = folder.join("native-static-libs");

@@ -284,7 +284,7 @@ mod tests {
             "slack: 2.5ms",
             "seed: Some(7)",
             "family: Ipv6",
-            "protocols: Some([Https])",
+            "protocols: [Https]",
         ] {
             assert!(ranker.contains(part), "{part} in {ranker}");
         }

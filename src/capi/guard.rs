@@ -7,7 +7,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int};
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 
 /// What a function returns.
@@ -16,11 +16,12 @@ use std::thread;
 pub enum fm_status {
     /// It worked.
     FM_OK = 0,
-    /// A NULL pointer, a number out of its range, an unknown enum value: fm_ranker_error() names it.
+    /// A NULL pointer, a number out of its range, an unknown enum value. Of a call with a ranker, fm_ranker_error() names
+    /// it.
     FM_INVALID_ARGUMENT = 1,
     /// The filters exclude every mirror.
     FM_ALL_EXCLUDED = 2,
-    /// The system has no descriptor or memory left.
+    /// The system has no descriptor left to measure with.
     FM_SYSTEM = 3,
     /// The ranker is in use: by another thread, or by the call whose callback this is.
     FM_BUSY = 4,
@@ -61,8 +62,10 @@ thread_local! {
 /// stays silent for our threads. In the C libraries that std is a private copy; a Rust program that calls these
 /// functions keeps its own hook for all other threads.
 pub(crate) fn guard<T>(body: impl FnOnce() -> Result<T, Failed>) -> Result<T, Failed> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
+    // No lock: another thread could be holding it in a fork. A second thread's first call may come a moment before the
+    // hook is in place.
+    static HOOKED: AtomicBool = AtomicBool::new(false);
+    if !HOOKED.swap(true, SeqCst) {
         let other = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             let ours = INSIDE.get() || thread::current().name() == Some(resolve::THREAD_NAME);
@@ -70,7 +73,7 @@ pub(crate) fn guard<T>(body: impl FnOnce() -> Result<T, Failed>) -> Result<T, Fa
                 other(info);
             }
         }));
-    });
+    }
     let before = INSIDE.replace(true);
     let result = catch_unwind(AssertUnwindSafe(body));
     INSIDE.set(before);
@@ -107,7 +110,7 @@ pub extern "C" fn fm_status_text(status: c_int) -> *const c_char {
         0 => c"success",
         1 => c"invalid argument",
         2 => c"the filters exclude every mirror",
-        3 => c"the system has no descriptor or memory left",
+        3 => c"the system has no descriptor left",
         4 => c"the ranker is in use",
         5 => c"a defect of libfastestmirror was caught",
         _ => c"unknown status",

@@ -37,8 +37,8 @@ pub enum fm_protocol {
     FM_PROTOCOL_FILE = 8,
 }
 
-/// How far a call of fm_rank() has come. `concluded` of `total` endpoints have an outcome; `best` is the lowest
-/// latency so far in seconds, negative while there is none. It may call fm_ranker_cancel(), and nothing else with
+/// How far a call of fm_rank() has come, told whenever more endpoints have an outcome: `concluded` of `total`, which need
+/// not become equal; `best` is the lowest latency so far in seconds, negative while there is none. It may call fm_ranker_cancel(), and nothing else with
 /// this ranker; it must return (no longjmp, no C++ exception).
 pub type fm_progress_fn =
     Option<unsafe extern "C" fn(userdata: *mut c_void, concluded: usize, total: usize, best: f64)>;
@@ -83,7 +83,8 @@ impl Callback {
     }
 }
 
-/// Makes a ranker with the defaults that each setter names. NULL if the system has no descriptor or memory left.
+/// Makes a ranker with the defaults that each setter names. NULL if the system has no descriptor left: a
+/// ranker keeps one, for fm_ranker_cancel(), until it is freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn fm_ranker_new() -> *mut fm_ranker {
     let new = guard(|| {
@@ -112,7 +113,7 @@ pub unsafe extern "C" fn fm_ranker_free(ranker: *mut fm_ranker) {
 
 /// What the last failed call with this ranker had to say, for people: it names the argument and what is wrong
 /// with it. Empty if none has failed; "the ranker is in use" while a call with it is under way; "the ranker is NULL"
-/// for NULL. Never NULL; valid until the next call with this ranker.
+/// for NULL. Never NULL; valid until the next call with this ranker, by any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_error(ranker: *const fm_ranker) -> *const c_char {
     // SAFETY: the caller's promise.
@@ -245,7 +246,8 @@ pub unsafe extern "C" fn fm_ranker_set_seed(ranker: *mut fm_ranker, seed: u64) -
     }
 }
 
-/// Keeps only mirrors of these protocols: fm_protocol values combined with |; default all.
+/// Keeps only mirrors of these protocols: fm_protocol values combined with |. Default, and with 0: all, and what is of
+/// no known protocol too.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_protocols(ranker: *mut fm_ranker, protocols: c_uint) -> c_int {
     const ALL: [(c_uint, Protocol); 4] = [
@@ -258,7 +260,7 @@ pub unsafe extern "C" fn fm_ranker_set_protocols(ranker: *mut fm_ranker, protoco
     unsafe {
         with_ranker(ranker, |ranker, _| {
             let known = ALL.iter().fold(0, |known, (bit, _)| known | bit);
-            if protocols == 0 || protocols & !known != 0 {
+            if protocols & !known != 0 {
                 return Err(Failed::argument(format!(
                     "{protocols:#x} is not a combination of fm_protocol values"
                 )));
@@ -399,7 +401,7 @@ pub unsafe extern "C" fn fm_ranker_cancel(ranker: *const fm_ranker) {
 }
 
 /// Measures `count` mirrors and puts them in order. Blocks until measuring ends, at most for the timeout and a few
-/// milliseconds.
+/// milliseconds, what a list of many thousands takes by itself and the time in the progress function not counted.
 ///
 /// `urls` holds `count` strings, which are copied; what is not a URL that can be connected to is no error but an
 /// outcome. `weights` holds as many positive, finite numbers, or is NULL for all equal: a host of weight 2 leads the
@@ -433,6 +435,10 @@ pub unsafe extern "C" fn fm_rank(
             let string = unsafe { CStr::from_ptr(url) }.to_owned();
             // SAFETY: `weights` holds `count` numbers, by the caller's promise.
             let weight = if weights.is_null() { 1.0 } else { unsafe { *weights.add(index) } };
+            if !(weight > 0.0 && weight.is_finite()) {
+                let message = format!("weights[{index}] is {weight}, not a positive, finite number");
+                return Err(Failed::argument(message));
+            }
             candidates.push(Candidate { url: string.to_string_lossy().into_owned(), weight });
             strings.push(string);
         }

@@ -25,7 +25,7 @@ pub enum fm_outcome {
     FM_OUTCOME_REFUSED = 4,
     /// The network said that the host cannot be reached.
     FM_OUTCOME_UNREACHABLE = 5,
-    /// Its name has no address, or none of the family asked for.
+    /// Its name has no address, or none of the family asked for, or could not be looked up.
     FM_OUTCOME_UNRESOLVED = 6,
     /// Not a URL of a host that could be connected to.
     FM_OUTCOME_UNSUPPORTED = 7,
@@ -39,7 +39,7 @@ pub enum fm_outcome {
 pub enum fm_ended {
     /// Nothing needed to be measured.
     FM_ENDED_IDLE = 0,
-    /// Every mirror has an outcome.
+    /// Every mirror has an outcome (those beyond a limit are unanswered).
     FM_ENDED_COMPLETE = 1,
     /// No mirror that is still silent can belong to the pool (unless its packet was lost), and enough fallbacks are
     /// known.
@@ -86,7 +86,7 @@ pub struct fm_summary {
     pub pool: usize,
     /// The seed of the shuffle.
     pub seed: u64,
-    /// How long the call took, in seconds.
+    /// How long measuring and ranking took, in seconds.
     pub elapsed: f64,
     /// Why measuring ended: an fm_ended.
     pub ended: c_int,
@@ -97,8 +97,8 @@ pub struct fm_summary {
 /// The result of fm_rank(). It never changes, so any number of threads may read it.
 #[derive(Debug)]
 pub struct fm_ranking {
-    /// In order, then the excluded.
     mirrors: Vec<Mirror>,
+    excluded: Vec<Mirror>,
     summary: fm_summary,
 }
 
@@ -140,7 +140,8 @@ impl fm_ranking {
                 ended: ended(ranking.ended) as c_int,
                 indistinct: ranking.indistinct.into(),
             },
-            mirrors: mirrors.iter().chain(&ranking.excluded).map(mirror).collect(),
+            mirrors: mirrors.iter().map(mirror).collect(),
+            excluded: ranking.excluded.iter().map(mirror).collect(),
         }
     }
 }
@@ -170,7 +171,7 @@ fn ended(ended: Ended) -> fm_ended {
     }
 }
 
-/// Frees a result, and with it the strings that fm_ranking_mirror() gave. NULL is fine.
+/// Frees a result, and with it the strings that it gave. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranking_free(ranking: *mut fm_ranking) {
     // There is nobody to tell of a failure.
@@ -196,9 +197,8 @@ pub unsafe extern "C" fn fm_ranking_summary(ranking: *const fm_ranking, summary:
     fm_status::FM_OK as c_int
 }
 
-/// Tells about the mirror at a position: from 0 to `mirrors` - 1 in the order in which to try them, and behind
-/// these the `excluded` ones in the order given. On failure (a NULL pointer, a position beyond the last)
-/// `*mirror` is left as it was.
+/// Tells about the mirror at a position in the order in which to try them, from 0 to `mirrors` - 1. On failure (a NULL
+/// pointer, a position beyond the last) `*mirror` is left as it was.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranking_mirror(
     ranking: *const fm_ranking,
@@ -206,11 +206,24 @@ pub unsafe extern "C" fn fm_ranking_mirror(
     mirror: *mut fm_mirror,
 ) -> c_int {
     // SAFETY: the caller's promise.
-    let ranking = unsafe { ranking.as_ref() };
-    let Some(found) = ranking.and_then(|ranking| ranking.mirrors.get(position)) else { return INVALID };
-    if mirror.is_null() {
-        return INVALID;
-    }
+    unsafe { tell(ranking.as_ref().and_then(|ranking| ranking.mirrors.get(position)), mirror) }
+}
+
+/// The same for the mirrors that a filter dropped, in the order given, from 0 to `excluded` - 1.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranking_excluded(
+    ranking: *const fm_ranking,
+    position: usize,
+    mirror: *mut fm_mirror,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe { tell(ranking.as_ref().and_then(|ranking| ranking.excluded.get(position)), mirror) }
+}
+
+/// # Safety
+/// `mirror` is NULL or can be written.
+unsafe fn tell(found: Option<&Mirror>, mirror: *mut fm_mirror) -> c_int {
+    let (Some(found), false) = (found, mirror.is_null()) else { return INVALID };
     let told = fm_mirror {
         index: found.index,
         url: found.url.as_ptr(),

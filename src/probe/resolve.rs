@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, Builder, JoinHandle};
 
-/// Virtual memory that is touched only as far as a look-up goes; name service modules want more than libc.
-const STACK: usize = 256 * 1024;
+/// Address space that is touched only as far as a look-up goes; name service modules want more than libc.
+const STACK: usize = 1024 * 1024;
 
 /// What a run gets at the least, however many look-ups of other runs hang.
 const LEAST: usize = 8;

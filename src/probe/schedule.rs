@@ -32,7 +32,7 @@ const NO_ROOM_PAUSE: Duration = Duration::from_millis(5);
 pub enum Ended {
     /// Nothing needed to be measured.
     Idle,
-    /// Every mirror has an outcome.
+    /// Every mirror has an outcome (those beyond a limit are unanswered).
     Complete,
     /// No mirror that is still silent can belong to the pool (unless its packet was lost), and enough fallbacks are
     /// known.

@@ -258,6 +258,26 @@ fn a_host_leads_in_proportion_to_its_weight() {
 }
 
 #[test]
+fn weights_of_any_size_shuffle() {
+    for weight in [f64::from_bits(1), f64::MIN_POSITIVE, 1e-300, 1.0, f64::MAX] {
+        let hosts = ["a", "b", "c"].map(host);
+        let entry = |h| Entry { host: Some(h), outcome: ms(5.0), weight, preferred: false };
+        let entries: Vec<_> = hosts.iter().map(entry).collect();
+        let leads: std::collections::HashSet<_> =
+            (0..100).map(|seed| rank(&entries, &RULE, seed).order[0]).collect();
+        assert_eq!(leads.len(), 3, "{weight}");
+    }
+}
+
+#[test]
+fn the_highest_weight_of_a_hosts_urls_counts_whatever_became_of_them() {
+    let (a, b) = (host("a"), host("b"));
+    let entry = |h, outcome, weight| Entry { host: Some(h), outcome, weight, preferred: false };
+    let entries = [entry(&a, ms(5.0), 1.0), entry(&b, ms(5.0), 1.0), entry(&a, Refused, 1e9)];
+    assert!((0..100).all(|seed| rank(&entries, &RULE, seed).order[0] == 0));
+}
+
+#[test]
 fn a_host_that_is_listed_twice_earns_no_double_share() {
     const SEEDS: usize = 10_000;
     let mirrors = [("a", ms(5.0)), ("b", ms(5.0)), ("a", ms(6.0)), ("a", ms(7.0))];

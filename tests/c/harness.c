@@ -67,6 +67,8 @@ static void ranks_and_tells(void)
     CHECK(fm_ranking_mirror(ranking, (size_t)-1, &mirror) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranking_mirror(NULL, 0, &mirror) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranking_mirror(ranking, 0, NULL) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranking_excluded(NULL, 0, &mirror) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranking_excluded(ranking, 0, &mirror) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranking_summary(NULL, &summary) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranking_summary(ranking, NULL) == FM_INVALID_ARGUMENT);
     CHECK(memcmp(&mirror, &mirror_before, sizeof mirror) == 0);
@@ -108,7 +110,7 @@ static void null_and_garbage_are_refused(void)
     CHECK_TEXT(fm_ranker_error(ranker), "ranking is NULL");
     urls[1] = "http://two.example/";
     CHECK(fm_rank(ranker, urls, weights, 2, &ranking) == FM_INVALID_ARGUMENT);
-    CHECK_TEXT(fm_ranker_error(ranker), "the weight -1 of \"http://two.example/\" is not a positive, finite number");
+    CHECK_TEXT(fm_ranker_error(ranker), "weights[1] is -1, not a positive, finite number");
     CHECK(ranking == untouched);
 
     static const double bad_times[] = { -1, 3601, 1e300, INFINITY, -INFINITY, NAN };
@@ -124,7 +126,7 @@ static void null_and_garbage_are_refused(void)
     for (size_t i = 0; i < sizeof bad_families / sizeof *bad_families; i++)
         CHECK(fm_ranker_set_family(ranker, bad_families[i]) == FM_INVALID_ARGUMENT);
     CHECK_TEXT(fm_ranker_error(ranker), "2147483647 is not an fm_family");
-    static const unsigned bad_protocols[] = { 0, 16, 17, 0xffffffffu };
+    static const unsigned bad_protocols[] = { 16, 17, 0xffffffffu };
     for (size_t i = 0; i < sizeof bad_protocols / sizeof *bad_protocols; i++)
         CHECK(fm_ranker_set_protocols(ranker, bad_protocols[i]) == FM_INVALID_ARGUMENT);
     CHECK_TEXT(fm_ranker_error(ranker), "0xffffffff is not a combination of fm_protocol values");
@@ -179,8 +181,10 @@ static void options_are_heeded(void)
     CHECK(fm_rank(ranker, urls, NULL, 5, &ranking) == FM_OK);
     CHECK(fm_ranking_summary(ranking, &summary) == FM_OK);
     CHECK(summary.mirrors == 2 && summary.excluded == 3);
-    CHECK(fm_ranking_mirror(ranking, 4, &mirror) == FM_OK);
+    CHECK(fm_ranking_mirror(ranking, 2, &mirror) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranking_excluded(ranking, 2, &mirror) == FM_OK);
     CHECK(mirror.index == 2 && mirror.outcome == FM_OUTCOME_EXCLUDED);
+    CHECK(fm_ranking_excluded(ranking, 3, &mirror) == FM_INVALID_ARGUMENT);
     fm_ranking_free(ranking);
 
     CHECK(fm_ranker_set_protocols(ranker, FM_PROTOCOL_FTP) == FM_OK);
@@ -188,6 +192,10 @@ static void options_are_heeded(void)
     ranking = untouched;
     CHECK(fm_rank(ranker, urls, NULL, 5, &ranking) == FM_ALL_EXCLUDED && ranking == untouched);
     CHECK_TEXT(fm_ranker_error(ranker), "the filters exclude all 5 mirrors");
+    CHECK(fm_ranker_set_protocols(ranker, 0) == FM_OK);
+    CHECK(fm_rank(ranker, urls, NULL, 5, &ranking) == FM_OK);
+    CHECK(fm_ranking_summary(ranking, &summary) == FM_OK && summary.excluded == 0);
+    fm_ranking_free(ranking);
     fm_ranker_free(ranker);
 
     const char *near_ones[] = { "127.0.0.?" }, *last[] = { "*.2" };
