@@ -18,11 +18,13 @@
 //! - It never prints, exits, installs a handler or reads the environment, and leaves no descriptor and no thread
 //!   behind, except of a name look-up that hangs.
 
+mod cache;
 #[doc(hidden)]
 pub mod capi;
 mod fault;
 mod filter;
 mod mirror;
+mod network;
 mod probe;
 mod rank;
 mod ranker;

@@ -250,3 +250,28 @@ pub(crate) fn descriptor_limit() -> usize {
         Err(_) => 20,
     }
 }
+
+/// Takes the exclusive lock on an open file unless somebody else has it: `flock`(2). It is also held by whoever
+/// inherits the descriptor.
+pub(crate) fn try_lock(file: BorrowedFd<'_>) -> io::Result<bool> {
+    // SAFETY: the descriptor is open (borrowed for this call), and no pointer is passed.
+    match check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives the lock back, for all who have inherited it.
+pub(crate) fn unlock(file: BorrowedFd<'_>) {
+    // SAFETY: as above. Unlocking what is open cannot fail.
+    unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) };
+}
+
+/// Whose files this process makes: `geteuid`(2).
+pub(crate) fn effective_user() -> u32 {
+    // SAFETY: no pointer is passed, and the call cannot fail.
+    unsafe { libc::geteuid() }
+}

@@ -1,0 +1,521 @@
+//! What a cache file says, and what it says after a run: text, time and network in, text out.
+//!
+//! The format is librepo's (`fastestmirror.c`, version 1), so that either reads what the other writes:
+//!
+//! ```text
+//! [:_librepo_:]
+//! version=1
+//!
+//! [http://mirror.example]
+//! ts=1790000000
+//! connectime=0.012345
+//! ```
+//!
+//! What it has no place for stands in groups of our own, which librepo keeps because their names begin with `:_`:
+//!
+//! ```text
+//! [:_fm_:network:http://mirror.example]      where the record with this very `ts` was measured
+//! ts=1790000000
+//! network=...
+//!
+//! [:_fm_:outcome:http://other.example]       for an hour: refused, unreachable or outside (the pool)
+//! ts=1790000000
+//! outcome=refused
+//! network=...
+//!
+//! [:_fm_:]                                   the seed that is kept for a while, and when it was drawn
+//! seed=1234
+//! drawn=1790000000
+//! ```
+#![forbid(unsafe_code)]
+
+use super::keyfile::{self, KeyFile};
+use crate::mirror::{Endpoint, Host, Mirror, Protocol};
+use crate::network::Network;
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+/// A cache is never as large. A larger file is somebody's mistake, and is left alone.
+pub(super) const MAX_SIZE: usize = 8 << 20;
+/// What we let it grow to, so that it stays readable.
+const MAX_WRITTEN: usize = MAX_SIZE / 2;
+
+const HEADER: &[u8] = b":_librepo_:";
+const VERSION: &str = "version";
+/// The groups that librepo does not take for records.
+const NO_RECORD: &[u8] = b":_";
+const OWN: &[u8] = b":_fm_:";
+const NETWORK_OF: &[u8] = b":_fm_:network:";
+const OUTCOME_OF: &[u8] = b":_fm_:outcome:";
+
+const TS: &str = "ts";
+/// librepo's spelling.
+const LATENCY: &str = "connectime";
+const NETWORK: &str = "network";
+const OUTCOME: &str = "outcome";
+const SEED: &str = "seed";
+const DRAWN: &str = "drawn";
+
+/// How long a record stays in the file: librepo's `CACHE_RECORD_MAX_AGE`, in seconds.
+const KEPT: i64 = 180 * 24 * 3600;
+/// How long a failure counts, and that a mirror is outside the pool.
+const FAILURE_COUNTS: i64 = 3600;
+/// Clocks are set by a little every now and then. What is from further ahead is not believed.
+const TOLERANCE: i64 = 300;
+/// No mirror is this far, and none nearer than this.
+const LATENCIES: (Duration, Duration) = (Duration::from_micros(1), Duration::from_secs(60));
+
+/// What is known of an endpoint from earlier runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// It answered, after so long.
+    Latency(Duration),
+    /// It refused, at most an hour ago.
+    Refused,
+    /// The network said that it cannot be reached, at most an hour ago.
+    Unreachable,
+    /// It did not answer in time to belong to the pool, at most an hour ago.
+    OutsidePool,
+}
+
+/// What a run has learned of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Update {
+    /// Not to be used for an imprecise measurement.
+    Latency(Duration),
+    Refused,
+    Unreachable,
+    /// It did not answer, and measuring ended for a reason which means that it cannot belong to the pool.
+    OutsidePool,
+}
+
+impl Update {
+    fn outcome(self) -> Option<&'static str> {
+        match self {
+            Update::Latency(_) => None,
+            Update::Refused => Some("refused"),
+            Update::Unreachable => Some("unreachable"),
+            Update::OutsidePool => Some("outside"),
+        }
+    }
+}
+
+/// Under what a URL's mirror stands in the file.
+///
+/// Where it can be, that is the URL up to its path, letter for letter, since this is what librepo looks for
+/// (`lr_url_without_path`). Where the URL has a user name, a password or a query in that part, or an IPv6 address,
+/// whose brackets the format cannot hold, it is a spelling of our own, which librepo neither writes nor finds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key(String);
+
+impl Key {
+    /// None for what is not connected to.
+    pub(crate) fn new(url: &str, mirror: &Mirror) -> Option<Key> {
+        let Mirror::Remote(protocol, endpoint) = mirror else { return None };
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
+        let authority = url.split_once("://").map(|(scheme, rest)| (scheme, rest.split('/').next()));
+        match authority {
+            Some((scheme, Some(authority))) if authority.bytes().all(plain) => {
+                Some(Key(format!("{scheme}://{authority}")))
+            }
+            _ => Some(Key::canonical(*protocol, endpoint)),
+        }
+    }
+
+    fn canonical(protocol: Protocol, endpoint: &Endpoint) -> Key {
+        let (scheme, default_port) = match protocol {
+            Protocol::Http => ("http", 80),
+            Protocol::Https => ("https", 443),
+            Protocol::Ftp => ("ftp", 21),
+            Protocol::File => ("file", 0),
+        };
+        let host = match &endpoint.host {
+            Host::Address(IpAddr::V6(address)) => format!("%5B{address}%5D"),
+            host => host.to_string(),
+        };
+        match endpoint.port {
+            port if port == default_port => Key(format!("{scheme}://{host}")),
+            port => Key(format!("{scheme}://{host}:{port}")),
+        }
+    }
+
+    /// The mirror that a group speaks of, in whatever spelling, librepo's with a password included.
+    fn read(group: &[u8]) -> Mirror {
+        let Ok(url) = std::str::from_utf8(group) else { return Mirror::Unsupported };
+        match url.contains('%') {
+            true => Mirror::parse(&url.replacen("%5B", "[", 1).replacen("%5D", "]", 1)),
+            false => Mirror::parse(url),
+        }
+    }
+}
+
+/// When a fact was learned, and the fact.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Fact {
+    at: i64,
+    known: Known,
+}
+
+impl Fact {
+    /// Whether it is to be believed rather than another about the same endpoint: the newer one; and of two from the
+    /// same second the better one, since whoever answers is up.
+    fn beats(&self, other: &Fact) -> bool {
+        let worth = |fact: &Fact| match fact.known {
+            Known::Latency(latency) => (1, std::cmp::Reverse(latency)),
+            _ => (0, std::cmp::Reverse(Duration::ZERO)),
+        };
+        (self.at, worth(self)) > (other.at, worth(other))
+    }
+}
+
+/// What a file told of earlier runs.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    facts: HashMap<Endpoint, Fact>,
+    seed: Option<(u64, i64)>,
+}
+
+impl Memory {
+    /// What is known of an endpoint. All spellings and protocols that lead to it count.
+    pub(crate) fn of(&self, endpoint: &Endpoint) -> Option<Known> {
+        self.facts.get(endpoint).map(|fact| fact.known)
+    }
+
+    /// How many endpoints something is known of.
+    pub(crate) fn len(&self) -> usize {
+        self.facts.len()
+    }
+
+    /// Leaves only latencies: for when remembered failures are all that is left to try.
+    pub(crate) fn forget_failures(&mut self) {
+        self.facts.retain(|_, fact| matches!(fact.known, Known::Latency(_)));
+    }
+
+    /// The seed that the machine keeps, if it was drawn less than this long ago.
+    pub(crate) fn seed(&self, rotate_every: Duration, now: SystemTime) -> Option<u64> {
+        let now = unix_seconds(now);
+        self.seed.filter(|&(_, drawn)| is_fresh(drawn, now, rotate_every)).map(|(seed, _)| seed)
+    }
+}
+
+/// Less old than that, and not from the future.
+fn is_fresh(drawn: i64, now: i64, rotate_every: Duration) -> bool {
+    let age = now.saturating_sub(drawn);
+    age >= -TOLERANCE && age < i64::try_from(rotate_every.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Reads a file, or says why it is not a cache; librepo would not take it for one either.
+pub(super) fn read(
+    text: &[u8],
+    now: SystemTime,
+    network: Option<&Network>,
+    max_age: Duration,
+) -> Result<Memory, &'static str> {
+    let file = parse(text)?;
+    let now = unix_seconds(now);
+    let max_age = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
+    let mut memory = Memory { seed: seed(&file), ..Memory::default() };
+    for group in file.groups() {
+        let (name, fact) = match group.strip_prefix(OUTCOME_OF) {
+            Some(name) => (name, failure(&file, group)),
+            None if group.starts_with(NO_RECORD) => continue,
+            None => (group, latency(&file, group)),
+        };
+        let Some(fact) = fact else { continue };
+        let max_age = if let Known::Latency(_) = fact.known { max_age } else { FAILURE_COUNTS };
+        let age = now.saturating_sub(fact.at);
+        if age < -TOLERANCE || age > max_age {
+            continue;
+        }
+        let elsewhere = match fact.known {
+            Known::Latency(_) => network_of_record(&file, group, fact.at),
+            _ => network_in(&file, group),
+        };
+        if elsewhere.zip(network).is_some_and(|(measured_in, here)| measured_in.known_to_differ(here)) {
+            continue;
+        }
+        let Mirror::Remote(_, endpoint) = Key::read(name) else { continue };
+        let known = memory.facts.entry(endpoint).or_insert(fact);
+        if fact.beats(known) {
+            *known = fact;
+        }
+    }
+    Ok(memory)
+}
+
+fn parse(text: &[u8]) -> Result<KeyFile<'_>, &'static str> {
+    if text.len() > MAX_SIZE {
+        return Err("it is too large");
+    }
+    let file = KeyFile::parse(without_cut_line(text))?;
+    match file.value(HEADER, VERSION) {
+        Some(version) if integer(version) == Some(1) => Ok(file),
+        Some(_) => Err("it is of another version"),
+        // Without a version it is version 0 to librepo.
+        None if file.has(HEADER) => Err("it is of another version"),
+        None => Err("it is not a cache of fastestmirror"),
+    }
+}
+
+/// librepo writes the file in place, and a reader may meet half of it. A last line without its end may be half a number,
+/// or half of anything; it is left out if it can be one that librepo or we have begun.
+fn without_cut_line(text: &[u8]) -> &[u8] {
+    let start = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let (whole, last) = text.split_at(start);
+    let of_ours = [TS, LATENCY, VERSION, NETWORK, OUTCOME, SEED, DRAWN];
+    let cut = match keyfile::key_of(last) {
+        Some(key) => of_ours.iter().any(|own| own.as_bytes() == key),
+        None => !keyfile::is_valid(last),
+    };
+    if cut { whole } else { text }
+}
+
+fn latency(file: &KeyFile<'_>, group: &[u8]) -> Option<Fact> {
+    let at = integer64(file.value(group, TS)?)?;
+    let seconds: f64 = std::str::from_utf8(file.value(group, LATENCY)?).ok()?.parse().ok()?;
+    let latency = latency_of(seconds)?;
+    Some(Fact { at, known: Known::Latency(latency) })
+}
+
+/// What can be a latency: neither the -1 of a failure, nor the 0 of a local folder, nor nonsense.
+fn latency_of(seconds: f64) -> Option<Duration> {
+    let (least, end) = LATENCIES;
+    // Also false for what is not a number.
+    let fine = seconds > 0.0 && seconds < end.as_secs_f64();
+    Duration::try_from_secs_f64(seconds).ok().filter(|_| fine).map(|latency| latency.max(least))
+}
+
+fn failure(file: &KeyFile<'_>, group: &[u8]) -> Option<Fact> {
+    let known = match file.value(group, OUTCOME)? {
+        b"refused" => Known::Refused,
+        b"unreachable" => Known::Unreachable,
+        b"outside" => Known::OutsidePool,
+        _ => return None,
+    };
+    Some(Fact { at: integer64(file.value(group, TS)?)?, known })
+}
+
+fn note(prefix: &[u8], name: &[u8]) -> Vec<u8> {
+    [prefix, name].concat()
+}
+
+/// Where a record was measured, if its note is of the same writing: librepo renews records, but not notes.
+fn network_of_record(file: &KeyFile<'_>, group: &[u8], at: i64) -> Option<Network> {
+    let note = note(NETWORK_OF, group);
+    let same = integer64(file.value(&note, TS)?)? == at;
+    network_in(file, &note).filter(|_| same)
+}
+
+fn network_in(file: &KeyFile<'_>, group: &[u8]) -> Option<Network> {
+    Network::from_text(std::str::from_utf8(file.value(group, NETWORK)?).ok()?)
+}
+
+fn seed(file: &KeyFile<'_>) -> Option<(u64, i64)> {
+    let seed = std::str::from_utf8(file.value(OWN, SEED)?).ok()?.parse().ok()?;
+    Some((seed, integer64(file.value(OWN, DRAWN)?)?))
+}
+
+/// A seed to keep, and for how long: one that is younger stays in its place, since others follow it already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeptSeed {
+    pub(crate) seed: u64,
+    pub(crate) rotate_every: Duration,
+}
+
+/// Whether a run has learned anything to be written. If nothing answered, the network was down and not the mirrors.
+pub(super) fn is_worth_writing(updates: &[(Key, Update)], seed: Option<KeptSeed>) -> bool {
+    seed.is_some() || updates.iter().any(|(_, update)| matches!(update, Update::Latency(_)))
+}
+
+/// The file after a run. One that is not a cache is begun anew, as librepo does; why is returned too.
+pub(super) fn merge(
+    text: &[u8],
+    now: SystemTime,
+    network: Option<&Network>,
+    updates: &[(Key, Update)],
+    seed: Option<KeptSeed>,
+) -> (Vec<u8>, Option<&'static str>) {
+    let now = unix_seconds(now);
+    let (mut file, foreign) = match parse(text) {
+        Ok(file) => (file, None),
+        Err(why) => {
+            let mut file = KeyFile::default();
+            file.set(HEADER, VERSION, "1");
+            (file, Some(why).filter(|_| !text.is_empty()))
+        }
+    };
+    let answered = updates.iter().any(|(_, update)| matches!(update, Update::Latency(_)));
+    for (Key(name), update) in updates.iter().filter(|_| answered) {
+        apply(&mut file, name.as_bytes(), *update, now, network);
+    }
+    if let Some(KeptSeed { seed: value, rotate_every }) = seed {
+        let younger = self::seed(&file).is_some_and(|(_, drawn)| is_fresh(drawn, now, rotate_every));
+        if !younger {
+            file.set(OWN, SEED, &value.to_string());
+            file.set(OWN, DRAWN, &now.to_string());
+        }
+    }
+    hide_passwords(&mut file);
+    drop_outdated(&mut file, now);
+    let mut text = file.to_bytes();
+    if text.len() > MAX_WRITTEN {
+        drop_older_half(&mut file);
+        text = file.to_bytes();
+    }
+    (text, foreign)
+}
+
+fn apply(file: &mut KeyFile<'_>, name: &[u8], update: Update, now: i64, network: Option<&Network>) {
+    let (network_note, outcome_note) = (note(NETWORK_OF, name), note(OUTCOME_OF, name));
+    let ts = now.to_string();
+    // Another process may have been here since; one with a clock far ahead does not count.
+    let newer = |fact: Option<Fact>| fact.is_some_and(|fact| fact.at > now && fact.at - now <= TOLERANCE);
+    if newer(latency(file, name)) || newer(failure(file, &outcome_note)) {
+        return;
+    }
+    let network = network.map(Network::to_text);
+    match (update, update.outcome()) {
+        (Update::Latency(latency), _) => {
+            if latency_of(latency.as_secs_f64()).is_none() {
+                return;
+            }
+            file.set(name, TS, &ts);
+            file.set(name, LATENCY, &as_glib_does(latency.as_secs_f64()));
+            file.remove(&outcome_note);
+            match network {
+                Some(network) => {
+                    file.set(&network_note, TS, &ts);
+                    file.set(&network_note, NETWORK, &network);
+                }
+                None => file.remove(&network_note),
+            }
+        }
+        (_, Some(outcome)) => {
+            // Whole, so that no network of an older one stays in it.
+            file.remove(&outcome_note);
+            file.set(&outcome_note, TS, &ts);
+            file.set(&outcome_note, OUTCOME, outcome);
+            if let Some(network) = network {
+                file.set(&outcome_note, NETWORK, &network);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// librepo keeps user names and passwords in the names of its records. What such a record knows is kept under a name
+/// without them.
+fn hide_passwords(file: &mut KeyFile<'_>) {
+    let secret: Vec<Vec<u8>> =
+        file.groups().filter(|group| group.contains(&b'@')).map(<[u8]>::to_vec).collect();
+    for group in secret {
+        let name = [NETWORK_OF, OUTCOME_OF].iter().find_map(|prefix| group.strip_prefix(*prefix));
+        let Mirror::Remote(protocol, endpoint) = Key::read(name.unwrap_or(&group)) else { continue };
+        let Key(key) = Key::canonical(protocol, &endpoint);
+        let (old, new) = (latency(file, &group), latency(file, key.as_bytes()));
+        if let (None, Some(Fact { at, known: Known::Latency(latency) })) = (name, old) {
+            if new.is_none_or(|new| new.at < at) {
+                file.set(key.as_bytes(), TS, &at.to_string());
+                file.set(key.as_bytes(), LATENCY, &as_glib_does(latency.as_secs_f64()));
+            }
+        }
+        file.remove(&group);
+    }
+}
+
+/// Removes old records, as librepo does, and notes that speak of nothing any more. Unlike librepo it leaves alone what is
+/// no record of a mirror.
+fn drop_outdated(file: &mut KeyFile<'_>, now: i64) {
+    let ts = |group: &[u8]| file.value(group, TS).and_then(integer64);
+    let speaks = |group: &[u8]| {
+        if let Some(name) = group.strip_prefix(NETWORK_OF) {
+            return ts(group).is_some_and(|at| ts(name) == Some(at) && now.saturating_sub(at) <= KEPT);
+        }
+        if let Some(name) = group.strip_prefix(OUTCOME_OF) {
+            let record = latency(file, name);
+            return failure(file, group).is_some_and(|failure| {
+                let age = now.saturating_sub(failure.at);
+                (-TOLERANCE..=FAILURE_COUNTS).contains(&age)
+                    && record.is_none_or(|record| record.at < failure.at || record.at > now + TOLERANCE)
+            });
+        }
+        if group.starts_with(NO_RECORD) {
+            return true;
+        }
+        match ts(group) {
+            Some(at) => now.saturating_sub(at) <= KEPT,
+            None => matches!(Key::read(group), Mirror::Unsupported),
+        }
+    };
+    let silent: Vec<Vec<u8>> = file.groups().filter(|group| !speaks(group)).map(<[u8]>::to_vec).collect();
+    for group in silent {
+        file.remove(&group);
+    }
+}
+
+/// A file that has grown beyond all use loses the older half of its records.
+fn drop_older_half(file: &mut KeyFile<'_>) {
+    let mut records: Vec<(i64, Vec<u8>)> = file
+        .groups()
+        .filter(|group| !group.starts_with(NO_RECORD))
+        .filter_map(|group| Some((integer64(file.value(group, TS)?)?, group.to_vec())))
+        .collect();
+    records.sort_unstable();
+    records.truncate(records.len().div_ceil(2));
+    let dropped: HashSet<Vec<u8>> = records.into_iter().map(|(_, group)| group).collect();
+    for group in &dropped {
+        file.remove(&note(NETWORK_OF, group));
+        file.remove(&note(OUTCOME_OF, group));
+        file.remove(group);
+    }
+}
+
+fn unix_seconds(time: SystemTime) -> i64 {
+    let whole = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => whole(since),
+        Err(before) => -whole(before.duration()),
+    }
+}
+
+/// Follows `g_key_file_get_int64`: what is out of range is the nearest that is in it.
+fn integer64(value: &[u8]) -> Option<i64> {
+    let (sign, digits) = match value {
+        [b'-', digits @ ..] => (-1, digits),
+        [b'+', digits @ ..] => (1, digits),
+        digits => (1, digits),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let add =
+        |number: i64, digit: &u8| number.saturating_mul(10).saturating_add(sign * i64::from(digit - b'0'));
+    Some(digits.iter().fold(0, add))
+}
+
+/// Follows `g_key_file_get_integer`, which takes what stands before white space.
+fn integer(value: &[u8]) -> Option<i32> {
+    let word = value.split(u8::is_ascii_whitespace).next()?;
+    i32::try_from(integer64(word)?).ok()
+}
+
+/// Follows `g_ascii_dtostr`, with which `g_key_file_set_double` writes: `%.17g` in the C locale.
+fn as_glib_does(number: f64) -> String {
+    const DIGITS: i32 = 17;
+    let scientific = format!("{number:.*e}", DIGITS as usize - 1);
+    let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let shorten = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_string(),
+        false => text.to_string(),
+    };
+    if (-4..DIGITS).contains(&exponent) {
+        return shorten(&format!("{number:.*}", (DIGITS - 1 - exponent) as usize));
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", shorten(digits), exponent.abs())
+}
+
+#[cfg(test)]
+mod tests;

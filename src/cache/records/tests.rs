@@ -1,0 +1,611 @@
+use super::*;
+use proptest::prelude::*;
+use std::time::Instant;
+
+const NOW: i64 = 1_790_000_000;
+const DAY: i64 = 24 * 3600;
+const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
+const HERE: Network = Network { ipv4: Some(1), ipv6: Some(2) };
+const THERE: Network = Network { ipv4: Some(9), ipv6: Some(2) };
+const HALF_KNOWN: Network = Network { ipv4: None, ipv6: Some(2) };
+
+fn at(seconds: i64) -> SystemTime {
+    let since = Duration::from_secs(seconds.unsigned_abs());
+    if seconds < 0 { SystemTime::UNIX_EPOCH - since } else { SystemTime::UNIX_EPOCH + since }
+}
+
+fn endpoint(url: &str) -> Endpoint {
+    match Mirror::parse(url) {
+        Mirror::Remote(_, endpoint) => endpoint,
+        other => panic!("{url}: {other:?}"),
+    }
+}
+
+fn key(url: &str) -> Key {
+    Key::new(url, &Mirror::parse(url)).unwrap_or_else(|| panic!("{url} has no key"))
+}
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn memory(text: &[u8], now: i64, network: Option<&Network>) -> Memory {
+    read(text, at(now), network, MONTH).expect("a cache")
+}
+
+/// What is known of the only mirror there is.
+fn known(text: &str) -> Option<Known> {
+    memory(text.as_bytes(), NOW, Some(&HERE)).of(&endpoint("http://mirror.example/"))
+}
+
+fn record(ts: impl std::fmt::Display, latency: &str) -> String {
+    format!("[:_librepo_:]\nversion=1\n\n[http://mirror.example]\nts={ts}\nconnectime={latency}\n")
+}
+
+fn write(text: &[u8], now: i64, network: Option<&Network>, updates: &[(&str, Update)]) -> Vec<u8> {
+    let updates: Vec<_> = updates.iter().map(|(url, update)| (key(url), *update)).collect();
+    merge(text, at(now), network, &updates, None).0
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("UTF-8")
+}
+
+#[test]
+fn a_first_run_writes_what_librepo_would_and_our_notes() {
+    let updates = [
+        ("http://mirror.example/pub/", Update::Latency(Duration::from_micros(12_345))),
+        ("https://Other.Example:8443/pub/", Update::Latency(ms(250))),
+        ("http://shut.example/pub/", Update::Refused),
+    ];
+    let written = text(write(b"", NOW, Some(&HERE), &updates));
+    let here = HERE.to_text();
+    assert_eq!(
+        written,
+        format!(
+            "[:_librepo_:]\nversion=1\n\n\
+             [http://mirror.example]\nts={NOW}\nconnectime=0.012345\n\n\
+             [:_fm_:network:http://mirror.example]\nts={NOW}\nnetwork={here}\n\n\
+             [https://Other.Example:8443]\nts={NOW}\nconnectime=0.25\n\n\
+             [:_fm_:network:https://Other.Example:8443]\nts={NOW}\nnetwork={here}\n\n\
+             [:_fm_:outcome:http://shut.example]\nts={NOW}\noutcome=refused\nnetwork={here}\n"
+        )
+    );
+    let memory = memory(written.as_bytes(), NOW, Some(&HERE));
+    assert_eq!(memory.len(), 3);
+    for (url, update) in updates {
+        let known = match update {
+            Update::Latency(latency) => Known::Latency(latency),
+            _ => Known::Refused,
+        };
+        assert_eq!(memory.of(&endpoint(url)), Some(known), "{url}");
+    }
+}
+
+#[test]
+fn a_key_is_what_librepo_looks_for_and_never_has_a_password() {
+    let table = [
+        ("http://mirror.example/pub/os", "http://mirror.example"),
+        ("http://mirror.example", "http://mirror.example"),
+        ("HTTP://Mirror.EXAMPLE:80/pub", "HTTP://Mirror.EXAMPLE:80"),
+        ("http://mirror.example./pub", "http://mirror.example."),
+        ("http://mirror.example:/pub", "http://mirror.example:"),
+        ("https://192.0.2.1:8443/a://b", "https://192.0.2.1:8443"),
+        ("https://user:pass@Mirror.example/pub", "https://mirror.example"),
+        ("https://user:p@ss@mirror.example:8443/pub", "https://mirror.example:8443"),
+        ("https://token@mirror.example", "https://mirror.example"),
+        ("https://mirror.example?token=1", "https://mirror.example"),
+        ("https://mirror.example#token/", "https://mirror.example"),
+        ("http://[2001:DB8::1]/pub", "http://%5B2001:db8::1%5D"),
+        ("http://me:pw@[2001:db8::1]:8080/pub", "http://%5B2001:db8::1%5D:8080"),
+    ];
+    for (url, expected) in table {
+        let Key(key) = key(url);
+        assert_eq!(key, expected, "{url}");
+        assert!(keyfile::is_group_name(key.as_bytes()), "{key}");
+        assert_eq!(Key::read(key.as_bytes()), Mirror::parse(url), "{key} does not lead back to {url}");
+    }
+    for url in ["file:///srv", "rsync://mirror.example/", "nonsense"] {
+        assert_eq!(Key::new(url, &Mirror::parse(url)), None, "{url}");
+    }
+}
+
+#[test]
+fn all_spellings_and_protocols_of_an_endpoint_are_one() {
+    let groups = [
+        "http://mirror.example:443",
+        "https://mirror.example",
+        "HTTPS://Mirror.Example.:443",
+        "https://user:pw@mirror.example",
+        "https://mirror.example/whole/url/as/a/direct/caller/asks",
+    ];
+    for group in groups {
+        let file = record(NOW, "0.5").replace("http://mirror.example", group);
+        let memory = memory(file.as_bytes(), NOW, None);
+        let known = memory.of(&endpoint("https://mirror.example/"));
+        assert_eq!(known, Some(Known::Latency(ms(500))), "{group}");
+    }
+    // The newest counts, and of two from one second the better.
+    let file = format!(
+        "[:_librepo_:]\nversion=1\n[http://m.example]\nts={0}\nconnectime=0.1\n[http://m.example:80]\nts={NOW}\n\
+         connectime=0.4\n[HTTP://m.example]\nts={NOW}\nconnectime=0.3\n",
+        NOW - 1
+    );
+    let memory = memory(file.as_bytes(), NOW, None);
+    assert_eq!(memory.of(&endpoint("http://m.example/")), Some(Known::Latency(ms(300))));
+    assert_eq!(memory.len(), 1);
+}
+
+#[test]
+fn only_a_latency_that_can_be_one_is_believed() {
+    let latency = |micros| Some(Known::Latency(Duration::from_micros(micros)));
+    let table = [
+        ("0.012345", latency(12_345)),
+        ("0.012345000000000001", latency(12_345)),
+        ("1.2e-2", latency(12_000)),
+        ("+.5", latency(500_000)),
+        ("59.999", latency(59_999_000)),
+        // librepo has no clock as good as this; zero would leave nobody in the pool.
+        ("1e-300", latency(1)),
+        ("4.9e-324", latency(1)),
+        ("60", None),
+        ("1e308", None),
+        ("1e999", None),
+        ("0", None),
+        ("-0.0", None),
+        ("-1", None),
+        ("-1.0", None),
+        ("nan", None),
+        ("-nan", None),
+        ("inf", None),
+        ("infinity", None),
+        ("", None),
+        ("0,5", None),
+        ("0.5 ", None),
+        ("0.5s", None),
+        ("half", None),
+        ("0x1p-3", None),
+        ("\u{661}", None),
+    ];
+    for (value, expected) in table {
+        assert_eq!(known(&record(NOW, value)), expected, "{value:?}");
+    }
+}
+
+#[test]
+fn a_record_counts_for_its_time() {
+    let month = MONTH.as_secs() as i64;
+    let table = [
+        (NOW.to_string(), true),
+        ((NOW - month).to_string(), true),
+        ((NOW - month - 1).to_string(), false),
+        ((NOW + TOLERANCE).to_string(), true),
+        ((NOW + TOLERANCE + 1).to_string(), false),
+        ("0".into(), false),
+        ("-1".into(), false),
+        (i64::MIN.to_string(), false),
+        (i64::MAX.to_string(), false),
+        ("99999999999999999999999".into(), false),
+        ("-99999999999999999999999".into(), false),
+        (format!("+{NOW}"), true),
+        (format!("{NOW}.0"), false),
+        (format!("{NOW} "), false),
+        ("".into(), false),
+        ("-".into(), false),
+    ];
+    for (ts, counts) in table {
+        assert_eq!(known(&record(&ts, "0.5")).is_some(), counts, "{ts:?}");
+    }
+    // As librepo: what was written in this second still counts then.
+    let file = record(NOW, "0.5");
+    let left = |now| read(file.as_bytes(), at(now), None, Duration::ZERO).unwrap().len();
+    assert_eq!((left(NOW), left(NOW + 1)), (1, 0));
+    // Before 1970, and at the end of time.
+    for now in [at(-5), at(i64::MAX / 2)] {
+        assert_eq!(read(file.as_bytes(), now, None, Duration::MAX).is_ok(), true);
+    }
+}
+
+#[test]
+fn a_record_counts_unless_it_is_known_to_be_of_another_network() {
+    let url = "http://mirror.example/";
+    let file = write(b"", NOW, Some(&HERE), &[(url, Update::Latency(ms(5)))]);
+    let counts = |file: &[u8], network| memory(file, NOW, network).of(&endpoint(url)).is_some();
+    let table = [(Some(&HERE), true), (Some(&HALF_KNOWN), true), (None, true), (Some(&THERE), false)];
+    for (network, expected) in table {
+        assert_eq!(counts(&file, network), expected, "{network:?}");
+    }
+    // librepo has renewed the record and kept our note, which now speaks of nothing.
+    let renewed = text(file).replacen(&format!("ts={NOW}\n"), &format!("ts={}\n", NOW + 1), 1);
+    assert!(counts(renewed.as_bytes(), Some(&THERE)), "{renewed}");
+    // Nor does a note that cannot be read.
+    let odd = renewed.replace(&format!("ts={}\n", NOW + 1), &format!("ts={NOW}\n"));
+    let odd = odd.replace(&HERE.to_text(), "somewhere");
+    assert!(counts(odd.as_bytes(), Some(&THERE)), "{odd}");
+    // What was measured where nothing is known of the network leaves no note, and removes an older one.
+    let file = write(odd.as_bytes(), NOW + 5, None, &[(url, Update::Latency(ms(5)))]);
+    assert!(!text(file).contains("network"));
+}
+
+#[test]
+fn a_failure_counts_for_an_hour_in_its_network_and_never_for_librepo() {
+    let url = "http://mirror.example/";
+    let works = ("http://works.example/", Update::Latency(ms(5)));
+    for (update, expected) in [
+        (Update::Refused, Known::Refused),
+        (Update::Unreachable, Known::Unreachable),
+        (Update::OutsidePool, Known::OutsidePool),
+    ] {
+        let file = write(b"", NOW, Some(&HERE), &[(url, update), works]);
+        let then = |now, network| memory(&file, now, network).of(&endpoint(url));
+        assert_eq!(then(NOW + 3600, Some(&HERE)), Some(expected));
+        assert_eq!(then(NOW + 3601, Some(&HERE)), None);
+        assert_eq!(then(NOW - TOLERANCE - 1, Some(&HERE)), None);
+        assert_eq!(then(NOW, Some(&THERE)), None);
+        assert_eq!(then(NOW, None), Some(expected));
+        let mut memory = memory(&file, NOW, None);
+        memory.forget_failures();
+        assert_eq!((memory.of(&endpoint(url)), memory.len()), (None, 1));
+        assert!(!text(file).contains("[http://mirror.example]"));
+    }
+}
+
+#[test]
+fn the_newer_of_a_latency_and_a_failure_counts() {
+    let url = "http://mirror.example/";
+    let works = ("http://works.example/", Update::Latency(ms(5)));
+    let known = |file: &[u8], now| memory(file, now, Some(&HERE)).of(&endpoint(url));
+    let good = write(b"", NOW, Some(&HERE), &[(url, Update::Latency(ms(7)))]);
+    let failed = write(&good, NOW + 10, Some(&HERE), &[(url, Update::Refused), works]);
+    assert_eq!(known(&failed, NOW + 10), Some(Known::Refused));
+    // After the hour the older latency is as good as it was.
+    assert_eq!(known(&failed, NOW + 10 + 3601), Some(Known::Latency(ms(7))));
+    let again = write(&failed, NOW + 20, Some(&HERE), &[(url, Update::Latency(ms(8)))]);
+    assert_eq!(known(&again, NOW + 20), Some(Known::Latency(ms(8))));
+    assert!(!text(again).contains("refused"));
+    // librepo has measured it meanwhile.
+    let file = text(failed).replacen(&format!("ts={NOW}\n"), &format!("ts={}\n", NOW + 11), 1);
+    assert_eq!(known(file.as_bytes(), NOW + 12), Some(Known::Latency(ms(7))));
+}
+
+#[test]
+fn the_newer_of_two_writers_wins() {
+    let url = "http://mirror.example/";
+    let known = |file: &[u8], now| memory(file, now, None).of(&endpoint(url));
+    let file = write(b"", NOW, None, &[(url, Update::Latency(ms(7)))]);
+    let late = write(&file, NOW - 5, None, &[(url, Update::Latency(ms(9)))]);
+    assert_eq!(known(&late, NOW), Some(Known::Latency(ms(7))));
+    let same_second = write(&file, NOW, None, &[(url, Update::Latency(ms(9)))]);
+    assert_eq!(known(&same_second, NOW), Some(Known::Latency(ms(9))));
+    // But the clock of the newer one was wrong.
+    let ahead = write(b"", NOW + DAY, None, &[(url, Update::Latency(ms(7)))]);
+    assert_eq!(known(&ahead, NOW), None);
+    let set_right = write(&ahead, NOW, None, &[(url, Update::Latency(ms(9)))]);
+    assert_eq!(known(&set_right, NOW), Some(Known::Latency(ms(9))));
+    // librepo's failure is no news.
+    let failed = record(NOW + 5, "-1");
+    let file = write(failed.as_bytes(), NOW, None, &[(url, Update::Latency(ms(9)))]);
+    assert_eq!(known(&file, NOW), Some(Known::Latency(ms(9))));
+}
+
+#[test]
+fn nothing_but_a_seed_is_written_when_nobody_answered() {
+    let failures =
+        [(key("http://a.example/"), Update::Refused), (key("http://b.example/"), Update::OutsidePool)];
+    let seed = KeptSeed { seed: 5, rotate_every: MONTH };
+    assert!(!is_worth_writing(&failures, None));
+    assert!(!is_worth_writing(&[], None));
+    assert!(is_worth_writing(&failures, Some(seed)));
+    let (file, _) = merge(b"", at(NOW), None, &failures, Some(seed));
+    assert_eq!(text(file), format!("[:_librepo_:]\nversion=1\n\n[:_fm_:]\nseed=5\ndrawn={NOW}\n"));
+}
+
+#[test]
+fn a_seed_is_kept_for_its_time_and_the_first_one_stays() {
+    let kept = |seed| Some(KeptSeed { seed, rotate_every: Duration::from_secs(100) });
+    let every = Duration::from_secs(100);
+    let (file, _) = merge(b"", at(NOW), None, &[], kept(u64::MAX));
+    let seed = |file: &[u8], now| memory(file, now, None).seed(every, at(now));
+    assert_eq!(seed(&file, NOW), Some(u64::MAX));
+    assert_eq!(seed(&file, NOW + 99), Some(u64::MAX));
+    assert_eq!(seed(&file, NOW + 100), None);
+    assert_eq!(seed(&file, NOW - TOLERANCE - 1), None);
+    let (second, _) = merge(&file, at(NOW + 99), None, &[], kept(7));
+    assert_eq!(second, file);
+    let (third, _) = merge(&file, at(NOW + 100), None, &[], kept(7));
+    assert_eq!(seed(&third, NOW + 100), Some(7));
+    for odd in ["seed=-1", "seed=1e3", "seed=", "seed=18446744073709551616", "seed=x"] {
+        let file = format!("[:_librepo_:]\nversion=1\n[:_fm_:]\n{odd}\ndrawn={NOW}\n");
+        assert_eq!(seed(file.as_bytes(), NOW), None, "{odd}");
+    }
+}
+
+#[test]
+fn what_is_not_a_cache_is_begun_anew() {
+    let record = format!("[http://mirror.example]\nts={NOW}\nconnectime=0.5\n");
+    let table = [
+        (format!("[:_librepo_:]\nversion=1\n{record}"), None),
+        // Where the header stands does not matter, and the last version counts.
+        (format!("{record}[:_librepo_:]\nversion=2\nversion=1 or so\n"), None),
+        (String::new(), Some("it is not a cache of fastestmirror")),
+        (record.clone(), Some("it is not a cache of fastestmirror")),
+        (format!("[:_librepo_:]\n{record}"), Some("it is of another version")),
+        (format!("[:_librepo_:]\nversion=2\n{record}"), Some("it is of another version")),
+        (format!("[:_librepo_:]\nversion=1.0\n{record}"), Some("it is of another version")),
+        (format!("[:_librepo_:]\nversion=4294967297\n{record}"), Some("it is of another version")),
+        (format!("version=1\n[:_librepo_:]\nversion=1\n{record}"), Some("it does not begin with a group")),
+        (
+            format!("[:_librepo_:]\nversion=1\nnonsense\n{record}"),
+            Some("it has a line that is no group, no key with a value, and no comment"),
+        ),
+        (format!("[:_librepo_:]\nversion=1\n[x[y]\n{record}"), Some("it has an invalid group name")),
+        (format!("[:_librepo_:]\nversion=1\na[=1\n{record}"), Some("it has an invalid key")),
+        (format!("[:_librepo_:]\nversion=1\nEncoding=latin1\n{record}"), Some("its encoding is not UTF-8")),
+    ];
+    for (file, expected) in table {
+        let read = read(file.as_bytes(), at(NOW), None, MONTH);
+        match expected {
+            None => assert_eq!(read.map(|memory| memory.len()), Ok(1), "{file}"),
+            Some(why) => assert_eq!(read.err(), Some(why), "{file}"),
+        }
+        let (written, foreign) = merge(file.as_bytes(), at(NOW), None, &[], None);
+        // A file that is not there yet is no foreign one.
+        assert_eq!(foreign.is_some(), expected.is_some() && !file.is_empty(), "{file}");
+        if expected.is_some() {
+            assert_eq!(written, b"[:_librepo_:]\nversion=1\n", "{file}");
+        } else {
+            assert_eq!(text(written), file);
+        }
+    }
+    let large = [b"[:_librepo_:]\nversion=1\n", "#\n".repeat(MAX_SIZE / 2).as_bytes()].concat();
+    assert_eq!(read(&large, at(NOW), None, MONTH).err(), Some("it is too large"));
+}
+
+#[test]
+fn everything_else_stays_as_it_was_byte_for_byte() {
+    let file = format!(
+        "# somebody's comment\r\n\n  [:_librepo_:]  \n\tversion = 1\r\n# between\n[somebody's group]\nkey=value\nName[de]=Wert\n\
+         \n; no\u{e4}=comment\n[http://mirror.example]\r\n  ts =\t{0}\r\n# why\nconnectime=  0.5\nmine = 7\n\n# of the next\n\
+         [foreign]\nts=hello\nx=\\n\\q\n\n\n[http://mirror.example]\nts = {0}\n",
+        NOW - 9
+    );
+    let (same, foreign) = merge(file.as_bytes(), at(NOW), None, &[], None);
+    assert_eq!((text(same), foreign), (file.clone(), None));
+    let written = write(file.as_bytes(), NOW, None, &[("http://mirror.example/", Update::Latency(ms(250)))]);
+    // The last of a key counts, so that one is changed, and where it stands.
+    let expected = file.replace("connectime=  0.5", "connectime=  0.25");
+    let last = expected.rfind(&format!("ts = {}", NOW - 9)).unwrap();
+    let expected = format!("{}ts = {NOW}\n", &expected[..last]);
+    assert_eq!(text(written), expected);
+}
+
+#[test]
+fn old_records_and_notes_of_nothing_are_dropped() {
+    let network = HERE.to_text();
+    let header = "[:_librepo_:]\nversion=1\n";
+    let record = |name: &str, ts: i64| format!("\n[{name}]\nts={ts}\nconnectime=0.5\n");
+    let note = |name: &str, ts: i64| format!("\n[:_fm_:network:{name}]\nts={ts}\nnetwork={network}\n");
+    let outcome = |name: &str, ts: i64| format!("\n[:_fm_:outcome:{name}]\nts={ts}\noutcome=refused\n");
+    let kept = [
+        record("http://a.example", NOW - 180 * DAY),
+        note("http://a.example", NOW - 180 * DAY),
+        // The clock may be set right again.
+        record("http://future.example", NOW + 999 * DAY),
+        note("http://future.example", NOW + 999 * DAY),
+        outcome("http://shut.example", NOW - 3600),
+        record("http://since.example", NOW - 60),
+        outcome("http://since.example", NOW - 50),
+        "\n[:_fm_:]\nseed=5\ndrawn=1\n".into(),
+        "\n[:_fm_:later]\nx=1\n".into(),
+        "\n[:_somebody_:]\nx=1\n".into(),
+        "\n[foreign]\nx=1\n".into(),
+    ]
+    .concat();
+    let dropped = [
+        record("http://b.example", NOW - 180 * DAY - 1),
+        note("http://b.example", NOW - 180 * DAY - 1),
+        note("http://a.example.", NOW),
+        record("http://c.example", NOW - 5).replace(&format!("ts={}", NOW - 5), "ts=soon"),
+        "\n[http://d.example]\nconnectime=0.5\n".into(),
+        outcome("http://long.example", NOW - 3601),
+        outcome("http://far.example", NOW + 9999),
+        outcome("http://odd.example", NOW).replace("refused", "sulking"),
+        record("http://up.example", NOW - 5),
+        outcome("http://up.example", NOW - 6),
+    ];
+    let up = record("http://up.example", NOW - 5);
+    let file = format!("{header}{kept}{}", dropped.concat());
+    let (written, _) = merge(file.as_bytes(), at(NOW), None, &[], None);
+    assert_eq!(text(written), format!("{header}{kept}{up}"));
+}
+
+#[test]
+fn a_removed_group_leaves_the_comments_of_the_next_one() {
+    let file = format!(
+        "[:_librepo_:]\nversion=1\n\n[http://old.example]\n# of old\nts=1\nconnectime=1\n\n# of new\n\n[http://new.example]\n\
+         ts={NOW}\nconnectime=1\n"
+    );
+    let (written, _) = merge(file.as_bytes(), at(NOW), None, &[], None);
+    let new = format!("[http://new.example]\nts={NOW}\nconnectime=1\n");
+    assert_eq!(text(written), format!("[:_librepo_:]\nversion=1\n\n# of new\n{new}"));
+}
+
+#[test]
+fn a_password_that_librepo_has_stored_does_not_stay() {
+    let file = format!(
+        "[:_librepo_:]\nversion=1\n\n[https://me:secret@mirror.example]\nts={NOW}\nconnectime=0.25\n\n\
+         [:_fm_:network:https://me:secret@mirror.example]\nts={NOW}\nnetwork=x\n\n\
+         [https://me:secret@[]=\n"
+    );
+    // The last line makes it no key file at all; without it:
+    let file = file.rsplit_once("\n[https").unwrap().0;
+    let (written, _) = merge(file.as_bytes(), at(NOW + 1), None, &[], None);
+    let written = text(written);
+    assert!(!written.contains("secret"), "{written}");
+    let known = memory(written.as_bytes(), NOW, None).of(&endpoint("https://mirror.example/"));
+    assert_eq!(known, Some(Known::Latency(ms(250))), "{written}");
+}
+
+#[test]
+fn half_a_file_that_librepo_is_just_writing_is_no_nonsense() {
+    let updates: Vec<(String, Update)> =
+        (0..5).map(|n| (format!("http://m{n}.example/"), Update::Latency(ms(100 + n)))).collect();
+    let updates: Vec<_> = updates.iter().map(|(url, update)| (url.as_str(), *update)).collect();
+    let whole = write(b"", NOW, Some(&HERE), &updates);
+    let all = memory(&whole, NOW, None);
+    for end in 0..whole.len() {
+        match read(&whole[..end], at(NOW), None, MONTH) {
+            // Not even the header is there.
+            Err(why) => assert!(end < 25, "{end}: {why}"),
+            Ok(part) => {
+                for (endpoint, fact) in &part.facts {
+                    assert_eq!(all.facts.get(endpoint), Some(fact), "{end}");
+                }
+            }
+        }
+        // And what is written then makes no number of the half.
+        if end >= 25 {
+            let (written, foreign) = merge(&whole[..end], at(NOW), None, &[], None);
+            assert_eq!(foreign, None, "{end}");
+            for (endpoint, fact) in &memory(&written, NOW, None).facts {
+                assert_eq!(all.facts.get(endpoint), Some(fact), "{end}");
+            }
+        }
+    }
+    // Somebody's own last line without an end is no half of ours.
+    let mine = "[:_librepo_:]\nversion=1\n[mine]\nkey=value";
+    assert_eq!(text(merge(mine.as_bytes(), at(NOW), None, &[], None).0), mine);
+}
+
+#[test]
+fn a_file_does_not_grow_without_end() {
+    let mut file = KeyFile::default();
+    file.set(HEADER, VERSION, "1");
+    for n in 0..60_000 {
+        let name = format!("http://a-rather-long-name-of-a-mirror-{n}.example");
+        file.set(name.as_bytes(), TS, &(NOW - n).to_string());
+        file.set(name.as_bytes(), LATENCY, "0.012345000000000001");
+    }
+    let file = file.to_bytes();
+    assert!(file.len() > MAX_WRITTEN && file.len() < MAX_SIZE, "{}", file.len());
+    let written = write(&file, NOW, Some(&HERE), &[("http://new.example/", Update::Latency(ms(5)))]);
+    assert!(written.len() < MAX_WRITTEN);
+    let memory = memory(&written, NOW, None);
+    assert_eq!(memory.len(), 30_000);
+    for url in ["http://new.example/", "http://a-rather-long-name-of-a-mirror-0.example/"] {
+        assert!(memory.of(&endpoint(url)).is_some(), "{url}");
+    }
+}
+
+#[test]
+fn a_number_is_written_as_glib_writes_it() {
+    let table = [
+        (0.012345, "0.012345"),
+        (0.0123, "0.0123"),
+        (0.5, "0.5"),
+        (1.0, "1"),
+        (59.0, "59"),
+        (0.000_001, "9.9999999999999995e-07"),
+        (0.0001, "0.0001"),
+        (0.000_099, "9.8999999999999994e-05"),
+        (0.1, "0.10000000000000001"),
+        (123_456_789.0, "123456789"),
+        (1e16, "10000000000000000"),
+        (1e17, "1e+17"),
+        (1e300, "1.0000000000000001e+300"),
+        (5e-324, "4.9406564584124654e-324"),
+    ];
+    for (number, expected) in table {
+        assert_eq!(as_glib_does(number), expected);
+    }
+}
+
+/// The figure is for the reader; what is asserted leaves room for a build without optimization on a busy machine.
+#[test]
+fn reading_is_quick() {
+    let updates: Vec<(Key, Update)> = (0..400)
+        .map(|n| (key(&format!("https://mirror-{n}.example.org/pub/")), Update::Latency(ms(1 + n))))
+        .collect();
+    let (file, _) = merge(b"", at(NOW), Some(&HERE), &updates, None);
+    let best = |run: &dyn Fn()| {
+        let time = |_| {
+            let start = Instant::now();
+            run();
+            start.elapsed()
+        };
+        (0..50).map(time).min().unwrap()
+    };
+    let reading = best(&|| assert_eq!(memory(&file, NOW, Some(&HERE)).len(), 400));
+    let merging = best(&|| drop(merge(&file, at(NOW + 1), Some(&HERE), &updates, None)));
+    eprintln!("measured: 400 records ({} bytes): read in {reading:?}, merged in {merging:?}", file.len());
+    assert!(reading < ms(30), "{reading:?}");
+    // What a hostile file costs at most.
+    for line in [
+        "\n",
+        "[a]\n",
+        "[x\n",
+        "a[a=\n",
+        "[a]=\n",
+        "\0",
+        "[a\0]",
+        "\u{e4}[\u{e4}=",
+        " = ",
+        "[:_librepo_:]\nversion=1\n",
+    ] {
+        let file = line.repeat((4 << 20) / line.len());
+        let start = Instant::now();
+        let _ = read(file.as_bytes(), at(NOW), None, MONTH);
+        assert!(start.elapsed() < Duration::from_secs(8), "{line:?}: {:?}", start.elapsed());
+    }
+}
+
+fn a_url() -> impl Strategy<Value = String> {
+    "(http|https|ftp|HTTP)://([a-z]{1,3}:[a-z@]{0,3}@)?([a-cA-C]{1,2}\\.example\\.?|192\\.0\\.2\\.[1-9]|\\[2001:db8::[1-9]\\])(:[1-9][0-9]{0,3})?(/[ -~]{0,9})?"
+}
+
+fn an_update() -> impl Strategy<Value = Update> {
+    prop_oneof![
+        (1u64..59_999_999).prop_map(|micros| Update::Latency(Duration::from_micros(micros))),
+        Just(Update::Refused),
+        Just(Update::Unreachable),
+        Just(Update::OutsidePool),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(updates in proptest::collection::vec((a_url(), an_update()), 1..9)) {
+        let keyed: Vec<_> = updates.iter().map(|(url, update)| (key(url), *update)).collect();
+        let answered = keyed.iter().any(|(_, update)| matches!(update, Update::Latency(_)));
+        let (file, _) = merge(b"", at(NOW), Some(&HERE), &keyed, None);
+        let memory = memory(&file, NOW, Some(&HERE));
+        for (url, update) in &updates {
+            let known = memory.of(&endpoint(url));
+            prop_assert_eq!(known.is_some(), answered, "{} {:?}", url, update);
+        }
+        prop_assert!(!file.contains(&b'@'));
+        // To write the same again changes nothing.
+        prop_assert_eq!(merge(&file, at(NOW), Some(&HERE), &[], None).0, file);
+    }
+
+    #[test]
+    fn any_bytes_are_taken_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = read(&bytes, at(NOW), Some(&HERE), MONTH);
+        let (file, _) = merge(&bytes, at(NOW), Some(&HERE), &[(key("http://a.example"), Update::Latency(ms(5)))], None);
+        prop_assert!(memory(&file, NOW, Some(&HERE)).of(&endpoint("http://a.example")).is_some());
+    }
+
+    #[test]
+    fn a_valid_file_is_kept_and_stays_valid(
+        lines in proptest::collection::vec("(\\[[a-z :_]{1,4}\\]|[a-z]{1,3} ?= ?[ -~]{0,4}|#.{0,3}| ?)\r?", 0..20),
+    ) {
+        let file = format!("[:_librepo_:]\nversion=1\n{}\n", lines.join("\n"));
+        // Only what makes it another version may stand in the way.
+        prop_assume!(parse(file.as_bytes()).is_ok());
+        let (same, _) = merge(file.as_bytes(), at(NOW), None, &[], None);
+        prop_assert_eq!(String::from_utf8(same).unwrap(), file.clone());
+        let written = write(file.as_bytes(), NOW, None, &[("http://a.example", Update::Latency(ms(5)))]);
+        prop_assert!(memory(&written, NOW, None).of(&endpoint("http://a.example")).is_some());
+        prop_assert!(written.starts_with(file.as_bytes()));
+    }
+}
