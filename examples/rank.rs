@@ -95,6 +95,9 @@ fn run() -> Result<u8, Exit> {
         failure => error(&failure.to_string(), FAILED),
     })?;
 
+    for note in &ranking.notes {
+        let _ = writeln!(io::stderr(), "warning: {}", text::escape(note));
+    }
     match print(&ranking, format, &input) {
         // Who does not read on, `head` say, has what it wants.
         Err(failure) if failure.kind() != io::ErrorKind::BrokenPipe => {

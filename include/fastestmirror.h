@@ -139,7 +139,7 @@ typedef enum fm_outcome {
    */
   FM_OUTCOME_MEASURED = 0,
   /**
-   * Its latency is known from an earlier call (not in this version, which remembers nothing).
+   * Its latency is known from an earlier call: from the cache.
    */
   FM_OUTCOME_CACHED = 1,
   /**
@@ -383,6 +383,28 @@ int fm_ranker_set_prefer(fm_ranker *ranker,
                          size_t count);
 
 /**
+ * The file in which latencies are remembered, in librepo's format, or none with NULL; default none. What is remembered
+ * is not measured again: a latency for the maximal age; for an hour that a mirror failed, or was outside the pool. A
+ * file that cannot be used is no error: fm_ranking_note() tells.
+ */
+int fm_ranker_set_cache(fm_ranker *ranker,
+                        const char *path);
+
+/**
+ * How old a remembered latency may be, in seconds from 0, default 30 days. With 0 everything is measured anew.
+ */
+int fm_ranker_set_max_age(fm_ranker *ranker,
+                          double age);
+
+/**
+ * Keeps the seed in the cache for this long, in seconds, so that a machine keeps its order of mirrors across processes,
+ * and has another one afterwards. Default, and with 0: a fresh seed in every process and hour. Without a cache, or
+ * with a seed of the caller's, it has no effect.
+ */
+int fm_ranker_set_rotate_every(fm_ranker *ranker,
+                               double seconds);
+
+/**
  * How many endpoints (hosts and ports) to measure in a call at most, so that a hostile list does not turn clients
  * into a flood, and how many of one host; defaults 2048 and 4. Those beyond, in the order given, count as
  * unanswered.
@@ -440,6 +462,13 @@ int fm_ranking_mirror(const fm_ranking *ranking,
  * The same for the mirrors that a filter dropped, in the order given, from 0 to `excluded` - 1.
  */
 int fm_ranking_excluded(const fm_ranking *ranking, size_t position, struct fm_mirror *mirror);
+
+/**
+ * What is to be said of the cache, if it could not be used as it should: sentences for a log, by position from 0; NULL
+ * beyond the last, and mostly there is none. They belong to the ranking.
+ */
+const char *fm_ranking_note(const fm_ranking *ranking,
+                            size_t position);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -5,8 +5,6 @@
 //!
 //! Nothing here is an error of the caller's: a cache that cannot be used is a [`Status`], and the run goes on.
 #![forbid(unsafe_code)]
-// Until the ranker uses it.
-#![allow(dead_code, unused_imports)]
 
 mod keyfile;
 mod records;

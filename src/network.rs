@@ -2,13 +2,17 @@
 #![forbid(unsafe_code)]
 
 /// A network, as far as it is known in each family.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Network {
     pub(crate) ipv4: Option<u64>,
     pub(crate) ipv6: Option<u64>,
 }
 
 impl Network {
+    pub(crate) fn here() -> Network {
+        Network::default()
+    }
+
     /// Whether the two are certainly not the same.
     pub(crate) fn known_to_differ(&self, other: &Network) -> bool {
         let differ = |a: Option<u64>, b: Option<u64>| a.zip(b).is_some_and(|(a, b)| a != b);

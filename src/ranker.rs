@@ -1,19 +1,23 @@
 //! Options, and the one path through all of it: URLs in, endpoints measured, outcomes ranked, an order out.
 #![forbid(unsafe_code)]
 
+mod memory;
+
+use crate::cache::Key;
 use crate::fault;
 use crate::filter::Pattern;
 use crate::mirror::{Endpoint, Host, Mirror, Protocol};
 use crate::probe::schedule::{self, Ended};
 use crate::probe::{self, Cancel, Job, Probed, Progress};
 use crate::rank::{self, Entry, Outcome, Rule};
-use crate::seed;
 use crate::sys::Family;
+use memory::Recollection;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
 
 /// A mirror to rank: its URL, and its weight in the shuffle (1 unless given).
 ///
@@ -145,6 +149,8 @@ pub struct Ranking {
     /// Nearly all of many hosts are equally near: a middlebox may be answering for all of them, and the order
     /// then means little.
     pub indistinct: bool,
+    /// What is to be said of the cache, if it could not be used as it should: one sentence each.
+    pub notes: Vec<String>,
 }
 
 /// Ranks mirrors.
@@ -171,6 +177,9 @@ pub struct Ranker {
     include: Vec<Pattern>,
     exclude: Vec<Pattern>,
     prefer: Vec<Pattern>,
+    memory: memory::Options,
+    /// The time of day, for tests.
+    now: Option<SystemTime>,
     max_endpoints: usize,
     max_endpoints_per_host: usize,
     cancel: Option<Cancel>,
@@ -191,6 +200,7 @@ impl fmt::Debug for Ranker {
             .field("include", &self.include)
             .field("exclude", &self.exclude)
             .field("prefer", &self.prefer)
+            .field("memory", &self.memory)
             .finish_non_exhaustive()
     }
 }
@@ -217,6 +227,8 @@ impl Ranker {
             include: Vec::new(),
             exclude: Vec::new(),
             prefer: Vec::new(),
+            memory: memory::Options::default(),
+            now: None,
             max_endpoints: 2048,
             max_endpoints_per_host: 4,
             cancel: None,
@@ -317,6 +329,29 @@ impl Ranker {
         Ok(self)
     }
 
+    /// A file in which latencies are remembered, in librepo's format, or none; default: none. What is remembered is not
+    /// measured again: a latency for the maximal age; for an hour that a mirror failed, or was outside the pool. A
+    /// file that cannot be used is no error but a note in the [`Ranking`]. A relative path counts from the folder that
+    /// the process is in when it ranks.
+    pub fn cache(&mut self, path: Option<&Path>) -> &mut Ranker {
+        self.memory.cache = path.map(Path::to_path_buf);
+        self
+    }
+
+    /// How old a remembered latency may be; default 30 days. With 0 everything is measured anew.
+    pub fn max_age(&mut self, age: Duration) -> &mut Ranker {
+        self.memory.max_age = age;
+        self
+    }
+
+    /// Keeps the seed in the cache for this long, so that a machine keeps its order of mirrors across processes, and
+    /// has another one afterwards; default, and with 0: a fresh seed in every process and hour. Without a cache, or
+    /// with a seed of the caller's, it has no effect.
+    pub fn rotate_every(&mut self, period: Duration) -> &mut Ranker {
+        self.memory.rotate = period;
+        self
+    }
+
     /// How many endpoints to measure in a run at most, so that a hostile list does not turn clients into a
     /// flood; default 2,048. Those beyond, in the order given, count as unanswered.
     pub fn max_endpoints(&mut self, endpoints: usize) -> &mut Ranker {
@@ -377,21 +412,27 @@ impl Ranker {
         let kept =
             mirrors.iter().zip(&excluded).filter(|(_, excluded)| !**excluded).map(|(mirror, _)| mirror);
         let endpoints = self.endpoints(kept);
-        let (ended, probed) = self.measure(&endpoints).map_err(Error::System)?;
-        let probed: HashMap<&Endpoint, Probed> = endpoints.into_iter().zip(probed).collect();
+        let mut memory = Recollection::of(&self.memory, self.now.unwrap_or_else(SystemTime::now));
+        let mut probed = recall(&endpoints, &memory);
+        let has_latency = |probed: &Probed| probed.outcome.latency().is_some();
+        if probed.len() == endpoints.len() && !probed.values().any(has_latency) {
+            memory.forget_failures();
+            probed.clear();
+        }
+        let unknown: Vec<&Endpoint> = endpoints.into_iter().filter(|e| !probed.contains_key(e)).collect();
+        let (ended, measured) = self.measure(&unknown, cached_hosts(&probed)).map_err(Error::System)?;
+        let measured: HashMap<&Endpoint, Probed> = unknown.into_iter().zip(measured).collect();
+        probed.extend(&measured);
 
-        let result = |(mirror, &excluded): (&Mirror, &bool)| {
-            let outcome = match mirror {
-                _ if excluded => Outcome::Excluded,
-                Mirror::Local => Outcome::Local,
-                Mirror::Unsupported => Outcome::Unsupported,
-                Mirror::Remote(_, endpoint) => match probed.get(endpoint) {
-                    Some(probed) => return *probed,
-                    None if !self.can_reach(&endpoint.host) => Outcome::Unresolved,
-                    None => Outcome::Unanswered,
-                },
-            };
-            Probed { outcome, imprecise: false, address: None }
+        let result = |(mirror, &excluded): (&Mirror, &bool)| match mirror {
+            _ if excluded => Probed::unasked(Outcome::Excluded),
+            Mirror::Local => Probed::unasked(Outcome::Local),
+            Mirror::Unsupported => Probed::unasked(Outcome::Unsupported),
+            Mirror::Remote(_, endpoint) => match probed.get(endpoint) {
+                Some(probed) => *probed,
+                None if !self.can_reach(&endpoint.host) => Probed::unasked(Outcome::Unresolved),
+                None => Probed::unasked(Outcome::Unanswered),
+            },
         };
         let results: Vec<Probed> = mirrors.iter().zip(&excluded).map(result).collect();
         let entry = |index: usize| {
@@ -404,8 +445,15 @@ impl Ranker {
             }
         };
         let entries: Vec<Entry<'_>> = (0..mirrors.len()).map(entry).collect();
-        let seed = self.seed.unwrap_or_else(seed::of_process);
+        let (seed, kept_seed) = self.seed.map_or_else(|| memory.seed(), |seed| (seed, None));
         let ranked = rank::rank(&entries, &self.rule, seed);
+
+        let learned = mirrors.iter().zip(&candidates).filter_map(|(mirror, candidate)| {
+            let Mirror::Remote(_, endpoint) = mirror else { return None };
+            let update = memory::lesson(measured.get(endpoint)?, ended)?;
+            Some((Key::new(&candidate.url, mirror)?, update))
+        });
+        let notes = memory.keep(learned, kept_seed);
 
         let mirror = |index: usize| RankedMirror {
             index,
@@ -422,6 +470,7 @@ impl Ranker {
             elapsed: start.elapsed(),
             seed,
             indistinct: ranked.indistinct,
+            notes,
         })
     }
 
@@ -460,12 +509,17 @@ impl Ranker {
         endpoints
     }
 
-    fn measure(&mut self, endpoints: &[&Endpoint]) -> io::Result<(Ended, Vec<Probed>)> {
+    fn measure(
+        &mut self,
+        endpoints: &[&Endpoint],
+        cached: Vec<Duration>,
+    ) -> io::Result<(Ended, Vec<Probed>)> {
         if endpoints.is_empty() {
             return Ok((Ended::Idle, Vec::new()));
         }
         probe::measure(Job {
             endpoints,
+            cached,
             schedule: schedule::Options {
                 timeout: self.timeout,
                 fallbacks: self.fallbacks,
@@ -477,6 +531,23 @@ impl Ranker {
             progress: self.progress.as_mut().map(|callback| callback as &mut dyn FnMut(&Progress)),
         })
     }
+}
+
+/// What is remembered of these endpoints.
+fn recall<'a>(endpoints: &[&'a Endpoint], memory: &Recollection) -> HashMap<&'a Endpoint, Probed> {
+    endpoints.iter().filter_map(|endpoint| Some((*endpoint, memory.recall(endpoint)?))).collect()
+}
+
+/// The lowest latency of each host that has one.
+fn cached_hosts(probed: &HashMap<&Endpoint, Probed>) -> Vec<Duration> {
+    let mut hosts: HashMap<&Host, Duration> = HashMap::new();
+    for (endpoint, probed) in probed {
+        if let Some(latency) = probed.outcome.latency() {
+            let lowest = hosts.entry(&endpoint.host).or_insert(latency);
+            *lowest = latency.min(*lowest);
+        }
+    }
+    hosts.into_values().collect()
 }
 
 fn matches_any(patterns: &[Pattern], host: Option<&Host>) -> bool {

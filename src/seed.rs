@@ -26,6 +26,11 @@ pub(crate) fn of_process() -> u64 {
     derive(secret, std::process::id(), minute)
 }
 
+/// A seed that nobody else has.
+pub(crate) fn fresh() -> u64 {
+    draw() >> 11
+}
+
 fn draw() -> u64 {
     // Where the system refuses, std's hasher keys are random enough to spread load.
     SysRng.try_next_u64().unwrap_or_else(|_| RandomState::new().build_hasher().finish())

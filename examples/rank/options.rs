@@ -5,6 +5,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgGroup, Command, value_parser};
 use fastestmirror::{Error, Family, Protocol, Ranker};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How the result is printed.
@@ -94,6 +95,21 @@ fn command() -> Command {
         )
         .arg(flag("weights").help("Let a metalink's preferences decide how often a mirror leads the pool"))
         .arg(option("seed", "N").value_parser(seed).help("Shuffle by this seed: the same order every time"))
+        .arg(
+            option("cache", "FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Remember latencies in this file, in librepo's format"),
+        )
+        .arg(
+            option("max-age", "SECONDS")
+                .value_parser(period)
+                .help("Believe remembered latencies for so long [default: 30 days]"),
+        )
+        .arg(
+            option("rotate", "SECONDS")
+                .value_parser(period)
+                .help("Keep the order of the pool for so long; needs a cache"),
+        )
         .arg(flag("https-only").help("Leave out every mirror that is not https"))
         .arg(
             several("protocol", "NAME")
@@ -116,6 +132,7 @@ fn command() -> Command {
         .arg(flag("ipv6").help("Connect over IPv6 only"))
         .group(ArgGroup::new("format").args(["json", "urls"]))
         .group(ArgGroup::new("family").args(["ipv4", "ipv6"]))
+        .group(ArgGroup::new("remembering").arg("rotate").requires("cache"))
         .group(ArgGroup::new("protocols").args(["https-only", "protocol"]))
 }
 
@@ -146,6 +163,13 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Opt
     }
     if let Some(seed) = matches.get_one::<u64>("seed") {
         ranker.seed(*seed);
+    }
+    ranker.cache(matches.get_one::<PathBuf>("cache").map(PathBuf::as_path));
+    if let Some(age) = matches.get_one::<Duration>("max-age") {
+        ranker.max_age(*age);
+    }
+    if let Some(period) = matches.get_one::<Duration>("rotate") {
+        ranker.rotate_every(*period);
     }
     if matches.get_flag("https-only") {
         ranker.protocols(&[Protocol::Https]);
@@ -185,6 +209,11 @@ fn timeout(text: &str) -> Result<Duration, String> {
 
 fn slack(text: &str) -> Result<Duration, String> {
     duration(text, 1000.0, |slack| Ranker::new().slack(slack).map(drop))
+}
+
+fn period(text: &str) -> Result<Duration, String> {
+    let number = text.parse::<f64>().unwrap_or(f64::NAN);
+    Duration::try_from_secs_f64(number).map_err(|_| "it must be a number from 0".to_string())
 }
 
 /// A duration in a unit of which a second has `per_second`. Whatever the reason to refuse a text, the library says

@@ -6,7 +6,9 @@ use crate::mirror::Protocol;
 use crate::probe::{Cancel, Progress};
 use crate::ranker::{Candidate, Error, Ranker};
 use crate::sys::Family;
-use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
+use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_uint, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
@@ -154,6 +156,15 @@ unsafe fn with_ranker(
 /// What is no duration (negative, not a number) is sent to the option's own check as one that is too long.
 fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+/// A duration of any length.
+fn period(option: &str, seconds: f64) -> Result<Duration, Failed> {
+    Duration::try_from_secs_f64(seconds).map_err(|_| {
+        Failed::argument(format!(
+            "the option {option} cannot be {seconds} s: it must be 0 or more, and finite"
+        ))
+    })
 }
 
 /// The message of a refused duration, in the unit and the value that the caller used.
@@ -342,6 +353,50 @@ pub unsafe extern "C" fn fm_ranker_set_prefer(
         with_ranker(ranker, |ranker, _| {
             let patterns = read_patterns(patterns, count)?;
             ranker.prefer(&patterns.iter().map(String::as_str).collect::<Vec<_>>())?;
+            Ok(())
+        })
+    }
+}
+
+/// The file in which latencies are remembered, in librepo's format, or none with NULL; default none. What is remembered
+/// is not measured again: a latency for the maximal age; for an hour that a mirror failed, or was outside the pool. A
+/// file that cannot be used is no error: fm_ranking_note() tells.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_cache(ranker: *mut fm_ranker, path: *const c_char) -> c_int {
+    // SAFETY: the caller's promise, of the string too.
+    unsafe {
+        with_ranker(ranker, |ranker, _| {
+            let path = (!path.is_null()).then(|| CStr::from_ptr(path).to_bytes());
+            if path == Some(b"") {
+                return Err(Failed::argument("the option cache cannot be an empty path"));
+            }
+            ranker.cache(path.map(|path| Path::new(OsStr::from_bytes(path))));
+            Ok(())
+        })
+    }
+}
+
+/// How old a remembered latency may be, in seconds from 0, default 30 days. With 0 everything is measured anew.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_max_age(ranker: *mut fm_ranker, age: f64) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_ranker(ranker, |ranker, _| {
+            ranker.max_age(period("max_age", age)?);
+            Ok(())
+        })
+    }
+}
+
+/// Keeps the seed in the cache for this long, in seconds, so that a machine keeps its order of mirrors across processes,
+/// and has another one afterwards. Default, and with 0: a fresh seed in every process and hour. Without a cache, or
+/// with a seed of the caller's, it has no effect.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_rotate_every(ranker: *mut fm_ranker, seconds: f64) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_ranker(ranker, |ranker, _| {
+            ranker.rotate_every(period("rotate_every", seconds)?);
             Ok(())
         })
     }

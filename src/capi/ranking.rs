@@ -15,7 +15,7 @@ const INVALID: c_int = fm_status::FM_INVALID_ARGUMENT as c_int;
 pub enum fm_outcome {
     /// Its TCP handshake was timed in this call.
     FM_OUTCOME_MEASURED = 0,
-    /// Its latency is known from an earlier call (not in this version, which remembers nothing).
+    /// Its latency is known from an earlier call: from the cache.
     FM_OUTCOME_CACHED = 1,
     /// A file: URL, on this machine.
     FM_OUTCOME_LOCAL = 2,
@@ -99,6 +99,7 @@ pub struct fm_summary {
 pub struct fm_ranking {
     mirrors: Vec<Mirror>,
     excluded: Vec<Mirror>,
+    notes: Vec<CString>,
     summary: fm_summary,
 }
 
@@ -142,6 +143,8 @@ impl fm_ranking {
             },
             mirrors: mirrors.iter().map(mirror).collect(),
             excluded: ranking.excluded.iter().map(mirror).collect(),
+            // A path holds no NUL, and so no note does.
+            notes: ranking.notes.iter().filter_map(|note| CString::new(note.as_str()).ok()).collect(),
         }
     }
 }
@@ -236,4 +239,13 @@ unsafe fn tell(found: Option<&Mirror>, mirror: *mut fm_mirror) -> c_int {
     // SAFETY: not NULL, so it can be written, by the caller's promise.
     unsafe { mirror.write(told) };
     fm_status::FM_OK as c_int
+}
+
+/// What is to be said of the cache, if it could not be used as it should: sentences for a log, by position from 0; NULL
+/// beyond the last, and mostly there is none. They belong to the ranking.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranking_note(ranking: *const fm_ranking, position: usize) -> *const c_char {
+    // SAFETY: the caller's promise.
+    let ranking = unsafe { ranking.as_ref() };
+    ranking.and_then(|ranking| ranking.notes.get(position)).map_or(ptr::null(), |note| note.as_ptr())
 }

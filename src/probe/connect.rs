@@ -61,7 +61,10 @@ impl Connector {
         match self.connect(attempt, address, now) {
             Ok(()) => Started::Connecting,
             Err(error) if no_room(&error) => Started::NoRoom,
-            Err(error) => Started::Failed(failure(&error)),
+            Err(error) => match failure(&error) {
+                Failure::Refused => Started::Failed(Failure::Refused),
+                _ => Started::Failed(Failure::NoRoute),
+            },
         }
     }
 

@@ -14,7 +14,7 @@ use crate::rank::Outcome;
 use crate::sys::{self, Family, NotFound, Waker};
 use connect::{Connector, Handshake, Started};
 use resolve::Resolver;
-use schedule::{Addresses, Attempt, Ended, Schedule, Step};
+use schedule::{Addresses, Attempt, Ended, Failure, Schedule, Step};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -38,6 +38,17 @@ pub(crate) struct Probed {
     pub(crate) imprecise: bool,
     /// Where the handshake went.
     pub(crate) address: Option<SocketAddr>,
+    /// A SYN has left.
+    pub(crate) asked: bool,
+    /// A failure is the network's word, and not this machine's own.
+    pub(crate) from_afar: bool,
+}
+
+impl Probed {
+    /// Of an endpoint that was not asked in this run.
+    pub(crate) fn unasked(outcome: Outcome) -> Probed {
+        Probed { outcome, imprecise: false, address: None, asked: false, from_afar: false }
+    }
 }
 
 /// How far a run has come; what the progress callback gets.
@@ -88,6 +99,8 @@ impl Cancel {
 pub(crate) struct Job<'a> {
     /// Each once.
     pub(crate) endpoints: &'a [&'a Endpoint],
+    /// The latencies of hosts that need no measuring.
+    pub(crate) cached: Vec<Duration>,
     pub(crate) schedule: schedule::Options,
     pub(crate) family: Family,
     pub(crate) cancel: Option<&'a Cancel>,
@@ -131,7 +144,7 @@ pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
         Resolver::start(hosts.names, look_ups, waker, look_up)
     });
     let mut run = Run {
-        schedule: Schedule::new(options, hosts.addresses, hosts.endpoints, Vec::new(), start),
+        schedule: Schedule::new(options, hosts.addresses, hosts.endpoints, job.cached, start),
         handshakes: vec![None; job.endpoints.len()],
         connector,
         resolver,
@@ -234,6 +247,8 @@ impl Run {
             outcome: self.schedule.outcome(endpoint),
             imprecise: handshake.is_some_and(|(_, handshake)| handshake.imprecise),
             address: handshake.map(|(attempt, _)| self.schedule.address(attempt)),
+            asked: self.schedule.was_asked(endpoint),
+            from_afar: self.schedule.failure(endpoint) > Some(Failure::NoRoute),
         }
     }
 }

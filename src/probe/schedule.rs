@@ -104,6 +104,8 @@ impl Attempt {
 /// Why an attempt failed; the graver one counts when both did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Failure {
+    /// No packet has left: this machine knows no way.
+    NoRoute,
     Unreachable,
     Refused,
 }
@@ -377,6 +379,16 @@ impl Schedule {
     /// An endpoint's outcome; unanswered while it has none.
     pub(crate) fn outcome(&self, endpoint: usize) -> Outcome {
         self.endpoints[endpoint].outcome.unwrap_or(Outcome::Unanswered)
+    }
+
+    /// Why an endpoint's attempts failed, if any has.
+    pub(crate) fn failure(&self, endpoint: usize) -> Option<Failure> {
+        self.endpoints[endpoint].failure
+    }
+
+    /// Whether a SYN has left for an endpoint.
+    pub(crate) fn was_asked(&self, endpoint: usize) -> bool {
+        self.endpoints[endpoint].tries[0] != Try::Unused
     }
 
     /// The address that an attempt goes to.

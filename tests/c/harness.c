@@ -2,7 +2,7 @@
  *
  * usage: harness OPEN CLOSED SILENT, three endpoints on loopback ("127.0.0.1:8080"): one that accepts, one that
  * refuses, one that never answers. */
-#define _POSIX_C_SOURCE 200809L
+#define _XOPEN_SOURCE 700
 #include "fastestmirror.h"
 
 #include "check.h"
@@ -97,6 +97,15 @@ static void null_and_garbage_are_refused(void)
     CHECK(fm_ranker_set_protocols(NULL, FM_PROTOCOL_HTTP) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_limits(NULL, 1, 1) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_progress(NULL, NULL, NULL) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_cache(NULL, "x") == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_max_age(NULL, 1) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_rotate_every(NULL, 1) == FM_INVALID_ARGUMENT);
+    CHECK(!fm_ranking_note(NULL, 0));
+    CHECK(fm_ranker_set_cache(ranker, "") == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_ranker_error(ranker), "the option cache cannot be an empty path");
+    CHECK(fm_ranker_set_max_age(ranker, -1) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_ranker_error(ranker), "the option max_age cannot be -1 s: it must be 0 or more, and finite");
+    CHECK(fm_ranker_set_rotate_every(ranker, NAN) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_include(NULL, urls, 1) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_exclude(NULL, urls, 1) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_prefer(NULL, urls, 1) == FM_INVALID_ARGUMENT);
@@ -229,6 +238,45 @@ static void options_are_heeded(void)
     CHECK(summary.answered == 0 && summary.ended == FM_ENDED_TIMEOUT);
     fm_ranking_free(ranking);
     fm_ranker_free(ranker);
+}
+
+static void a_cache_remembers(void)
+{
+    const char *urls[] = { open_url, other_url, closed_url };
+    char folder[] = "/tmp/fastestmirror-XXXXXX", path[64];
+    fm_ranking *ranking;
+    fm_summary summary;
+    fm_mirror mirror;
+    uint64_t seed = 0;
+    CHECK(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/cache", folder);
+    for (int run = 0; run < 3; run++) {
+        fm_ranker *ranker = new_ranker();
+        CHECK(fm_ranker_set_cache(ranker, path) == FM_OK);
+        CHECK(fm_ranker_set_rotate_every(ranker, 3600) == FM_OK);
+        CHECK(fm_ranker_set_max_age(ranker, 3600) == FM_OK);
+        CHECK(fm_rank(ranker, urls, NULL, 3, &ranking) == FM_OK);
+        CHECK(!fm_ranking_note(ranking, 0));
+        CHECK(fm_ranking_summary(ranking, &summary) == FM_OK);
+        CHECK(summary.answered == 2 && summary.ended == (run ? FM_ENDED_IDLE : FM_ENDED_COMPLETE));
+        CHECK(run == 0 || summary.seed == seed);
+        seed = summary.seed;
+        CHECK(fm_ranking_mirror(ranking, 0, &mirror) == FM_OK);
+        CHECK(mirror.outcome == (run ? FM_OUTCOME_CACHED : FM_OUTCOME_MEASURED) && mirror.latency > 0);
+        CHECK(fm_ranking_mirror(ranking, 2, &mirror) == FM_OK && mirror.outcome == FM_OUTCOME_REFUSED);
+        fm_ranking_free(ranking);
+        fm_ranker_free(ranker);
+    }
+    fm_ranker *ranker = new_ranker();
+    CHECK(fm_ranker_set_cache(ranker, folder) == FM_OK);
+    CHECK(fm_rank(ranker, urls, NULL, 3, &ranking) == FM_OK);
+    CHECK(strstr(fm_ranking_note(ranking, 0), folder) && strstr(fm_ranking_note(ranking, 0), "it is a folder"));
+    fm_ranking_free(ranking);
+    CHECK(fm_ranker_set_cache(ranker, NULL) == FM_OK);
+    fm_ranker_free(ranker);
+    CHECK(remove(path) == 0);
+    snprintf(path, sizeof path, "%s/cache.lock", folder);
+    CHECK(remove(path) == 0 && remove(folder) == 0);
 }
 
 struct progress {
@@ -410,6 +458,7 @@ int main(int argc, char **argv)
     ranks_and_tells();
     null_and_garbage_are_refused();
     options_are_heeded();
+    a_cache_remembers();
     callbacks_come_on_the_calling_thread();
     cancel_comes_from_another_thread_or_a_signal();
     several_rankers_work_in_several_threads();
