@@ -338,7 +338,7 @@ impl Ranker {
         self
     }
 
-    /// How old a remembered latency may be; default 30 days. With 0 everything is measured anew.
+    /// How old a remembered latency may be; default 30 days. With 0 nothing from before this second counts.
     pub fn max_age(&mut self, age: Duration) -> &mut Ranker {
         self.memory.max_age = age;
         self
@@ -573,3 +573,6 @@ fn within<T: Copy>(
 ) -> Result<T, Error> {
     if fine { Ok(value) } else { Err(Error::InvalidOption { option, value: show(value), allowed }) }
 }
+
+#[cfg(test)]
+mod tests;

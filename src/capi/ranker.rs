@@ -376,7 +376,8 @@ pub unsafe extern "C" fn fm_ranker_set_cache(ranker: *mut fm_ranker, path: *cons
     }
 }
 
-/// How old a remembered latency may be, in seconds from 0, default 30 days. With 0 everything is measured anew.
+/// How old a remembered latency may be, in seconds from 0, default 30 days. With 0 nothing from before this
+/// second counts.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_max_age(ranker: *mut fm_ranker, age: f64) -> c_int {
     // SAFETY: the caller's promise.

@@ -115,7 +115,7 @@ fn all_spellings_and_protocols_of_an_endpoint_are_one() {
     let groups = [
         "http://mirror.example:443",
         "https://mirror.example",
-        "HTTPS://Mirror.Example.:443",
+        "HTTPS://Mirror.Example:443",
         "https://user:pw@mirror.example",
         "https://mirror.example/whole/url/as/a/direct/caller/asks",
     ];
