@@ -107,7 +107,7 @@ impl Update {
 /// (`lr_url_without_path`). Where the URL has a user name, a password or a query in that part, or an IPv6 address,
 /// whose brackets the format cannot hold, it is a spelling of our own, which librepo neither writes nor finds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key(String);
+pub(crate) struct Key(pub(super) String);
 
 impl Key {
     /// None for what is not connected to.
@@ -273,9 +273,13 @@ fn without_cut_line(text: &[u8]) -> &[u8] {
 
 fn latency(file: &KeyFile<'_>, group: &[u8]) -> Option<Fact> {
     let at = integer64(file.value(group, TS)?)?;
-    let seconds: f64 = std::str::from_utf8(file.value(group, LATENCY)?).ok()?.parse().ok()?;
-    let latency = latency_of(seconds)?;
+    let latency = latency_of(seconds_of(file.value(group, LATENCY)?)?)?;
     Some(Fact { at, known: Known::Latency(latency) })
+}
+
+/// Follows `g_key_file_get_double`, except that it also takes hexadecimal digits, which librepo does not write.
+pub(super) fn seconds_of(value: &[u8]) -> Option<f64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 /// What can be a latency: neither the -1 of a failure, nor the 0 of a local folder, nor nonsense.
@@ -480,8 +484,8 @@ fn unix_seconds(time: SystemTime) -> i64 {
 }
 
 /// Follows `g_key_file_get_int64`: what is out of range is the nearest that is in it.
-fn integer64(value: &[u8]) -> Option<i64> {
-    let (sign, digits) = match value {
+pub(super) fn integer64(value: &[u8]) -> Option<i64> {
+    let (sign, digits) = match after_space(value) {
         [b'-', digits @ ..] => (-1, digits),
         [b'+', digits @ ..] => (1, digits),
         digits => (1, digits),
@@ -494,14 +498,20 @@ fn integer64(value: &[u8]) -> Option<i64> {
     Some(digits.iter().fold(0, add))
 }
 
+/// To C a vertical tab is white space, too.
+fn after_space(value: &[u8]) -> &[u8] {
+    let start = value.iter().position(|byte| !byte.is_ascii_whitespace() && *byte != b'\x0b');
+    start.map_or(&[], |start| &value[start..])
+}
+
 /// Follows `g_key_file_get_integer`, which takes what stands before white space.
-fn integer(value: &[u8]) -> Option<i32> {
-    let word = value.split(u8::is_ascii_whitespace).next()?;
+pub(super) fn integer(value: &[u8]) -> Option<i32> {
+    let word = after_space(value).split(u8::is_ascii_whitespace).next()?;
     i32::try_from(integer64(word)?).ok()
 }
 
 /// Follows `g_ascii_dtostr`, with which `g_key_file_set_double` writes: `%.17g` in the C locale.
-fn as_glib_does(number: f64) -> String {
+pub(super) fn as_glib_does(number: f64) -> String {
     const DIGITS: i32 = 17;
     let scientific = format!("{number:.*e}", DIGITS as usize - 1);
     let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
