@@ -21,7 +21,11 @@
 #[doc(hidden)]
 pub mod capi;
 mod fault;
+#[cfg(test)]
+#[path = "../tests/lab/mod.rs"]
+mod lab;
 mod mirror;
+mod network;
 mod probe;
 mod rank;
 mod ranker;
