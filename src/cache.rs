@@ -135,6 +135,7 @@ impl Cache {
         Cache { path: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()) }
     }
 
+    #[cfg(test)]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

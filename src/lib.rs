@@ -23,6 +23,9 @@ mod cache;
 pub mod capi;
 mod fault;
 mod filter;
+#[cfg(test)]
+#[path = "../tests/lab/mod.rs"]
+mod lab;
 mod mirror;
 mod network;
 mod probe;

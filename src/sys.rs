@@ -142,6 +142,79 @@ pub(crate) fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<TcpInfo> {
     })
 }
 
+/// Questions to the kernel about routes, addresses and neighbours: rtnetlink(7).
+///
+/// The kernel answers a question while it is being sent, so an answer that is not there at once never comes:
+/// no call waits for one.
+#[derive(Debug)]
+pub(crate) struct Rtnetlink(OwnedFd);
+
+impl Rtnetlink {
+    pub(crate) fn open() -> io::Result<Rtnetlink> {
+        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        // SAFETY: no pointer is passed.
+        let fd = check(unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) })?;
+        // SAFETY: the call gave us this descriptor, and nobody else knows it.
+        Ok(Rtnetlink(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Asks one question. A socket that is connected to nobody sends to the kernel.
+    pub(crate) fn send(&self, question: &[u8]) -> io::Result<()> {
+        let sent = again_if_interrupted(|| {
+            // SAFETY: `question` has `len` readable bytes and outlives the call.
+            unsafe { libc::send(self.0.as_raw_fd(), question.as_ptr().cast(), question.len(), 0) }
+        })?;
+        if sent == question.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+    }
+
+    /// One datagram of the answer; `WouldBlock` if there is no more. What other processes sent is thrown away,
+    /// what is longer than `buffer` is an error.
+    pub(crate) fn receive<'b>(&self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
+        /// So much that others may have sent is worth reading.
+        const STRANGERS: usize = 64;
+        for _ in 0..STRANGERS {
+            // SAFETY: integers only.
+            let mut sender: libc::sockaddr_nl = unsafe { mem::zeroed() };
+            let length = again_if_interrupted(|| {
+                let mut sender_length = mem::size_of::<libc::sockaddr_nl>() as libc::socklen_t;
+                // SAFETY: `buffer` and `sender` have as many writable bytes as is said, and outlive the call.
+                unsafe {
+                    libc::recvfrom(
+                        self.0.as_raw_fd(),
+                        buffer.as_mut_ptr().cast(),
+                        buffer.len(),
+                        // The true length, that of what was cut off included.
+                        libc::MSG_TRUNC,
+                        ptr::from_mut(&mut sender).cast(),
+                        &mut sender_length,
+                    )
+                }
+            })?;
+            // The kernel's own address is zero, and nobody else can have it.
+            if sender.nl_family == libc::AF_NETLINK as libc::sa_family_t && sender.nl_pid == 0 {
+                return buffer.get(..length).ok_or_else(|| io::ErrorKind::InvalidData.into());
+            }
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+}
+
+/// Repeats a call that a signal interrupted. Only for calls that do not wait.
+fn again_if_interrupted(mut call: impl FnMut() -> libc::ssize_t) -> io::Result<usize> {
+    loop {
+        let result = call();
+        match usize::try_from(result) {
+            Ok(length) => return Ok(length),
+            Err(_) => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
 /// Why a look-up has found nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotFound {

@@ -183,6 +183,7 @@ impl Memory {
     }
 
     /// How many endpoints something is known of.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.facts.len()
     }
@@ -378,7 +379,7 @@ fn apply(file: &mut KeyFile<'_>, name: &[u8], update: Update, now: i64, network:
     if newer(latency(file, name)) || newer(failure(file, &outcome_note)) {
         return;
     }
-    let network = network.map(Network::to_text);
+    let network = network.map(|network| network.to_text());
     match (update, update.outcome()) {
         (Update::Latency(latency), _) => {
             if latency_of(latency.as_secs_f64()).is_none() {

@@ -3,7 +3,7 @@
 
 use crate::cache::{Cache, KeptSeed, Key, Known, Memory, Status, Update};
 use crate::mirror::Endpoint;
-use crate::network::Network;
+use crate::network::{self, Network};
 use crate::probe::Probed;
 use crate::probe::schedule::Ended;
 use crate::rank::Outcome;
@@ -48,7 +48,7 @@ impl Recollection {
             notes: Vec::new(),
         };
         if let Some(cache) = &recollection.cache {
-            recollection.network = Network::here();
+            recollection.network = network::here();
             let (memory, status) = cache.read(now, Some(&recollection.network), options.max_age);
             recollection.memory = memory;
             // That there is none yet is how every cache begins.

@@ -88,7 +88,9 @@ fn a_failure_is_tried_again_after_an_hour_and_a_latency_after_its_maximal_age() 
     assert!(is_cached(&late[0]) && is_measured(&late[1]), "{late:?}");
     let month = world.outcomes(&urls, 31 * 24 * HOUR);
     assert!(month.iter().all(is_measured), "{month:?}");
-    let never = world.rank(&urls, 31 * 24 * HOUR, |ranker| { ranker.max_age(Duration::ZERO; }));
+    let never = world.rank(&urls, 31 * 24 * HOUR, |ranker| {
+        ranker.max_age(Duration::ZERO);
+    });
     assert!(never.mirrors.iter().all(|mirror| is_measured(&mirror.outcome) || is_cached(&mirror.outcome)));
 }
 
@@ -119,7 +121,13 @@ fn a_clock_that_was_set_back_does_not_make_the_future_count() {
 #[test]
 fn a_kept_seed_serves_for_its_period_and_another_follows() {
     let world = World::new();
-    let seed = |after| world.rank(&[world.good()], after, |ranker| { ranker.rotate_every(24 * HOUR; })).seed;
+    let seed = |after| {
+        world
+            .rank(&[world.good()], after, |ranker| {
+                ranker.rotate_every(24 * HOUR);
+            })
+            .seed
+    };
     let first = seed(Duration::ZERO);
     assert_eq!([seed(HOUR), seed(23 * HOUR)], [first; 2]);
     let second = seed(25 * HOUR);
@@ -127,7 +135,9 @@ fn a_kept_seed_serves_for_its_period_and_another_follows() {
     assert_eq!(seed(26 * HOUR), second);
     // Without the wish, and with a seed of the caller's, it does not count.
     assert_ne!(world.rank(&[world.good()], HOUR, |_| ()).seed, second);
-    let own = world.rank(&[world.good()], HOUR, |ranker| { ranker.rotate_every(24 * HOUR).seed(7; }));
+    let own = world.rank(&[world.good()], HOUR, |ranker| {
+        ranker.rotate_every(24 * HOUR).seed(7);
+    });
     assert_eq!(own.seed, 7);
 }
 

@@ -1,4 +1,4 @@
-//! The TUN device behind which the world lives, and the addresses on it.
+//! TUN and TAP devices, such as the one behind which the world lives, and the addresses on them.
 
 use super::namespace::{Context, Unavailable};
 use std::fs::{File, OpenOptions};
@@ -12,14 +12,24 @@ const TUN: &str = "/dev/net/tun";
 /// More packets than any test sends before the router reads them: a full queue would be a loss nobody asked for.
 const QUEUE: u32 = 50_000;
 
-/// A TUN device. It goes, and its addresses and routes with it, when the file is closed.
+/// A TUN or TAP device. It goes, and its addresses and routes with it, when the file is closed.
 pub struct Device {
     pub file: File,
-    index: u32,
+    pub index: u32,
 }
 
 impl Device {
+    /// A TUN device: packets without link-layer addresses.
     pub fn open(name: &str) -> Result<Device, Unavailable> {
+        Device::open_as(name, libc::IFF_TUN)
+    }
+
+    /// A TAP device: an Ethernet, with neighbours to be found by ARP and neighbour discovery.
+    pub fn open_ethernet(name: &str) -> Result<Device, Unavailable> {
+        Device::open_as(name, libc::IFF_TAP)
+    }
+
+    fn open_as(name: &str, kind: i32) -> Result<Device, Unavailable> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -32,7 +42,7 @@ impl Device {
             for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(libc::IFNAMSIZ - 1)) {
                 *to = from as libc::c_char;
             }
-            request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as i16;
+            request.ifr_ifru.ifru_flags = (kind | libc::IFF_NO_PI) as i16;
             libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF as _, &mut request)
         };
         if made != 0 {
@@ -45,12 +55,9 @@ impl Device {
     /// Adds an address; its prefix becomes a route through the device.
     pub fn add_address(&self, address: impl Into<IpAddr>, prefix: u8) -> Result<(), Unavailable> {
         let address = address.into();
-        let (family, octets) = match address {
-            IpAddr::V4(address) => (libc::AF_INET, address.octets().to_vec()),
-            IpAddr::V6(address) => (libc::AF_INET6, address.octets().to_vec()),
-        };
+        let (family, octets) = family_and_octets(address);
         // struct ifaddrmsg. Usable at once: there is no neighbour to ask whether it has this address.
-        let mut body = vec![family as u8, prefix, libc::IFA_F_NODAD as u8, libc::RT_SCOPE_UNIVERSE];
+        let mut body = vec![family, prefix, libc::IFA_F_NODAD as u8, libc::RT_SCOPE_UNIVERSE];
         body.extend(self.index.to_ne_bytes());
         body.extend(attribute(libc::IFA_LOCAL, &octets));
         body.extend(attribute(libc::IFA_ADDRESS, &octets));
@@ -91,13 +98,23 @@ fn no_tun(why: io::Error) -> Unavailable {
     Unavailable::new(format!("no TUN device ({TUN}): {why}{help}"))
 }
 
-/// A netlink attribute; all of ours have lengths that need no padding.
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    [&(4 + value.len() as u16).to_ne_bytes(), &kind.to_ne_bytes(), value].concat()
+/// As the kernel numbers families and orders bytes.
+pub fn family_and_octets(address: IpAddr) -> (u8, Vec<u8>) {
+    match address {
+        IpAddr::V4(address) => (libc::AF_INET as u8, address.octets().to_vec()),
+        IpAddr::V6(address) => (libc::AF_INET6 as u8, address.octets().to_vec()),
+    }
+}
+
+/// A netlink attribute, padded.
+pub fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    let mut bytes = [&(4 + value.len() as u16).to_ne_bytes(), &kind.to_ne_bytes(), value].concat();
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
 }
 
 /// One rtnetlink request, and its acknowledgement.
-fn ask_kernel(kind: u16, flags: i32, body: &[u8]) -> io::Result<()> {
+pub fn ask_kernel(kind: u16, flags: i32, body: &[u8]) -> io::Result<()> {
     let protocol = socket2::Protocol::from(libc::NETLINK_ROUTE);
     let socket = socket2::Socket::new(libc::AF_NETLINK.into(), libc::SOCK_RAW.into(), Some(protocol))?;
     // struct nlmsghdr: length, kind, flags, sequence number, sender.

@@ -24,6 +24,7 @@
 mod awake;
 mod device;
 mod dns;
+pub mod gateway;
 pub mod geography;
 mod names;
 mod namespace;
