@@ -529,3 +529,23 @@ fn a_terminal_sees_progress_that_vanishes_and_lines_that_fit() {
     assert!(lines().count() > 4 && lines().all(|line| line.chars().count() <= 90), "{table}");
     assert!(table.contains("xx…xx") && table.contains("xtail"), "{table}");
 }
+
+#[test]
+fn a_cache_is_used_and_one_that_cannot_be_is_warned_of() {
+    let (_listener, port) = open(40);
+    let url = format!("http://127.77.1.40:{port}/");
+    let cache = file("cache", "");
+    fs::remove_file(&cache).expect("it was just made");
+    let first = json(&run(&["--cache", &cache, "--rotate", "3600", "--json", &url]));
+    let second = json(&run(&["--cache", &cache, "--rotate", "3600", "--json", &url]));
+    assert_eq!((&first["mirrors"][0]["outcome"], &first["ended"]), (&"measured".into(), &"complete".into()));
+    assert_eq!((&second["mirrors"][0]["outcome"], &second["ended"]), (&"cached".into(), &"idle".into()));
+    assert_eq!(first["mirrors"][0]["latency_ms"], second["mirrors"][0]["latency_ms"]);
+    assert_eq!(first["seed"], second["seed"]);
+    let output = run(&["--cache", env!("CARGO_TARGET_TMPDIR"), "--json", &url]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stderr(&output).contains("warning: the cache ") && stderr(&output).contains("it is a folder"));
+    let output = run(&["--rotate", "60", &url]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--cache"), "{}", stderr(&output));
+}

@@ -22,6 +22,7 @@ int main(int argc, char **argv)
         CHECK(!ranker);
     } else {
         CHECK(ranker);
+        CHECK(fm_ranker_set_cache(ranker, "/dev/null") == FM_OK);
         CHECK(fm_rank(ranker, urls, NULL, 2, &ranking) == FM_INTERNAL && ranking == untouched);
         CHECK(strstr(fm_ranker_error(ranker), argv[2]));
     }
