@@ -534,7 +534,7 @@ fn a_terminal_sees_progress_that_vanishes_and_lines_that_fit() {
 fn a_cache_is_used_and_one_that_cannot_be_is_warned_of() {
     let (_listener, port) = open(40);
     let url = format!("http://127.77.1.40:{port}/");
-    let cache = file("cache", "");
+    let cache = file("rank-command.cache", "");
     fs::remove_file(&cache).expect("it was just made");
     let first = json(&run(&["--cache", &cache, "--rotate", "3600", "--json", &url]));
     let second = json(&run(&["--cache", &cache, "--rotate", "3600", "--json", &url]));

@@ -95,7 +95,11 @@ impl Recollection {
         seed: Option<KeptSeed>,
     ) -> Vec<String> {
         if let Some(cache) = &self.cache {
-            let status = cache.write(self.now, Some(&self.network), learned, seed);
+            // Asked again: the gateway's link-layer address is known by now. Who has moved meanwhile has learned nothing
+            // of either network.
+            let network = network::here();
+            let moved = network.known_to_differ(&self.network);
+            let status = cache.write(self.now, Some(&network), learned.filter(|_| !moved), seed);
             note(&mut self.notes, &status);
         }
         self.notes
