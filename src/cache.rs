@@ -26,7 +26,7 @@ use std::time::{Duration, Instant, SystemTime};
 /// How long to wait for another process that is writing.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// How often to look whether it is done.
-const PAUSE: Duration = Duration::from_micros(500);
+const PAUSE: Duration = Duration::from_millis(2);
 /// For new files: latencies tell where a machine is.
 const PRIVATE: u32 = 0o600;
 

@@ -111,10 +111,10 @@ impl Mirror {
 }
 
 fn read_host(host: &str) -> Option<Host> {
-    if let Ok(address) = host.parse::<Ipv4Addr>() {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    if let Ok(address) = name.parse::<Ipv4Addr>() {
         return Some(Host::Address(address.into()));
     }
-    let name = host.strip_suffix('.').unwrap_or(host);
     // Limits of RFC 1035, section 2.3.4. The underscore is in no host name by the book and in some in the field.
     // Other scripts arrive in their punycode form or not at all.
     let label_is_fine = |label: &str| {
@@ -173,6 +173,7 @@ mod tests {
             ("http://mirror.example/a@b:c", "mirror.example", 80),
             ("http://192.0.2.7/", "192.0.2.7", 80),
             ("http://192.0.2.7:81/", "192.0.2.7", 81),
+            ("http://192.0.2.7.:81/", "192.0.2.7", 81),
             ("https://[2001:db8::1]/", "2001:db8::1", 443),
             ("https://[2001:DB8:0:0::1]:8443/", "2001:db8::1", 8443),
             ("ftp://user:pw@[2001:db8::1]:2121/", "2001:db8::1", 2121),
@@ -184,6 +185,11 @@ mod tests {
         for (url, host, port) in table {
             assert_eq!(endpoint(url), Some((host.into(), port)), "{url}");
         }
+    }
+
+    #[test]
+    fn an_address_is_one_with_the_root_dot_too() {
+        assert_eq!(Mirror::parse("http://192.0.2.7./"), Mirror::parse("http://192.0.2.7/"));
     }
 
     #[test]

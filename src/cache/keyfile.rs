@@ -9,6 +9,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::io::BufRead;
 use std::ops::Range;
 
 /// A file as lines under groups.
@@ -16,8 +17,8 @@ use std::ops::Range;
 pub(super) struct KeyFile<'a> {
     /// What stands before the first group, then each group as often as the file begins it.
     sections: Vec<Section<'a>>,
-    /// Where a group is begun; what it holds are the pairs of all these sections together.
-    index: HashMap<Cow<'a, [u8]>, Vec<usize>>,
+    /// Where a group is begun first and last; what it holds are the pairs of all its sections together.
+    index: HashMap<Cow<'a, [u8]>, (usize, usize)>,
 }
 
 #[derive(Debug, Default)]
@@ -26,6 +27,36 @@ struct Section<'a> {
     name: Option<Cow<'a, [u8]>>,
     header: Cow<'a, [u8]>,
     lines: Vec<Line<'a>>,
+    /// Whether the group is begun here for the first time, and where the next time.
+    is_first: bool,
+    next: Option<usize>,
+}
+
+/// A group of a file, to look into.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Group<'f> {
+    pub(super) name: &'f [u8],
+    sections: &'f [Section<'f>],
+    first: usize,
+}
+
+impl<'f> Group<'f> {
+    /// The keys of a group with their values, as often as the file has them.
+    pub(super) fn pairs(self) -> impl Iterator<Item = (&'f [u8], &'f [u8])> {
+        let sections = chain(self.sections, self.first);
+        let lines = sections.flat_map(move |number| &self.sections[number].lines);
+        lines.filter_map(|line| Some((line.key()?, line.value()?)))
+    }
+
+    /// The value of a key, as it stands there: the last one counts.
+    pub(super) fn value(self, key: &str) -> Option<&'f [u8]> {
+        self.pairs().filter(|(name, _)| *name == key.as_bytes()).last().map(|(_, value)| value)
+    }
+}
+
+/// The sections of a group, from its first one.
+fn chain(sections: &[Section<'_>], first: usize) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(first), |&number| sections[number].next)
 }
 
 /// A line with its end, which the last one may lack.
@@ -66,7 +97,7 @@ impl<'a> KeyFile<'a> {
         let mut file = KeyFile { sections: vec![Section::default()], index: HashMap::new() };
         let mut first_group: Option<&[u8]> = None;
         let mut group: Option<&[u8]> = None;
-        for raw in text.split_inclusive(|&byte| byte == b'\n') {
+        for raw in lines(text) {
             let pair = match kind(raw)? {
                 Kind::Group(name) => {
                     let name = &raw[name];
@@ -98,37 +129,32 @@ impl<'a> KeyFile<'a> {
     }
 
     fn begin(&mut self, name: Cow<'a, [u8]>, header: Cow<'a, [u8]>) {
-        self.index.entry(name.clone()).or_default().push(self.sections.len());
-        self.sections.push(Section { name: Some(name), header, lines: Vec::new() });
+        let new = self.sections.len();
+        let (first, last) = self.index.entry(name.clone()).or_insert((new, new));
+        if *last != new {
+            self.sections[*last].next = Some(new);
+            *last = new;
+        }
+        let is_first = *first == new;
+        self.sections.push(Section { name: Some(name), header, lines: Vec::new(), is_first, next: None });
     }
 
-    /// The names of the groups, in the order in which the file begins them.
-    pub(super) fn groups(&self) -> impl Iterator<Item = &[u8]> {
-        let first = |number: usize, name: &[u8]| self.index.get(name).is_some_and(|at| at[0] == number);
-        let name = |section: &'_ Section<'a>| section.name.is_some();
-        self.sections
-            .iter()
-            .enumerate()
-            .filter(move |(_, section)| name(section))
-            .filter_map(|(number, section)| Some((number, section.name.as_deref()?)))
-            .filter(move |(number, name)| first(*number, name))
-            .map(|(_, name)| name)
+    /// The groups, in the order in which the file begins them.
+    pub(super) fn groups(&self) -> impl Iterator<Item = Group<'_>> {
+        let group = |(first, section): (usize, &'_ Section<'a>)| section.is_first.then_some(first);
+        let firsts = self.sections.iter().enumerate().filter_map(group);
+        firsts.filter_map(|first| {
+            Some(Group { name: self.sections[first].name.as_deref()?, sections: &self.sections, first })
+        })
+    }
+
+    pub(super) fn group(&self, name: &[u8]) -> Option<Group<'_>> {
+        let (name, (first, _)) = self.index.get_key_value(name)?;
+        Some(Group { name, sections: &self.sections, first: *first })
     }
 
     pub(super) fn has(&self, group: &[u8]) -> bool {
         self.index.contains_key(group)
-    }
-
-    /// The keys of a group with their values, as often as the file has them.
-    pub(super) fn pairs(&self, group: &[u8]) -> impl DoubleEndedIterator<Item = (&[u8], &[u8])> {
-        let sections = self.index.get(group).into_iter().flatten();
-        let lines = sections.flat_map(|&number| &self.sections[number].lines);
-        lines.filter_map(|line| Some((line.key()?, line.value()?)))
-    }
-
-    /// The value of a key, as it stands there: the last one counts.
-    pub(super) fn value(&self, group: &[u8], key: &str) -> Option<&[u8]> {
-        self.pairs(group).rfind(|(name, _)| *name == key.as_bytes()).map(|(_, value)| value)
     }
 
     /// Gives a key another value where it stands, or appends it to its group, or its group to the file.
@@ -137,16 +163,15 @@ impl<'a> KeyFile<'a> {
         if !self.has(group) {
             self.append(group);
         }
-        let sections = self.index.get(group).map_or(&[][..], Vec::as_slice);
-        for &number in sections.iter().rev() {
-            let lines = &mut self.sections[number].lines;
-            if let Some(line) = lines.iter_mut().rfind(|line| line.key() == Some(key.as_bytes())) {
-                line.set(value);
-                return;
-            }
-        }
-        if let Some(&number) = sections.last() {
-            self.sections[number].append(key, value);
+        let Some(&(first, last)) = self.index.get(group) else { return };
+        let has = |section: &usize| {
+            self.sections[*section].lines.iter().any(|line| line.key() == Some(key.as_bytes()))
+        };
+        let place = chain(&self.sections, first).filter(has).last();
+        let section = &mut self.sections[place.unwrap_or(last)];
+        match section.lines.iter_mut().rfind(|line| line.key() == Some(key.as_bytes())) {
+            Some(line) => line.set(value),
+            None => section.append(key, value),
         }
     }
 
@@ -164,9 +189,12 @@ impl<'a> KeyFile<'a> {
 
     /// Removes a group, but not the comments at its end, which speak of the next one.
     pub(super) fn remove(&mut self, group: &[u8]) {
-        for number in self.index.remove(group).unwrap_or_default() {
+        let Some((first, _)) = self.index.remove(group) else { return };
+        let numbers: Vec<usize> = chain(&self.sections, first).collect();
+        for number in numbers {
             let section = &mut self.sections[number];
             section.name = None;
+            section.is_first = false;
             section.header = Cow::Borrowed(b"");
             let own = section.lines.iter().rposition(|line| line.pair.is_some()).map_or(0, |last| last + 1);
             section.lines.drain(..own);
@@ -244,6 +272,16 @@ fn is_blank(raw: &[u8]) -> bool {
     raw.iter().all(u8::is_ascii_whitespace)
 }
 
+/// The lines of a text, each with its end.
+fn lines(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let rest = text;
+        // Reading from memory cannot fail, and this finds the end of a line several times as fast as an iterator.
+        let length = text.skip_until(b'\n').ok().filter(|&length| length > 0)?;
+        Some(&rest[..length])
+    })
+}
+
 /// Whether a line is one that a key file may hold.
 pub(super) fn is_valid(raw: &[u8]) -> bool {
     kind(raw).is_ok()
@@ -266,7 +304,10 @@ fn kind(raw: &[u8]) -> Result<Kind, &'static str> {
     // Rust's white space and g_ascii_isspace() are the same five characters; the vertical tab is not among them.
     let start = content.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(content.len());
     // To GLib a line ends at a NUL, ...
-    let line = content[start..].split(|&byte| byte == 0).next().unwrap_or_default();
+    let mut line = &content[start..];
+    if line.contains(&0) {
+        line = line.split(|&byte| byte == 0).next().unwrap_or_default();
+    }
     match line.first() {
         None | Some(b'#') => return Ok(Kind::Nothing),
         Some(b'[') => {

@@ -29,7 +29,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use super::keyfile::{self, KeyFile};
+use super::keyfile::{self, Group, KeyFile};
 use crate::mirror::{Endpoint, Host, Mirror, Protocol};
 use crate::network::Network;
 use std::collections::{HashMap, HashSet};
@@ -218,10 +218,10 @@ pub(super) fn read(
     let max_age = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
     let mut memory = Memory { seed: seed(&file), ..Memory::default() };
     for group in file.groups() {
-        let (name, fact) = match group.strip_prefix(OUTCOME_OF) {
-            Some(name) => (name, failure(&file, group)),
-            None if group.starts_with(NO_RECORD) => continue,
-            None => (group, latency(&file, group)),
+        let (name, fact) = match group.name.strip_prefix(OUTCOME_OF) {
+            Some(name) => (name, failure(group)),
+            None if group.name.starts_with(NO_RECORD) => continue,
+            None => (group.name, latency(group)),
         };
         let Some(fact) = fact else { continue };
         let max_age = if let Known::Latency(_) = fact.known { max_age } else { FAILURE_COUNTS };
@@ -230,8 +230,8 @@ pub(super) fn read(
             continue;
         }
         let elsewhere = match fact.known {
-            Known::Latency(_) => network_of_record(&file, group, fact.at),
-            _ => network_in(&file, group),
+            Known::Latency(_) => network_of_record(&file, group.name, fact.at),
+            _ => network_in(group),
         };
         if elsewhere.zip(network).is_some_and(|(measured_in, here)| measured_in.known_to_differ(here)) {
             continue;
@@ -250,12 +250,11 @@ fn parse(text: &[u8]) -> Result<KeyFile<'_>, &'static str> {
         return Err("it is too large");
     }
     let file = KeyFile::parse(without_cut_line(text))?;
-    match file.value(HEADER, VERSION) {
-        Some(version) if integer(version) == Some(1) => Ok(file),
-        Some(_) => Err("it is of another version"),
-        // Without a version it is version 0 to librepo.
-        None if file.has(HEADER) => Err("it is of another version"),
-        None => Err("it is not a cache of fastestmirror"),
+    let header = file.group(HEADER).ok_or("it is not a cache of fastestmirror")?;
+    // Without a version it is version 0 to librepo.
+    match header.value(VERSION).and_then(integer) {
+        Some(1) => Ok(file),
+        _ => Err("it is of another version"),
     }
 }
 
@@ -272,10 +271,14 @@ fn without_cut_line(text: &[u8]) -> &[u8] {
     if cut { whole } else { text }
 }
 
-fn latency(file: &KeyFile<'_>, group: &[u8]) -> Option<Fact> {
-    let at = integer64(file.value(group, TS)?)?;
-    let latency = latency_of(seconds_of(file.value(group, LATENCY)?)?)?;
-    Some(Fact { at, known: Known::Latency(latency) })
+/// What a record says, if it can be believed.
+fn latency(group: Group<'_>) -> Option<Fact> {
+    let latency = latency_of(seconds_of(group.value(LATENCY)?)?)?;
+    Some(Fact { at: ts(group)?, known: Known::Latency(latency) })
+}
+
+fn ts(group: Group<'_>) -> Option<i64> {
+    integer64(group.value(TS)?)
 }
 
 /// Follows `g_key_file_get_double`, except that it also takes hexadecimal digits, which librepo does not write.
@@ -291,14 +294,14 @@ fn latency_of(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok().filter(|_| fine).map(|latency| latency.max(least))
 }
 
-fn failure(file: &KeyFile<'_>, group: &[u8]) -> Option<Fact> {
-    let known = match file.value(group, OUTCOME)? {
+fn failure(group: Group<'_>) -> Option<Fact> {
+    let known = match group.value(OUTCOME)? {
         b"refused" => Known::Refused,
         b"unreachable" => Known::Unreachable,
         b"outside" => Known::OutsidePool,
         _ => return None,
     };
-    Some(Fact { at: integer64(file.value(group, TS)?)?, known })
+    Some(Fact { at: ts(group)?, known })
 }
 
 fn note(prefix: &[u8], name: &[u8]) -> Vec<u8> {
@@ -306,19 +309,19 @@ fn note(prefix: &[u8], name: &[u8]) -> Vec<u8> {
 }
 
 /// Where a record was measured, if its note is of the same writing: librepo renews records, but not notes.
-fn network_of_record(file: &KeyFile<'_>, group: &[u8], at: i64) -> Option<Network> {
-    let note = note(NETWORK_OF, group);
-    let same = integer64(file.value(&note, TS)?)? == at;
-    network_in(file, &note).filter(|_| same)
+fn network_of_record(file: &KeyFile<'_>, name: &[u8], at: i64) -> Option<Network> {
+    let note = file.group(&note(NETWORK_OF, name))?;
+    network_in(note).filter(|_| ts(note) == Some(at))
 }
 
-fn network_in(file: &KeyFile<'_>, group: &[u8]) -> Option<Network> {
-    Network::from_text(std::str::from_utf8(file.value(group, NETWORK)?).ok()?)
+fn network_in(group: Group<'_>) -> Option<Network> {
+    Network::from_text(std::str::from_utf8(group.value(NETWORK)?).ok()?)
 }
 
 fn seed(file: &KeyFile<'_>) -> Option<(u64, i64)> {
-    let seed = std::str::from_utf8(file.value(OWN, SEED)?).ok()?.parse().ok()?;
-    Some((seed, integer64(file.value(OWN, DRAWN)?)?))
+    let group = file.group(OWN)?;
+    let seed = std::str::from_utf8(group.value(SEED)?).ok()?.parse().ok()?;
+    Some((seed, integer64(group.value(DRAWN)?)?))
 }
 
 /// A seed to keep, and for how long: one that is younger stays in its place, since others follow it already.
@@ -376,7 +379,7 @@ fn apply(file: &mut KeyFile<'_>, name: &[u8], update: Update, now: i64, network:
     let ts = now.to_string();
     // Another process may have been here since; one with a clock far ahead does not count.
     let newer = |fact: Option<Fact>| fact.is_some_and(|fact| fact.at > now && fact.at - now <= TOLERANCE);
-    if newer(latency(file, name)) || newer(failure(file, &outcome_note)) {
+    if newer(file.group(name).and_then(latency)) || newer(file.group(&outcome_note).and_then(failure)) {
         return;
     }
     let network = network.map(|network| network.to_text());
@@ -412,13 +415,18 @@ fn apply(file: &mut KeyFile<'_>, name: &[u8], update: Update, now: i64, network:
 /// librepo keeps user names and passwords in the names of its records. What such a record knows is kept under a name
 /// without them.
 fn hide_passwords(file: &mut KeyFile<'_>) {
-    let secret: Vec<Vec<u8>> =
-        file.groups().filter(|group| group.contains(&b'@')).map(<[u8]>::to_vec).collect();
+    let secret: Vec<Vec<u8>> = file
+        .groups()
+        .map(|group| group.name)
+        .filter(|name| name.contains(&b'@'))
+        .map(<[u8]>::to_vec)
+        .collect();
     for group in secret {
         let name = [NETWORK_OF, OUTCOME_OF].iter().find_map(|prefix| group.strip_prefix(*prefix));
         let Mirror::Remote(protocol, endpoint) = Key::read(name.unwrap_or(&group)) else { continue };
         let Key(key) = Key::canonical(protocol, &endpoint);
-        let (old, new) = (latency(file, &group), latency(file, key.as_bytes()));
+        let fact = |name: &[u8]| file.group(name).and_then(latency);
+        let (old, new) = (fact(&group), fact(key.as_bytes()));
         if let (None, Some(Fact { at, known: Known::Latency(latency) })) = (name, old) {
             if new.is_none_or(|new| new.at < at) {
                 file.set(key.as_bytes(), TS, &at.to_string());
@@ -432,28 +440,29 @@ fn hide_passwords(file: &mut KeyFile<'_>) {
 /// Removes old records, as librepo does, and notes that speak of nothing any more. Unlike librepo it leaves alone what is
 /// no record of a mirror.
 fn drop_outdated(file: &mut KeyFile<'_>, now: i64) {
-    let ts = |group: &[u8]| file.value(group, TS).and_then(integer64);
-    let speaks = |group: &[u8]| {
-        if let Some(name) = group.strip_prefix(NETWORK_OF) {
-            return ts(group).is_some_and(|at| ts(name) == Some(at) && now.saturating_sub(at) <= KEPT);
+    let speaks = |group: &Group<'_>| {
+        if let Some(name) = group.name.strip_prefix(NETWORK_OF) {
+            let of_record = file.group(name).and_then(ts);
+            return of_record.is_some_and(|at| ts(*group) == Some(at) && now.saturating_sub(at) <= KEPT);
         }
-        if let Some(name) = group.strip_prefix(OUTCOME_OF) {
-            let record = latency(file, name);
-            return failure(file, group).is_some_and(|failure| {
+        if let Some(name) = group.name.strip_prefix(OUTCOME_OF) {
+            let record = file.group(name).and_then(latency);
+            return failure(*group).is_some_and(|failure| {
                 let age = now.saturating_sub(failure.at);
                 (-TOLERANCE..=FAILURE_COUNTS).contains(&age)
                     && record.is_none_or(|record| record.at < failure.at || record.at > now + TOLERANCE)
             });
         }
-        if group.starts_with(NO_RECORD) {
+        if group.name.starts_with(NO_RECORD) {
             return true;
         }
-        match ts(group) {
+        match ts(*group) {
             Some(at) => now.saturating_sub(at) <= KEPT,
-            None => matches!(Key::read(group), Mirror::Unsupported),
+            None => matches!(Key::read(group.name), Mirror::Unsupported),
         }
     };
-    let silent: Vec<Vec<u8>> = file.groups().filter(|group| !speaks(group)).map(<[u8]>::to_vec).collect();
+    let silent = file.groups().filter(|group| !speaks(group)).map(|group| group.name.to_vec());
+    let silent: Vec<Vec<u8>> = silent.collect();
     for group in silent {
         file.remove(&group);
     }
@@ -463,8 +472,8 @@ fn drop_outdated(file: &mut KeyFile<'_>, now: i64) {
 fn drop_older_half(file: &mut KeyFile<'_>) {
     let mut records: Vec<(i64, Vec<u8>)> = file
         .groups()
-        .filter(|group| !group.starts_with(NO_RECORD))
-        .filter_map(|group| Some((integer64(file.value(group, TS)?)?, group.to_vec())))
+        .filter(|group| !group.name.starts_with(NO_RECORD))
+        .filter_map(|group| Some((ts(group)?, group.name.to_vec())))
         .collect();
     records.sort_unstable();
     records.truncate(records.len().div_ceil(2));

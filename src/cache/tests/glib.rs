@@ -159,10 +159,10 @@ fn ours(file: &[u8]) -> String {
     let Ok(file) = KeyFile::parse(file) else { return "invalid\n".into() };
     let mut text = String::new();
     for group in file.groups() {
-        writeln!(text, "group {}", hex(group)).unwrap();
-        for (key, _) in file.pairs(group) {
-            // The last one, under all its names.
-            let value = file.pairs(group).rfind(|(name, _)| *name == key).unwrap().1;
+        writeln!(text, "group {}", hex(group.name)).unwrap();
+        for (key, _) in group.pairs() {
+            // Of a key that is there twice GLib tells the last value twice.
+            let value = group.pairs().filter(|(name, _)| *name == key).last().unwrap().1;
             let (int64, integer) = (records::integer64(value), records::integer(value));
             writeln!(text, "key {} {} {} {}", hex(key), hex(value), number(int64), number(integer)).unwrap();
         }
