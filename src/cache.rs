@@ -6,8 +6,8 @@
 //! Nothing here is an error of the caller's: a cache that cannot be used is a [`Status`], and the run goes on.
 #![forbid(unsafe_code)]
 
-mod keyfile;
-mod records;
+pub(crate) mod keyfile;
+pub(crate) mod records;
 
 pub(crate) use records::{KeptSeed, Key, Known, Memory, Update};
 

@@ -23,6 +23,9 @@ mod cache;
 pub mod capi;
 mod fault;
 mod filter;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz;
 #[cfg(test)]
 #[path = "../tests/lab/mod.rs"]
 mod lab;

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 /// A file as lines under groups.
 #[derive(Debug, Default)]
-pub(super) struct KeyFile<'a> {
+pub(crate) struct KeyFile<'a> {
     /// What stands before the first group, then each group as often as the file begins it.
     sections: Vec<Section<'a>>,
     /// Where a group is begun first and last; what it holds are the pairs of all its sections together.
@@ -34,22 +34,22 @@ struct Section<'a> {
 
 /// A group of a file, to look into.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Group<'f> {
-    pub(super) name: &'f [u8],
+pub(crate) struct Group<'f> {
+    pub(crate) name: &'f [u8],
     sections: &'f [Section<'f>],
     first: usize,
 }
 
 impl<'f> Group<'f> {
     /// The keys of a group with their values, as often as the file has them.
-    pub(super) fn pairs(self) -> impl Iterator<Item = (&'f [u8], &'f [u8])> {
+    pub(crate) fn pairs(self) -> impl Iterator<Item = (&'f [u8], &'f [u8])> {
         let sections = chain(self.sections, self.first);
         let lines = sections.flat_map(move |number| &self.sections[number].lines);
         lines.filter_map(|line| Some((line.key()?, line.value()?)))
     }
 
     /// The value of a key, as it stands there: the last one counts.
-    pub(super) fn value(self, key: &str) -> Option<&'f [u8]> {
+    pub(crate) fn value(self, key: &str) -> Option<&'f [u8]> {
         self.pairs().filter(|(name, _)| *name == key.as_bytes()).last().map(|(_, value)| value)
     }
 }
@@ -93,7 +93,7 @@ impl Line<'_> {
 
 impl<'a> KeyFile<'a> {
     /// Reads a file, or says why GLib would not. Takes time in proportion to the text.
-    pub(super) fn parse(text: &'a [u8]) -> Result<KeyFile<'a>, &'static str> {
+    pub(crate) fn parse(text: &'a [u8]) -> Result<KeyFile<'a>, &'static str> {
         let mut file = KeyFile { sections: vec![Section::default()], index: HashMap::new() };
         let mut first_group: Option<&[u8]> = None;
         let mut group: Option<&[u8]> = None;
@@ -140,7 +140,7 @@ impl<'a> KeyFile<'a> {
     }
 
     /// The groups, in the order in which the file begins them.
-    pub(super) fn groups(&self) -> impl Iterator<Item = Group<'_>> {
+    pub(crate) fn groups(&self) -> impl Iterator<Item = Group<'_>> {
         let group = |(first, section): (usize, &'_ Section<'a>)| section.is_first.then_some(first);
         let firsts = self.sections.iter().enumerate().filter_map(group);
         firsts.filter_map(|first| {
@@ -148,18 +148,18 @@ impl<'a> KeyFile<'a> {
         })
     }
 
-    pub(super) fn group(&self, name: &[u8]) -> Option<Group<'_>> {
+    pub(crate) fn group(&self, name: &[u8]) -> Option<Group<'_>> {
         let (name, (first, _)) = self.index.get_key_value(name)?;
         Some(Group { name, sections: &self.sections, first: *first })
     }
 
-    pub(super) fn has(&self, group: &[u8]) -> bool {
+    pub(crate) fn has(&self, group: &[u8]) -> bool {
         self.index.contains_key(group)
     }
 
     /// Gives a key another value where it stands, or appends it to its group, or its group to the file.
     /// All three must be what the format can hold, which is for the caller to know.
-    pub(super) fn set(&mut self, group: &[u8], key: &str, value: &str) {
+    pub(crate) fn set(&mut self, group: &[u8], key: &str, value: &str) {
         if !self.has(group) {
             self.append(group);
         }
@@ -188,7 +188,7 @@ impl<'a> KeyFile<'a> {
     }
 
     /// Removes a group, but not the comments at its end, which speak of the next one.
-    pub(super) fn remove(&mut self, group: &[u8]) {
+    pub(crate) fn remove(&mut self, group: &[u8]) {
         let Some((first, _)) = self.index.remove(group) else { return };
         let numbers: Vec<usize> = chain(&self.sections, first).collect();
         for number in numbers {
@@ -211,7 +211,7 @@ impl<'a> KeyFile<'a> {
         }
     }
 
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let parts = |section: &'_ Section<'a>| -> usize {
             section.header.len() + section.lines.iter().map(|line| line.raw.len()).sum::<usize>()
         };
@@ -283,12 +283,12 @@ fn lines(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Whether a line is one that a key file may hold.
-pub(super) fn is_valid(raw: &[u8]) -> bool {
+pub(crate) fn is_valid(raw: &[u8]) -> bool {
     kind(raw).is_ok()
 }
 
 /// The key of a line, if it is a pair.
-pub(super) fn key_of(raw: &[u8]) -> Option<&[u8]> {
+pub(crate) fn key_of(raw: &[u8]) -> Option<&[u8]> {
     match kind(raw) {
         Ok(Kind::Pair(pair)) => Some(&raw[pair.key]),
         _ => None,
@@ -343,7 +343,7 @@ fn group_end(line: &[u8]) -> Option<usize> {
 }
 
 /// Follows `g_key_file_is_group_name`.
-pub(super) fn is_group_name(name: &[u8]) -> bool {
+pub(crate) fn is_group_name(name: &[u8]) -> bool {
     let fine = |byte: &u8| !matches!(byte, b'[' | b']') && !byte.is_ascii_control();
     !name.is_empty() && name.iter().all(fine)
 }

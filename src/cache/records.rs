@@ -37,7 +37,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 /// A cache is never as large. A larger file is somebody's mistake, and is left alone.
-pub(super) const MAX_SIZE: usize = 8 << 20;
+pub(crate) const MAX_SIZE: usize = 8 << 20;
 /// What we let it grow to, so that it stays readable.
 const MAX_WRITTEN: usize = MAX_SIZE / 2;
 
@@ -107,7 +107,7 @@ impl Update {
 /// (`lr_url_without_path`). Where the URL has a user name, a password or a query in that part, or an IPv6 address,
 /// whose brackets the format cannot hold, it is a spelling of our own, which librepo neither writes nor finds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key(pub(super) String);
+pub(crate) struct Key(pub(crate) String);
 
 impl Key {
     /// None for what is not connected to.
@@ -183,7 +183,7 @@ impl Memory {
     }
 
     /// How many endpoints something is known of.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn len(&self) -> usize {
         self.facts.len()
     }
@@ -207,7 +207,7 @@ fn is_fresh(drawn: i64, now: i64, rotate_every: Duration) -> bool {
 }
 
 /// Reads a file, or says why it is not a cache; librepo would not take it for one either.
-pub(super) fn read(
+pub(crate) fn read(
     text: &[u8],
     now: SystemTime,
     network: Option<&Network>,
@@ -282,7 +282,7 @@ fn ts(group: Group<'_>) -> Option<i64> {
 }
 
 /// Follows `g_key_file_get_double`, except that it also takes hexadecimal digits, which librepo does not write.
-pub(super) fn seconds_of(value: &[u8]) -> Option<f64> {
+pub(crate) fn seconds_of(value: &[u8]) -> Option<f64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
@@ -332,12 +332,12 @@ pub(crate) struct KeptSeed {
 }
 
 /// Whether a run has learned anything to be written. If nothing answered, the network was down and not the mirrors.
-pub(super) fn is_worth_writing(updates: &[(Key, Update)], seed: Option<KeptSeed>) -> bool {
+pub(crate) fn is_worth_writing(updates: &[(Key, Update)], seed: Option<KeptSeed>) -> bool {
     seed.is_some() || updates.iter().any(|(_, update)| matches!(update, Update::Latency(_)))
 }
 
 /// The file after a run. One that is not a cache is begun anew, as librepo does; why is returned too.
-pub(super) fn merge(
+pub(crate) fn merge(
     text: &[u8],
     now: SystemTime,
     network: Option<&Network>,
@@ -494,7 +494,7 @@ fn unix_seconds(time: SystemTime) -> i64 {
 }
 
 /// Follows `g_key_file_get_int64`: what is out of range is the nearest that is in it.
-pub(super) fn integer64(value: &[u8]) -> Option<i64> {
+pub(crate) fn integer64(value: &[u8]) -> Option<i64> {
     let (sign, digits) = match after_space(value) {
         [b'-', digits @ ..] => (-1, digits),
         [b'+', digits @ ..] => (1, digits),
@@ -515,13 +515,13 @@ fn after_space(value: &[u8]) -> &[u8] {
 }
 
 /// Follows `g_key_file_get_integer`, which takes what stands before white space.
-pub(super) fn integer(value: &[u8]) -> Option<i32> {
+pub(crate) fn integer(value: &[u8]) -> Option<i32> {
     let word = after_space(value).split(u8::is_ascii_whitespace).next()?;
     i32::try_from(integer64(word)?).ok()
 }
 
 /// Follows `g_ascii_dtostr`, with which `g_key_file_set_double` writes: `%.17g` in the C locale.
-pub(super) fn as_glib_does(number: f64) -> String {
+pub(crate) fn as_glib_does(number: f64) -> String {
     const DIGITS: i32 = 17;
     let scientific = format!("{number:.*e}", DIGITS as usize - 1);
     let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };

@@ -1,0 +1,4 @@
+//! URLs of mirrors, on any text. What is asserted stands in the library's `src/fuzz.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|text: &str| fastestmirror::fuzz::url(text));
