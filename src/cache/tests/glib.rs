@@ -228,7 +228,7 @@ fn check_double(value: &str, theirs: &str) {
     let bytes: Vec<u8> = value[1..]
         .as_bytes()
         .chunks(2)
-        .map(|two| u8::from_str_radix(str::from_utf8(two).unwrap(), 16).unwrap())
+        .map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap())
         .collect();
     let ours = records::seconds_of(&bytes);
     if let Some(ours) = ours.filter(|number| number.is_finite()) {
