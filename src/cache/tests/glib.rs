@@ -225,8 +225,7 @@ fn our_parser_and_glibs_agree() {
 
 /// What we believe as a latency is the number that GLib reads.
 fn check_double(value: &str, theirs: &str) {
-    let bytes: Vec<u8> = value[1..]
-        .as_bytes()
+    let bytes: Vec<u8> = value.as_bytes()[1..]
         .chunks(2)
         .map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap())
         .collect();

@@ -80,7 +80,7 @@ fn librepo_uses_what_we_write_and_leaves_it_as_it_is() {
 
     // A failure of ours is nothing that librepo believes: it tries for itself.
     let Key(refused) = &updates[5].0;
-    let run = librepo(&program, &path, 1000, &[refused.clone()]);
+    let run = librepo(&program, &path, 1000, std::slice::from_ref(refused));
     assert_eq!(run.probes, 1);
     // Nor do we believe its own.
     let after = fs::read_to_string(&path).unwrap();
@@ -215,7 +215,7 @@ fn a_file_is_a_cache_to_both_or_to_none() {
         fs::write(&path, &file).unwrap();
         let (memory, status) = read(&path);
         assert_eq!((status == Status::Fine, memory.len()), (is_cache, usize::from(is_cache)), "{file}");
-        let run = librepo(&program, &path, 1000, &[url.clone()]);
+        let run = librepo(&program, &path, 1000, std::slice::from_ref(&url));
         assert_eq!((run.cache == "read", run.probes), (is_cache, u32::from(!is_cache)), "{file} {run:?}");
     }
 }
