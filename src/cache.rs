@@ -4,6 +4,10 @@
 //! [`PATIENCE`], and replaces the old file by a whole new one. What stands in it is the business of `records`.
 //!
 //! Nothing here is an error of the caller's: a cache that cannot be used is a [`Status`], and the run goes on.
+//!
+//! What it does not do: librepo knows no lock and writes the file in place, so of two that write at the same moment,
+//! one of them librepo, one may lose its news. The new file has the old one's mode, owner and group, but not its extended
+//! attributes. Folders on the way to the file are the caller's choice, links among them are followed.
 #![forbid(unsafe_code)]
 
 pub(crate) mod keyfile;
@@ -210,14 +214,19 @@ impl Cache {
         Ok(Some(Existing { text, mode: metadata.mode(), owner: metadata.uid(), group: metadata.gid() }))
     }
 
-    /// Where everybody may put files, as in `/tmp`, only root's and our own are believed.
+    /// What everybody may write to is not believed. Nor, where everybody may put files, as in `/tmp`, what is neither
+    /// root's nor our own. Elsewhere a file belongs to whom the owner of the folder has let in.
     fn trust(&self, file: &Metadata) -> Result<(), Trouble> {
+        const EVERYBODY: u32 = 0o002;
         let owner = file.uid();
+        if file.mode() & EVERYBODY != 0 {
+            return Err("everybody may write to it".into());
+        }
         if owner == 0 || owner == sys::effective_user() {
             return Ok(());
         }
         let folder = fs::metadata(self.folder()?)?;
-        match folder.mode() & 0o002 {
+        match folder.mode() & EVERYBODY {
             0 => Ok(()),
             _ => Err(format!("it belongs to user {owner}, in a folder that everybody may write to").into()),
         }
@@ -243,12 +252,13 @@ impl Cache {
         let _lock = Lock::take(&self.sibling(".lock")?)?;
         let existing = self.load()?;
         let (text, result) = change(existing.as_ref().map_or(&[], |existing| &existing.text));
-        if existing.as_ref().is_some_and(|existing| existing.text == text) {
-            return Ok(result);
-        }
+        // Of somebody who was killed: nobody else is here under the lock.
         match fs::remove_file(&temporary) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(about(&temporary, &error)),
             _ => {}
+        }
+        if existing.as_ref().is_some_and(|existing| existing.text == text) {
+            return Ok(result);
         }
         // create_new follows no link: O_EXCL.
         let file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(&temporary);

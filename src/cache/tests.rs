@@ -13,7 +13,7 @@ mod processes;
 use super::*;
 use crate::mirror::{Endpoint, Mirror};
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
@@ -89,17 +89,21 @@ fn program(source: &'static str, library: &str) -> Option<PathBuf> {
 
 /// This program again, in a part of [`another_process`].
 fn part(part: &str, path: &Path) -> Command {
-    part_through(&[], part, path)
+    // By this name, not by its path: the folder of the build may be closed to whom it is started as.
+    start("/proc/self/exe".into(), &[], part, path)
 }
 
 /// The same, started by another command.
 fn part_through(starter: &[&str], part: &str, path: &Path) -> Command {
-    let test = "cache::tests::another_process";
-    let mut words: Vec<&OsStr> = starter.iter().map(OsStr::new).collect();
-    let this = std::env::current_exe().expect("a test knows itself");
-    words.push(this.as_os_str());
-    let mut command = Command::new(words[0]);
-    command.args(&words[1..]).args([test, "--exact", "--nocapture", "--test-threads=1"]);
+    let this = std::env::current_exe().expect("a test knows itself").into_os_string();
+    let words: Vec<OsString> = starter[1..].iter().map(OsString::from).chain([this]).collect();
+    start(starter[0].into(), &words, part, path)
+}
+
+fn start(program: OsString, words: &[OsString], part: &str, path: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.args(words);
+    command.args(["cache::tests::another_process", "--exact", "--nocapture", "--test-threads=1"]);
     command.env("FASTESTMIRROR_CACHE_PART", part).env("FASTESTMIRROR_CACHE_PATH", path);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

@@ -253,7 +253,6 @@ fn as_nobody(part_: &str, path: &Path) -> String {
     report(part(part_, path).uid(NOBODY).gid(NOBODY))
 }
 
-/// The test program, where everybody can run it: the folder of the build may be closed.
 fn skip_unless_root(test: &str) -> bool {
     if !is_root() {
         assert!(!is_ci(), "{test}: under CI the tests run as root");
@@ -329,17 +328,29 @@ fn a_file_that_somebody_else_has_put_into_a_common_folder_is_not_believed() {
     }
 }
 
+#[test]
+fn a_file_that_everybody_may_write_to_is_not_believed() {
+    let folder = folder();
+    let path = folder.path().join("cache");
+    assert_eq!(write(&path), Status::Fine);
+    for (mode, is_believed) in [(0o664, true), (0o666, false), (0o602, false), (0o600, true)] {
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        let (memory, status) = read(&path);
+        assert_eq!((memory.len(), status.is_fine()), (usize::from(is_believed), is_believed), "{mode:o}");
+        assert_eq!(write(&path).is_fine(), is_believed, "{mode:o}");
+    }
+}
+
 /// Runs a part on a small file system of its own, prepared by a shell that knows the folder as `$D`.
 fn on_a_small_disk(size: &str, prepare: &str, folder: &Path, part_: &str) -> Option<String> {
     let script = format!("mount -t tmpfs -o size={size} tmpfs \"$D\" && {prepare} && exec \"$0\" \"$@\"");
-    let mut starter = vec!["unshare", "-m", "sh", "-c", &script];
-    if !is_root() {
-        starter.insert(1, "-r");
-        let possible = Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "x", "/mnt"]).output();
-        if !have("a user namespace", possible.is_ok_and(|output| output.status.success())) {
-            return None;
-        }
+    // Root of a world of its own, if not of this one.
+    let apart = if is_root() { "-m" } else { "-rm" };
+    let possible = Command::new("unshare").args([apart, "mount", "-t", "tmpfs", "x", "/mnt"]).output();
+    if !have("what makes a mount namespace", possible.is_ok_and(|output| output.status.success())) {
+        return None;
     }
+    let starter = ["unshare", apart, "sh", "-c", &script];
     Some(report(part_through(&starter, part_, &folder.join("cache")).env("D", folder)))
 }
 

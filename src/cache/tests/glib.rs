@@ -227,7 +227,7 @@ fn our_parser_and_glibs_agree() {
 fn check_double(value: &str, theirs: &str) {
     let bytes: Vec<u8> = value.as_bytes()[1..]
         .chunks(2)
-        .map(|two| u8::from_str_radix(str::from_utf8(two).unwrap(), 16).unwrap())
+        .map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap())
         .collect();
     let ours = records::seconds_of(&bytes);
     if let Some(ours) = ours.filter(|number| number.is_finite()) {
