@@ -391,10 +391,10 @@ int fm_ranker_set_cache(fm_ranker *ranker,
                         const char *path);
 
 /**
- * How old a remembered latency may be, in seconds from 0, default 30 days. With 0 everything is measured anew.
+ * How old a remembered latency may be, in seconds from 0, default 30 days. With 0 nothing from before this
+ * second counts.
  */
-int fm_ranker_set_max_age(fm_ranker *ranker,
-                          double age);
+int fm_ranker_set_max_age(fm_ranker *ranker, double age);
 
 /**
  * Keeps the seed in the cache for this long, in seconds, so that a machine keeps its order of mirrors across processes,

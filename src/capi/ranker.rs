@@ -284,14 +284,16 @@ pub unsafe extern "C" fn fm_ranker_set_protocols(ranker: *mut fm_ranker, protoco
     }
 }
 
-/// Reads an array of patterns.
+/// Hands an array of patterns to one of the ranker's options.
 ///
 /// # Safety
-/// `patterns` is NULL or holds `count` pointers, each NULL or a string.
-unsafe fn read_patterns(patterns: *const *const c_char, count: usize) -> Result<Vec<String>, Failed> {
-    if patterns.is_null() && count > 0 {
-        return Err(Failed::argument("patterns is NULL"));
-    }
+/// `ranker` is NULL or a valid ranker; `patterns` is NULL or holds `count` pointers, each NULL or a string.
+unsafe fn set_patterns(
+    ranker: *mut fm_ranker,
+    patterns: *const *const c_char,
+    count: usize,
+    set: impl FnOnce(&mut Ranker, &[&str]) -> Result<(), Error>,
+) -> c_int {
     let read = |index: usize| {
         // SAFETY: within the array, by the caller's promise.
         let pattern = unsafe { *patterns.add(index) };
@@ -299,9 +301,17 @@ unsafe fn read_patterns(patterns: *const *const c_char, count: usize) -> Result<
             return Err(Failed::argument(format!("patterns[{index}] is NULL")));
         }
         // SAFETY: a string, by the caller's promise.
-        Ok(unsafe { CStr::from_ptr(pattern) }.to_string_lossy().into_owned())
+        Ok(unsafe { CStr::from_ptr(pattern) }.to_string_lossy())
     };
-    (0..count).map(read).collect()
+    let body = |ranker: &mut Ranker, _: &Cancel| {
+        if patterns.is_null() && count > 0 {
+            return Err(Failed::argument("patterns is NULL"));
+        }
+        let texts = (0..count).map(read).collect::<Result<Vec<_>, _>>()?;
+        Ok(set(ranker, &texts.iter().map(|text| &**text).collect::<Vec<_>>())?)
+    };
+    // SAFETY: the caller's promise.
+    unsafe { with_ranker(ranker, body) }
 }
 
 /// Keeps only mirrors whose host matches one of `count` patterns; default, and with none: all. A pattern is a glob
@@ -314,13 +324,7 @@ pub unsafe extern "C" fn fm_ranker_set_include(
     count: usize,
 ) -> c_int {
     // SAFETY: the caller's promise.
-    unsafe {
-        with_ranker(ranker, |ranker, _| {
-            let patterns = read_patterns(patterns, count)?;
-            ranker.include(&patterns.iter().map(String::as_str).collect::<Vec<_>>())?;
-            Ok(())
-        })
-    }
+    unsafe { set_patterns(ranker, patterns, count, |ranker, patterns| ranker.include(patterns).map(|_| ())) }
 }
 
 /// Drops the mirrors whose host matches one of `count` patterns, included or not; default none.
@@ -331,13 +335,7 @@ pub unsafe extern "C" fn fm_ranker_set_exclude(
     count: usize,
 ) -> c_int {
     // SAFETY: the caller's promise.
-    unsafe {
-        with_ranker(ranker, |ranker, _| {
-            let patterns = read_patterns(patterns, count)?;
-            ranker.exclude(&patterns.iter().map(String::as_str).collect::<Vec<_>>())?;
-            Ok(())
-        })
-    }
+    unsafe { set_patterns(ranker, patterns, count, |ranker, patterns| ranker.exclude(patterns).map(|_| ())) }
 }
 
 /// Moves mirrors whose host matches one of `count` patterns to the front, within the pool and within the rest that
@@ -349,13 +347,7 @@ pub unsafe extern "C" fn fm_ranker_set_prefer(
     count: usize,
 ) -> c_int {
     // SAFETY: the caller's promise.
-    unsafe {
-        with_ranker(ranker, |ranker, _| {
-            let patterns = read_patterns(patterns, count)?;
-            ranker.prefer(&patterns.iter().map(String::as_str).collect::<Vec<_>>())?;
-            Ok(())
-        })
-    }
+    unsafe { set_patterns(ranker, patterns, count, |ranker, patterns| ranker.prefer(patterns).map(|_| ())) }
 }
 
 /// The file in which latencies are remembered, in librepo's format, or none with NULL; default none. What is remembered
