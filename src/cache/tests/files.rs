@@ -356,7 +356,7 @@ fn on_a_small_disk(size: &str, prepare: &str, folder: &Path, part_: &str) -> Opt
 
 #[test]
 fn a_full_disk_leaves_the_old_file() {
-    let folder = folder();
+    let (folder, elsewhere) = (folder(), folder());
     // 16 KiB: a cache of two pages fits, and not another one beside it.
     let records: String = (0..100)
         .map(|n| format!("[http://m{n}.example]\nts=1\nconnectime=0.5\nfiller=000000000000000000000000\n"))
@@ -364,8 +364,7 @@ fn a_full_disk_leaves_the_old_file() {
     // The records are too old; what keeps the new file large is a group that is nobody's.
     let foreign =
         format!("[:_librepo_:]\nversion=1\n[:_foreign]\n{}", "key=value of somebody else\n".repeat(280));
-    let old = build::target().join("tmp/full-disk");
-    fs::create_dir_all(old.parent().unwrap()).unwrap();
+    let old = elsewhere.path().join("old");
     fs::write(&old, foreign + &records).unwrap();
     let fill = "{ head -c 999999 /dev/zero > \"$D/filler\" 2>/dev/null || true; }";
     let prepare = format!("cp {} \"$D/cache\" && {fill}", old.display());
@@ -392,7 +391,8 @@ fn a_read_only_folder_is_read_and_not_written() {
     assert_eq!(write(&cache), Status::Fine);
     let lock_or_not = ["true", ": > \"$D/cache.lock\""];
     for lock in lock_or_not {
-        let prepare = format!("cp {} \"$D/cache\" && {lock} && mount -o remount,ro \"$D\"", cache.display());
+        let prepare =
+            format!("cp {} \"$D/cache\" && {lock} && mount -o remount,bind,ro \"$D\"", cache.display());
         let Some(said) = on_a_small_disk("64k", &prepare, folder.path(), "read") else { return };
         assert_eq!(said, "1 the cache is fine");
         let said = on_a_small_disk("64k", &prepare, folder.path(), "write").unwrap();
