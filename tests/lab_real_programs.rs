@@ -1,92 +1,16 @@
 //! Unchanged programs run against a world of the lab: nginx behind the mirrors, curl and librepo before them.
 
 mod lab;
+mod programs;
 
 use lab::{Mirror, Spec, World, answer, figure, ms};
-use std::fmt::Write;
+use programs::{Nginx, have, output, program};
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// The mirrors and how far they are away, in milliseconds.
 const MIRRORS: [(&str, f64); 3] =
     [("far.lab.example", 120.0), ("near.lab.example", 20.0), ("mid.lab.example", 60.0)];
-
-/// A program of the system's: servers lie in folders that are not on everybody's path.
-fn program(name: &str) -> Command {
-    let mut command = Command::new(name);
-    command.env("PATH", "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/sbin:/bin");
-    command
-}
-
-/// Says why a test cannot run here: a failure under CI, where nothing is skipped in silence.
-fn have(program: &str, probe: &mut Command) -> bool {
-    let found =
-        probe.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-    assert!(found || std::env::var_os("CI").is_none(), "{program} is not installed: tests/run installs it");
-    if !found {
-        eprintln!("skipped: {program} is not installed");
-    }
-    found
-}
-
-fn output(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|why| panic!("{command:?}: {why}"));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}: {stderr}", output.status);
-    String::from_utf8(output.stdout).expect("UTF-8")
-}
-
-/// nginx behind all mirrors, with http and https; it ends with this value.
-struct Nginx(Child);
-
-impl Nginx {
-    /// Serves the folder `files` below `scratch`, where the certificate authority is put as `ca.pem`.
-    fn start(scratch: &Path) -> Nginx {
-        let path = |name: &str| scratch.join(name).display().to_string();
-        output(
-            program("openssl")
-                .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=lab"])
-                .args(["-addext", "subjectAltName=DNS:*.lab.example"])
-                .args(["-keyout", &path("key.pem"), "-out", &path("ca.pem")]),
-        );
-        let mut temporary = String::new();
-        for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
-            writeln!(temporary, "{kind}_temp_path {};", path(kind)).expect("a string");
-        }
-        let config = format!(
-            "daemon off; error_log stderr; pid {}; events {{ }} http {{ {temporary} access_log {};
-             server {{ listen 80; listen [::]:80; listen 443 ssl; listen [::]:443 ssl;
-             ssl_certificate {}; ssl_certificate_key {}; root {}; }} }}",
-            path("pid"),
-            path("access.log"),
-            path("ca.pem"),
-            path("key.pem"),
-            path("files"),
-        );
-        fs::write(scratch.join("nginx.conf"), format!("user root; {config}")).expect("a writable folder");
-        let nginx = program("nginx")
-            .args(["-c", &path("nginx.conf"), "-e", "stderr"])
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("nginx starts");
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while std::net::TcpStream::connect("127.0.0.1:443").is_err() {
-            assert!(Instant::now() < deadline, "nginx does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Nginx(nginx)
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        // SAFETY: a signal to a child that has not been waited for.
-        unsafe { libc::kill(self.0.id() as libc::pid_t, libc::SIGTERM) };
-        let _ = self.0.wait();
-    }
-}
 
 /// Runs `body` in a world with nginx behind its mirrors.
 fn with_nginx(test: &str, body: impl FnOnce(&World, &Path)) {
