@@ -46,6 +46,17 @@ impl<'a> Run<'a> {
         self.memory.trouble()
     }
 
+    /// Whether no latency can change the order: there is but one endpoint, and nothing that it could overtake.
+    #[cfg(feature = "librepo")]
+    pub(crate) fn is_decided(&self) -> bool {
+        let mut one = None;
+        self.list.mirrors.iter().all(|mirror| match mirror {
+            Mirror::Local => true,
+            Mirror::Remote(_, endpoint) => *one.get_or_insert(endpoint) == endpoint,
+            Mirror::Unsupported => false,
+        })
+    }
+
     /// How many endpoints have to be measured.
     #[cfg(feature = "librepo")]
     pub(crate) fn to_measure(&self) -> usize {
