@@ -501,6 +501,35 @@ fn a_proxy_without_an_address_is_one() {
     });
 }
 
+/// Ours ends as soon as the pool and 16 more are known; librepo's own waits for the last, up to the timeout.
+#[test]
+fn a_far_mirror_may_be_unmeasured_but_none_of_the_nearest_sixteen_outside_the_pool() {
+    if caller().is_none() {
+        return;
+    }
+    lab::isolated("a_far_mirror_may_be_unmeasured_but_none_of_the_nearest_sixteen_outside_the_pool", || {
+        let rtts: Vec<f64> =
+            [900.0; 5].into_iter().chain([20.0, 24.0]).chain((0..20).map(|n| 60.0 + n as f64)).collect();
+        let name = |index: usize| format!("m{index}.lab.example");
+        let mirrors = rtts
+            .iter()
+            .enumerate()
+            .map(|(index, rtt)| lab::Mirror::new(&name(index)).ipv4(lab::answer(lab::ms(*rtt))));
+        let world = lab::World::start(lab::Spec::new().mirrors(mirrors)).expect("a world");
+        let urls: Vec<String> = (0..rtts.len()).map(|index| format!("http://{}", name(index))).collect();
+        let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+        let output = call_ours("detailed", &urls);
+        assert!(!output.contains("not sorted"), "{output}");
+        let order = order(&output);
+        assert!(order.iter().take(2).all(|index| [5, 6].contains(index)), "{output}");
+        let unmeasured = lines(&output, "item ").iter().filter(|line| line.contains(" unmeasured ")).count();
+        let last = &order[order.len() - unmeasured..];
+        assert!(last.starts_with(&[0, 1, 2, 3, 4]) && last.is_sorted(), "last, in the order given: {output}");
+        assert!((5..=9).contains(&unmeasured), "{output}");
+        drop(world);
+    });
+}
+
 #[test]
 fn an_administrator_can_turn_it() {
     if caller().is_none() {
