@@ -42,3 +42,17 @@ pub(crate) fn rank() -> &'static Path {
         target().join("debug/examples/rank")
     })
 }
+
+/// The shared library with librepo's functions in it, as `cargo build --release --features librepo` makes it; beside the plain one,
+/// which other tests hold against its list of symbols.
+pub(crate) fn librepo_library() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        let folder = target().join("tmp/librepo");
+        // As above.
+        let mut build = cargo(&["build", "--release", "--lib", "--features", "librepo", "--offline"]);
+        run(build.arg("--target-dir").arg(&folder));
+        folder.join("release/libfastestmirror.so")
+    });
+    built.clone()
+}
