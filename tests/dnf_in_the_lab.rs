@@ -19,7 +19,7 @@ const SCHEMES: [&str; 2] = ["http", "https"];
 
 fn in_a_site(test: &str, body: impl FnOnce(&Site)) {
     if have_all() {
-        let library = build::librepo_library();
+        let library = build::with_librepo().join("libfastestmirror.so");
         lab::isolated(test, || body(&Site::start(&library)));
     }
 }

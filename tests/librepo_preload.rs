@@ -5,13 +5,17 @@ mod build;
 mod lab;
 mod programs;
 
-use build::librepo_library;
+use build::with_librepo;
 use programs::{have, make_package, output, program};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
+
+fn shared_library() -> PathBuf {
+    with_librepo().join("libfastestmirror.so")
+}
 
 /// In an environment of nothing but what is needed, with this library preloaded or none.
 fn run(preload: Option<&Path>, program: &str, arguments: &[&str]) -> Output {
@@ -56,7 +60,7 @@ fn assert_only_ours_is_more(library: &Path, without: &BTreeSet<&str>, with: &BTr
 
 #[test]
 fn it_needs_the_system_library_alone() {
-    let library = librepo_library();
+    let library = shared_library();
     let dynamic = output(program("readelf").args(["-d", "-W"]).arg(&library));
     let needed: Vec<_> = dynamic.lines().filter(|line| line.contains("(NEEDED)")).collect();
     let system = ["[libc.so.", "[libm.so.", "[libgcc_s.so.", "[ld-linux"];
@@ -76,7 +80,7 @@ fn it_needs_the_system_library_alone() {
 
 #[test]
 fn programs_say_and_return_the_same() {
-    let library = librepo_library();
+    let library = shared_library();
     let script = "echo out; echo err >&2; (exit 5); echo $? $#; exec 3</etc/passwd; ls /proc/self/fd; exit 3";
     for (program, arguments) in
         [("/bin/true", &[][..]), ("/bin/false", &[]), ("/bin/sh", &["-c", script, "name", "a", "b"])]
@@ -88,7 +92,7 @@ fn programs_say_and_return_the_same() {
 
 #[test]
 fn a_process_is_the_same_but_for_one_library() {
-    let library = librepo_library();
+    let library = shared_library();
     let maps = |preload| said(run(preload, "/bin/cat", &["/proc/self/maps"]));
     let (without, with) = (maps(None), maps(Some(&library)));
     assert_only_ours_is_more(&library, &mapped(&without), &mapped(&with));
@@ -123,7 +127,7 @@ fn the_kernel_is_asked_for_nothing_that_a_loader_does_not_ask() {
     if !have("strace", program("strace").args(["-o", "/dev/null", "/bin/true"])) {
         return;
     }
-    let library = librepo_library();
+    let library = shared_library();
     let (without, with) = (trace(None), trace(Some(&library)));
     /// "1234 openat(AT_FDCWD, ...": the call.
     fn calls(trace: &str) -> BTreeSet<&str> {
@@ -148,7 +152,7 @@ fn a_scriptlet_of_a_package_runs_as_without_it() {
     if !have("rpmbuild", program("rpmbuild").arg("--version")) {
         return;
     }
-    let library = librepo_library();
+    let library = shared_library();
     let folder = tempfile::tempdir().expect("a folder");
     let seen = folder.path().join("seen");
     let scriptlet = format!(
@@ -181,7 +185,7 @@ fn a_scriptlet_of_a_package_runs_as_without_it() {
 #[test]
 fn starting_a_program_costs_about_what_any_preloaded_library_costs() {
     const RUNS: usize = 400;
-    let library = librepo_library();
+    let library = shared_library();
     let folder = tempfile::tempdir().expect("a folder");
     // One with nothing in it: what is the loader's own price.
     let (source, empty) = (folder.path().join("empty.c"), folder.path().join("libempty.so"));

@@ -30,6 +30,8 @@ const LOOK_UPS: usize = 64;
 const IN_FLIGHT: usize = 512;
 /// Who was late for longer than this first hears what has happened before it sends anything.
 const LATE: Duration = Duration::from_millis(1);
+/// How long a caller's wish to end may go unnoticed.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What a run found out about an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +106,8 @@ pub(crate) struct Job<'a> {
     pub(crate) schedule: schedule::Options,
     pub(crate) family: Family,
     pub(crate) cancel: Option<&'a Cancel>,
+    /// Asked at every step, whether to end.
+    pub(crate) interrupted: Option<fn() -> bool>,
     pub(crate) progress: Option<&'a mut dyn FnMut(&Progress)>,
 }
 
@@ -137,7 +141,10 @@ pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
     if let Some(cancel) = job.cancel {
         connector.watch(cancel.0.1.as_fd())?;
     }
-    let cancelled = || job.cancel.is_some_and(Cancel::is_cancelled);
+    let cancelled =
+        || job.cancel.is_some_and(Cancel::is_cancelled) || job.interrupted.is_some_and(|ask| ask());
+    // A signal ends a wait early only if this thread is the one that gets it.
+    let patience = if job.interrupted.is_some() { ASK_AGAIN } else { Duration::MAX };
     let resolver = (!hosts.names.is_empty() && !options.timeout.is_zero() && !cancelled()).then(|| {
         let family = job.family;
         let look_up = Arc::new(move |name: &str| sys::look_up(name, family));
@@ -175,7 +182,7 @@ pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
             },
             Step::Close(attempt) => run.connector.close(attempt),
             Step::Wait(until) => {
-                run.hear(until.saturating_duration_since(now))?;
+                run.hear(until.saturating_duration_since(now).min(patience))?;
                 heard = Instant::now();
             }
             // What has arrived while this was being decided still counts.

@@ -35,6 +35,8 @@ pub(super) struct Recollection {
     rotate: Duration,
     memory: Memory,
     notes: Vec<String>,
+    #[cfg_attr(not(feature = "librepo"), allow(dead_code))]
+    trouble: Option<String>,
 }
 
 impl Recollection {
@@ -46,17 +48,25 @@ impl Recollection {
             rotate: options.rotate,
             memory: Memory::default(),
             notes: Vec::new(),
+            trouble: None,
         };
         if let Some(cache) = &recollection.cache {
             recollection.network = network::here();
             let (memory, status) = cache.read(now, Some(&recollection.network), options.max_age);
             recollection.memory = memory;
+            recollection.trouble = (!status.is_fine()).then(|| status.to_string());
             // That there is none yet is how every cache begins.
             if !matches!(status, Status::Missing { .. }) {
                 note(&mut recollection.notes, &status);
             }
         }
         recollection
+    }
+
+    /// What is to be said if there was nothing to read, or it could not be read.
+    #[cfg(feature = "librepo")]
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
     }
 
     /// What is known of an endpoint, as a result of this run.

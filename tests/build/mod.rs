@@ -43,16 +43,14 @@ pub(crate) fn rank() -> &'static Path {
     })
 }
 
-/// The shared library with librepo's functions in it, as `cargo build --release --features librepo` makes it; beside the plain one,
-/// which other tests hold against its list of symbols.
-pub(crate) fn librepo_library() -> PathBuf {
+/// The folder of `libfastestmirror.so` and `libfastestmirror.a` with librepo's functions in them.
+pub(crate) fn with_librepo() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let built = BUILT.get_or_init(|| {
-        let folder = target().join("tmp/librepo");
-        // As above.
-        let mut build = cargo(&["build", "--release", "--lib", "--features", "librepo", "--offline"]);
-        run(build.arg("--target-dir").arg(&folder));
-        folder.join("release/libfastestmirror.so")
-    });
-    built.clone()
+    BUILT.get_or_init(|| {
+        // A folder of its own: the libraries without the feature are next to it, and have the same names.
+        let folder = target().join("with-librepo");
+        let mut command = cargo(&["build", "--release", "--lib", "--features", "librepo", "--offline"]);
+        run(command.arg("--target-dir").arg(&folder));
+        folder.join("release")
+    })
 }

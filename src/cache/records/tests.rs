@@ -555,7 +555,7 @@ fn reading_is_quick() {
         let file = line.repeat((4 << 20) / line.len());
         let start = Instant::now();
         let _ = read(file.as_bytes(), at(NOW), None, MONTH);
-        assert!(start.elapsed() < Duration::from_secs(8), "{line:?}: {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(30), "{line:?}: {:?}", start.elapsed());
     }
 }
 
