@@ -39,7 +39,10 @@ fn one_of_the_pool(setup: Setup, run: &Run) -> &'static str {
         assert!(attempts.iter().all(|attempt| attempt.payload == 0), "{setup:?}: bytes were sent to {name}");
         assert!(setup.dead || *name != DEAD || attempts.is_empty());
     }
-    assert!(run.log.contains(OURS), "dnf's log does not have our lines:\n{}", run.log);
+    // What was measured, from where, and why measuring ended: dnf has it in its own log.
+    for part in [OURS, "(network, ", ", pool)", ": measuring ended "] {
+        assert!(run.log.contains(part), "dnf's log does not have {part:?}:\n{}", run.log);
+    }
     asked
 }
 
@@ -56,6 +59,11 @@ fn median(runs: &[Run]) -> f64 {
 
 fn best(runs: &[Run]) -> f64 {
     times(runs)[0]
+}
+
+/// The shortest time that the library itself has taken in a run, by its own word.
+fn best_measuring(runs: &[Run]) -> f64 {
+    runs.iter().map(Run::measuring).fold(f64::INFINITY, f64::min)
 }
 
 #[test]
@@ -92,6 +100,7 @@ fn forty_runs_share_the_load_evenly() {
 #[test]
 fn a_dead_mirror_costs_a_fraction_of_what_it_costs_without_us() {
     in_a_site("a_dead_mirror_costs_a_fraction_of_what_it_costs_without_us", |site| {
+        // What a dead mirror adds: to the whole run, and to measuring.
         let cost = |what: &str, setup: Setup, runs: usize| {
             let (mut with, mut without) = (Vec::new(), Vec::new());
             for _ in 0..runs {
@@ -104,20 +113,26 @@ fn a_dead_mirror_costs_a_fraction_of_what_it_costs_without_us() {
                     runs.push(run);
                 }
             }
-            let (with, without) = (best(&with), best(&without));
-            figure(&format!(
-                "dnf makecache {what}: {without:.2} s; {with:.2} s with a dead mirror in the lists"
-            ));
-            with - without
+            let [with_it, without_it] = [best(&with), best(&without)];
+            let measuring = [best_measuring(&with), best_measuring(&without)];
+            let mut line = format!(
+                "dnf makecache {what}: {without_it:.2} s; with a dead mirror in the lists {with_it:.2} s"
+            );
+            if setup.ours {
+                line += &format!("; of that for measuring {:.3} and {:.3} s", measuring[1], measuring[0]);
+            }
+            figure(&line);
+            (with_it - without_it, measuring[0] - measuring[1])
         };
-        let theirs = cost("without us", Setup { ours: false, ..SETUP }, 3);
-        let ours = cost("with us", SETUP, 5);
+        let (theirs, _) = cost("without us", Setup { ours: false, ..SETUP }, 3);
+        let (ours, _) = cost("with us", SETUP, 5);
         let environment = &[("FASTESTMIRROR_FALLBACKS", "0")];
-        let no_fallbacks = cost("with us and no fallbacks", Setup { environment, ..SETUP }, 5);
+        let (_, no_fallbacks) = cost("with us, no fallbacks wanted", Setup { environment, ..SETUP }, 5);
         assert!(theirs > 1.0, "{theirs}");
-        // The quiet time, which is that of the slowest answer, 0.2 s; and without fallbacks nothing.
+        // All mirrors are wanted here, since there are fewer than the fallbacks: the silent one is given the time that the
+        // farthest one took. Where only the pool matters it is not waited for.
         assert!(ours < theirs / 3.0, "{ours} against {theirs}");
-        assert!(no_fallbacks < theirs / 10.0, "{no_fallbacks} against {theirs}");
+        assert!(no_fallbacks < theirs / 20.0, "{no_fallbacks} against {theirs}");
     });
 }
 
