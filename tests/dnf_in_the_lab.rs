@@ -69,6 +69,8 @@ fn best_measuring(runs: &[Run]) -> f64 {
 #[test]
 fn whatever_the_scheme_and_the_list_one_mirror_of_the_pool_is_asked() {
     in_a_site("whatever_the_scheme_and_the_list_one_mirror_of_the_pool_is_asked", |site| {
+        let complaint = site.complaint_about_an_unknown_authority(SETUP);
+        assert!(complaint.contains("certificate"), "{complaint}");
         for (scheme, list) in SCHEMES.iter().flat_map(|s| ["mirrorlist", "metalink"].map(|list| (s, list))) {
             for task in [Task::Makecache, Task::Download, Task::Download] {
                 let setup = Setup { scheme, list, ..SETUP };

@@ -195,6 +195,19 @@ impl Site {
         Run { elapsed, requests, attempts, log }
     }
 
+    /// What dnf complains of over https where nobody has told it of the lab's authority.
+    pub(crate) fn complaint_about_an_unknown_authority(&self, setup: Setup) -> String {
+        let folder = self.scratch.path().join("untold");
+        fs::create_dir_all(folder.join("root")).expect("a folder");
+        let text = self.configuration(&folder, Setup { scheme: "https", ..setup });
+        let untold: String =
+            text.lines().filter(|line| !line.starts_with("sslcacert=")).map(|l| format!("{l}\n")).collect();
+        fs::write(folder.join("dnf.conf"), untold).expect("a file");
+        let output = dnf(&folder).arg("makecache").output().expect("dnf runs");
+        assert!(!output.status.success(), "dnf does not verify certificates");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     fn configuration(&self, folder: &Path, setup: Setup) -> String {
         let Setup { scheme, list, dead, fastestmirror, .. } = setup;
         // Folders of dnf's own are below its root, wherever that is.
