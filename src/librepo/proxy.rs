@@ -9,7 +9,7 @@ use super::found::{Curl, Opaque};
 use crate::mirror::{Host, Mirror, Protocol};
 use std::collections::HashMap;
 use std::ffi::{CString, c_int, c_long, c_void};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ptr;
 
 const CURLOPT_URL: c_int = 10002;
@@ -43,6 +43,9 @@ struct CurlSockaddr {
     /// Longer, if `family` says so.
     address: libc::sockaddr,
 }
+
+/// The first address that was to be connected to, if it was one of the internet's.
+type Seen = Option<Option<SocketAddr>>;
 
 type OpenSocket = unsafe extern "C" fn(*mut c_void, c_int, *mut CurlSockaddr) -> c_int;
 
@@ -92,18 +95,22 @@ impl Drop for Asker {
 unsafe extern "C" fn refuse(seen: *mut c_void, _purpose: c_int, address: *mut CurlSockaddr) -> c_int {
     // SAFETY: what `is_proxied` has set, and what libcurl passes: `family` says which address it is, and it is whole.
     unsafe {
+        let whole = &raw const (*address).address;
         let found = match (*address).family {
             libc::AF_INET => {
-                let address = &raw const (*address).address;
-                Some(IpAddr::from((*address.cast::<libc::sockaddr_in>()).sin_addr.s_addr.to_ne_bytes()))
+                let address = whole.cast::<libc::sockaddr_in>().read_unaligned();
+                let ip = IpAddr::from(address.sin_addr.s_addr.to_ne_bytes());
+                Some(SocketAddr::new(ip, u16::from_be(address.sin_port)))
             }
             libc::AF_INET6 => {
-                let address = &raw const (*address).address;
-                Some(IpAddr::from((*address.cast::<libc::sockaddr_in6>()).sin6_addr.s6_addr))
+                let address = whole.cast::<libc::sockaddr_in6>().read_unaligned();
+                Some(SocketAddr::new(address.sin6_addr.s6_addr.into(), u16::from_be(address.sin6_port)))
             }
             _ => None,
         };
-        seen.cast::<Vec<Option<IpAddr>>>().as_mut().expect("set").push(found);
+        if let Some(seen) = seen.cast::<Seen>().as_mut() {
+            seen.get_or_insert(found);
+        }
     }
     CURL_SOCKET_BAD
 }
@@ -149,7 +156,7 @@ impl Asker {
         ) else {
             return false;
         };
-        let mut seen: Vec<Option<IpAddr>> = Vec::new();
+        let mut seen: Seen = None;
         let mut addresses = ptr::null_mut();
         // SAFETY: our own handle, options with the types that libcurl's headers say, and pointers that outlive the
         // transfer.
@@ -166,8 +173,8 @@ impl Asker {
             (curl.list_free)(addresses);
             result
         };
-        match seen.first() {
-            Some(address) => *address != Some(itself),
+        match seen {
+            Some(address) => address != Some(SocketAddr::new(itself, port)),
             // The host's own address was given, so it can only be the proxy's that was not found.
             None => [CURLE_COULDNT_RESOLVE_PROXY, CURLE_OPERATION_TIMEDOUT].contains(&result),
         }
