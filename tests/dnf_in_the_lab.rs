@@ -193,7 +193,9 @@ fn it_is_quicker_than_without_us() {
                 );
                 let theirs = runs[1].iter().flat_map(|run| run.hosts("")).collect::<BTreeSet<_>>();
                 println!("without us {theirs:?} were asked");
-                assert!(share < 0.8, "{with:.2} s with us, {without:.2} s without");
+                // What finding the fastest mirror costs, whatever dnf itself takes on this machine: 0.4 s against two.
+                let [with, without, off] = runs.each_ref().map(|runs| best(runs));
+                assert!(with - off < (without - off) * 0.75, "{with:.2}, {without:.2}, {off:.2} s");
             }
         }
         println!("{}", site.world.report().error);
