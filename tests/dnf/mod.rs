@@ -265,7 +265,8 @@ fn dnf(folder: &Path) -> Command {
 
 /// Whether everything is installed that a site needs.
 pub(crate) fn have_all() -> bool {
-    have(DNF, program(DNF).arg("--version"))
+    // Started outside of a root of ours it would make a database of packages in the user's home.
+    have(DNF, program("sh").args(["-c", &format!("command -v {DNF}")]))
         && have("createrepo_c", program("createrepo_c").arg("--version"))
         && have("rpmbuild", program("rpmbuild").arg("--version"))
         && have("nginx", program("nginx").arg("-v"))
