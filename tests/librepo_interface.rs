@@ -23,6 +23,16 @@ fn ours() -> PathBuf {
     with_librepo().join("libfastestmirror.so")
 }
 
+/// The name that programs load.
+fn make_soname() {
+    static MADE: OnceLock<()> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let soname = with_librepo().join("libfastestmirror.so.0");
+        let _ = fs::remove_file(&soname);
+        symlink("libfastestmirror.so", soname).expect("the target folder can be written");
+    });
+}
+
 const THEIRS: &str = "librepo.so.0";
 
 fn scratch() -> PathBuf {
@@ -491,6 +501,35 @@ fn a_proxy_without_an_address_is_one() {
     });
 }
 
+/// Ours ends as soon as the pool and 16 more are known; librepo's own waits for the last, up to the timeout.
+#[test]
+fn a_far_mirror_may_be_unmeasured_but_none_of_the_nearest_sixteen_outside_the_pool() {
+    if caller().is_none() {
+        return;
+    }
+    lab::isolated("a_far_mirror_may_be_unmeasured_but_none_of_the_nearest_sixteen_outside_the_pool", || {
+        let rtts: Vec<f64> =
+            [900.0; 5].into_iter().chain([20.0, 24.0]).chain((0..20).map(|n| 60.0 + n as f64)).collect();
+        let name = |index: usize| format!("m{index}.lab.example");
+        let mirrors = rtts
+            .iter()
+            .enumerate()
+            .map(|(index, rtt)| lab::Mirror::new(&name(index)).ipv4(lab::answer(lab::ms(*rtt))));
+        let world = lab::World::start(lab::Spec::new().mirrors(mirrors)).expect("a world");
+        let urls: Vec<String> = (0..rtts.len()).map(|index| format!("http://{}", name(index))).collect();
+        let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+        let output = call_ours("detailed", &urls);
+        assert!(!output.contains("not sorted"), "{output}");
+        let order = order(&output);
+        assert!(order.iter().take(2).all(|index| [5, 6].contains(index)), "{output}");
+        let unmeasured = lines(&output, "item ").iter().filter(|line| line.contains(" unmeasured ")).count();
+        let last = &order[order.len() - unmeasured..];
+        assert!(last.starts_with(&[0, 1, 2, 3, 4]) && last.is_sorted(), "last, in the order given: {output}");
+        assert!((5..=9).contains(&unmeasured), "{output}");
+        drop(world);
+    });
+}
+
 #[test]
 fn an_administrator_can_turn_it() {
     if caller().is_none() {
@@ -567,9 +606,7 @@ fn linked_before_librepo_or_preloaded_it_takes_its_place() {
     if caller().is_none() {
         return;
     }
-    let soname = with_librepo().join("libfastestmirror.so.0");
-    let _ = fs::remove_file(&soname);
-    symlink("libfastestmirror.so", soname).expect("the target folder can be written");
+    make_soname();
     let folder = with_librepo().display().to_string();
     let before =
         ["-Wl,--no-as-needed", &format!("-L{folder}"), "-lfastestmirror", &format!("-Wl,-rpath,{folder}")];
@@ -587,6 +624,27 @@ fn linked_before_librepo_or_preloaded_it_takes_its_place() {
         let called = output.contains("lr_fastestmirror_sort_internalmirrorlist: 2 mirrors");
         assert_eq!(called, is_ours, "{output}");
     }
+}
+
+#[test]
+fn the_example_works_as_the_readme_builds_it() {
+    if !have_librepo() {
+        return;
+    }
+    make_soname();
+    let readme = fs::read_to_string(root().join("README.md")).expect("a README");
+    let line = readme.lines().map(str::trim).find(|line| line.starts_with("cc examples/through_librepo.c"));
+    let program = scratch().join("through_librepo");
+    let line = line.expect("the README says how to build it").replace("$PWD/", "");
+    let line = line.replace("target/release", &with_librepo().display().to_string());
+    let line = line.replace("target/through_librepo", &program.display().to_string());
+    run(Command::new("sh").current_dir(root()).args(["-ec", &format!("{line} -Wall -Wextra -Werror")]));
+    let world = World::new();
+    let urls = [world.refusing(), world.live()];
+    let output = run(Command::new(&program).args(&urls).env("G_MESSAGES_DEBUG", "librepo"));
+    assert!(output.contains("libfastestmirror 0."), "{output}");
+    let order: Vec<&str> = output.lines().filter(|line| line.starts_with("http")).collect();
+    assert_eq!(order, [urls[1].as_str(), &urls[0]]);
 }
 
 #[test]
@@ -654,10 +712,7 @@ fn a_librepo_of_unknown_layout_is_used_by_its_public_interface() {
         let rpath = format!("-Wl,--no-as-needed,-rpath,{}:{}", with_librepo().display(), folder.display());
         let more = [libraries[0].as_str(), &libraries[1], &rpath];
         let caller = compile("tests/c/librepo_other_call.c", &format!("{name}/call"), &more, &["glib-2.0"]);
-        let soname = with_librepo().join("libfastestmirror.so.0");
-        if !soname.exists() {
-            symlink("libfastestmirror.so", soname).expect("the target folder can be written");
-        }
+        make_soname();
         // Measured, as the getters allow it; the callback is not to be had, the internal list is left alone.
         let output = run(Command::new(caller).env("G_MESSAGES_DEBUG", "librepo"));
         assert!(output.ends_with("file:///srv\n") && !output.contains("stage"), "{output}");
