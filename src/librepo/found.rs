@@ -4,7 +4,7 @@
 //! linked or loaded here, only looked up where somebody else has loaded it.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
-use std::mem;
+use std::mem::{self, MaybeUninit};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
 
@@ -69,6 +69,8 @@ pub(crate) struct Glib {
 /// What is used of libcurl: the one that librepo is linked to, for there may be two in a process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Curl {
+    /// librepo's way to begin with libcurl, once and by one thread.
+    pub(crate) begin: Option<unsafe extern "C" fn()>,
     pub(crate) init: unsafe extern "C" fn() -> *mut Opaque,
     pub(crate) duplicate: unsafe extern "C" fn(*mut Opaque) -> *mut Opaque,
     pub(crate) setopt: CurlSetOption,
@@ -89,12 +91,31 @@ impl Place {
         let mut place = FOUND.load(SeqCst);
         if place.is_null() {
             // dnf's Python has opened it with RTLD_LOCAL, so that only its name leads to it.
-            // SAFETY: a string; with RTLD_NOLOAD nothing is loaded and no constructor runs.
-            place = unsafe { libc::dlopen(c"librepo.so.0".as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD) };
+            place = Place::around_us().unwrap_or_else(|| Place::loaded(c"librepo.so.0")).0;
             FOUND.store(place, SeqCst);
         }
         // In a program that librepo is linked into statically there is no such file: RTLD_DEFAULT is NULL, too.
         Place(place)
+    }
+
+    fn loaded(name: &CStr) -> Place {
+        // SAFETY: a string; with RTLD_NOLOAD nothing is loaded and no constructor runs.
+        Place(unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD) })
+    }
+
+    /// The object that this code is in, if it is librepo: built into one, it works for that one, whatever its file is called
+    /// and whichever else is loaded.
+    fn around_us() -> Option<Place> {
+        let object_of = |address: *const c_void| {
+            let mut info = MaybeUninit::<libc::Dl_info>::uninit();
+            // SAFETY: any address may be asked for; it is filled if the answer is not 0.
+            unsafe { (libc::dladdr(address, info.as_mut_ptr()) != 0).then(|| info.assume_init()) }
+        };
+        let us = object_of(Place::around_us as *const c_void)?;
+        // SAFETY: the name of a loaded object.
+        let place = Place::loaded(unsafe { CStr::from_ptr(us.dli_fname) });
+        let found = place.find(c"lr_handle_init")?;
+        (!place.0.is_null() && object_of(found)?.dli_fbase == us.dli_fbase).then_some(place)
     }
 
     fn find(self, name: &CStr) -> Option<*mut c_void> {
@@ -165,6 +186,7 @@ impl Curl {
         // SAFETY: these are their types in libcurl's headers, in all versions of libcurl 7 and 8.
         unsafe {
             Some(Curl {
+                begin: place.function(c"lr_global_init"),
                 init: place.function(c"curl_easy_init")?,
                 duplicate: place.function(c"curl_easy_duphandle")?,
                 setopt: place.function(c"curl_easy_setopt")?,

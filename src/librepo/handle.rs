@@ -1,7 +1,8 @@
 //! What a handle of librepo's says: options by its public getters, the rest at offsets that were proved first.
 
-use super::found::{Callback, GSList, Librepo, Opaque};
+use super::found::{Callback, GSList, Glib, Librepo, Opaque};
 use super::layout;
+use super::log::Log;
 use crate::sys::Family;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_long, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -40,10 +41,6 @@ impl Handle {
     /// `handle` is a handle of this librepo's, and lives as long as what is returned.
     pub(crate) unsafe fn new(librepo: Librepo, handle: *mut Opaque) -> Handle {
         Handle { librepo, handle }
-    }
-
-    pub(crate) fn raw(&self) -> *mut Opaque {
-        self.handle
     }
 
     fn get<T: Copy>(&self, option: c_int, otherwise: T) -> T {
@@ -125,6 +122,7 @@ impl Handle {
         // No lock, which a fork could leave locked: two threads may find out the same.
         static PROVED: AtomicU8 = AtomicU8::new(UNKNOWN);
         if PROVED.load(SeqCst) == UNKNOWN {
+            Log(Glib::find()).debug("trying on a handle of our own where this librepo keeps its things");
             PROVED.store(if prove(self.librepo) { YES } else { NO }, SeqCst);
         }
         PROVED.load(SeqCst) == YES

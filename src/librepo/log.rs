@@ -2,6 +2,7 @@
 //! who decided.
 
 use super::found::Glib;
+use super::without_path;
 use crate::probe::schedule::Ended;
 use crate::rank::Outcome;
 use crate::ranker::{RankedMirror, Ranking};
@@ -16,9 +17,9 @@ const DEBUG: c_int = 1 << 7;
 
 impl Log {
     /// The first line of each call.
-    pub(crate) fn begin(&self, function: &str, mirrors: usize) {
-        let version = env!("CARGO_PKG_VERSION");
-        self.write(DEBUG, &format!("libfastestmirror {version}: {function}: {mirrors} mirrors"));
+    pub(crate) fn begin(&self, function: &str, count: usize, what: &str) {
+        let (version, s) = (env!("CARGO_PKG_VERSION"), if count == 1 { "" } else { "s" });
+        self.write(DEBUG, &format!("libfastestmirror {version}: {function}: {count} {what}{s}"));
     }
 
     pub(crate) fn debug(&self, line: &str) {
@@ -32,7 +33,7 @@ impl Log {
     fn write(&self, level: c_int, line: &str) {
         let Some(glib) = self.0 else { return };
         // A URL from the network may hold anything; a log has lines.
-        let plain: String = line.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        let plain: String = line.chars().map(|c| if is_harmless(c) { c } else { '?' }).collect();
         // No NUL is left in it.
         let Ok(line) = CString::new(plain) else { return };
         // SAFETY: three strings, the second one the format for the third.
@@ -41,8 +42,16 @@ impl Log {
 
     /// What became of each mirror, and why measuring ended.
     pub(crate) fn ranking(&self, ranking: &Ranking) {
-        for (place, mirror) in ranking.mirrors.iter().enumerate() {
-            self.debug(&format!("{}. {}", place + 1, told(mirror)));
+        // Forty repositories may list the same hosts: what is the same of several URLs is said once.
+        let of_host = |mirror: &RankedMirror| (without_path(&mirror.url).to_string(), told(mirror));
+        let mut place = 1;
+        for group in ranking.mirrors.chunk_by(|a, b| of_host(a) == of_host(b)) {
+            let more = match group.len() {
+                1 => String::new(),
+                count => format!(" and {} more", count - 1),
+            };
+            self.debug(&format!("{place}. {}{more}: {}", without_user(&group[0].url), told(&group[0])));
+            place += group.len();
         }
         for note in &ranking.notes {
             self.debug(note);
@@ -70,7 +79,7 @@ impl Log {
 
 fn told(mirror: &RankedMirror) -> String {
     let from = if mirror.remembered { "cache" } else { "network" };
-    let what = match mirror.outcome {
+    match mirror.outcome {
         Outcome::Measured(latency) | Outcome::Cached(latency) => {
             let address = mirror.address.map_or(String::new(), |address| format!(", {address}"));
             let imprecise = if mirror.imprecise { ", imprecise" } else { "" };
@@ -85,18 +94,25 @@ fn told(mirror: &RankedMirror) -> String {
         Outcome::Unresolved => "no address".into(),
         Outcome::Unsupported => "nothing to connect to".into(),
         Outcome::Excluded => "excluded".into(),
-    };
-    format!("{}: {what}", without_user(&mirror.url))
+    }
 }
 
-/// A log may be read by others: the URL without user name and password.
+/// Neither begins a line nor turns it round.
+fn is_harmless(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A log may be read by others: the URL without user name and password, in whatever form libcurl would take one.
 pub(crate) fn without_user(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..end].rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://{host}{}", &rest[end..]),
-        None => url.into(),
+    if url.starts_with("file:") {
+        return url.into();
     }
+    let scheme = url.find([':', '/', '@']).filter(|&at| url[at..].starts_with(":/")).map_or(0, |at| at + 1);
+    let begin = scheme + url[scheme..].find(|c| c != '/').unwrap_or(url.len() - scheme);
+    let end = url[begin..].find(['/', '?', '#']).map_or(url.len(), |at| begin + at);
+    let host = url[begin..end].rfind('@').map_or(begin, |at| begin + at + 1);
+    format!("{}{}", &url[..begin], &url[host..])
 }
 
 #[cfg(test)]
@@ -110,7 +126,12 @@ mod tests {
             ("http://me:p@ss@a.example?x@y", "http://a.example?x@y"),
             ("http://a.example/me@b", "http://a.example/me@b"),
             ("file:///a@b", "file:///a@b"),
-            ("nonsense@x", "nonsense@x"),
+            ("http:/me:secret@a.example/", "http:/a.example/"),
+            ("http:///me:secret@a.example/", "http:///a.example/"),
+            ("me:secret@a.example/x", "a.example/x"),
+            ("nonsense@x", "x"),
+            ("http://", "http://"),
+            ("", ""),
         ] {
             assert_eq!(without_user(url), logged);
         }

@@ -8,19 +8,26 @@
 //! - If nothing answers, and where latencies are equal, the order given stands.
 //! - `lr_fastestmirror` shuffles the pool also in place of versions of librepo that did not, in one order for all lists
 //!   of a process.
+//! - Several handles at once: no list is left without a mirror that is known to answer, if it has one; a handle that is offline or behind a proxy keeps its order, and the others are ranked all the same.
 //! - Offline, `lr_fastestmirror` leaves the list as it is, and `lr_fastestmirror_detailed` returns it unmeasured; given an
 //!   empty list, the latter sets its result to NULL.
 //! - The URLs of one host stay together, a `file:` mirror is first and leaves the others shuffled, a single endpoint is
 //!   not measured for an order that does not depend on it.
 //! - An interrupt ends measuring at once, where librepo has a handler for it.
-//! - Behind a proxy the order is kept.
-//! - An error is reported for wrong arguments only: whatever else happens, the caller has an order and gets TRUE.
+//! - Behind a proxy the order is kept. (A handle's own proxy is seen only where its layout is proved.)
+//! - The stage DETECTION tells how many endpoints are measured, not how many URLs.
+//! - What is measured for a URL with a path is remembered for its host and port; librepo's own finds it under the URL up to the
+//!   path, which is what it asks for itself.
+//! - An error is reported for wrong arguments only: whatever else happens, the caller has an order and gets TRUE. (Where
+//!   there is no glib, `lr_fastestmirror_detailed` has nothing to make a list of, or an error, and returns FALSE.)
+//! - A callback has to return: an exception that leaves it ends the program.
 //!
 //! # Safety
 //! A C caller's pointers are what librepo's headers ask for: NULL or valid, handles of the librepo that is loaded, lists
 //! of strings or handles that nobody changes meanwhile. Each `unsafe` function relies on that ("the caller's promise").
 #![allow(clippy::missing_safety_doc)] // said above, once
 
+mod flow;
 mod found;
 mod handle;
 mod layout;
@@ -31,17 +38,16 @@ mod settings;
 
 use crate::capi::guard;
 use crate::rank::Outcome;
-use crate::ranker::{Candidate, RankedMirror, Ranker, Ranking, Run};
+use crate::ranker::{RankedMirror, Ranking};
+use flow::{Part, Wanted, rank};
 use found::{Curl, Glib, Librepo};
 pub use found::{GSList, LrFastestMirror, Opaque};
-use handle::{Handle, Listener};
+use handle::Handle;
 use log::Log;
 use settings::Settings;
 use std::collections::HashSet;
-use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
 
 const TRUE: c_int = 1;
 const FALSE: c_int = 0;
@@ -62,7 +68,7 @@ pub unsafe extern "C" fn lr_fastestmirror(
         unsafe {
             let items = list::items(*list);
             let urls = items.iter().map(|url| list::text(url.cast::<c_char>())).collect();
-            if let Some(ranking) = rank("lr_fastestmirror", handle, urls, Wanted::Order) {
+            if let Some(ranking) = rank_list("lr_fastestmirror", handle, urls, Wanted::Order) {
                 list::refill(*list, ranking.mirrors.iter().map(|mirror| items[mirror.index]));
             }
         }
@@ -89,7 +95,7 @@ pub unsafe extern "C" fn lr_fastestmirror_detailed(
         unsafe {
             let items = list::items(list);
             let urls = items.iter().map(|url| list::text(url.cast::<c_char>())).collect();
-            let ranking = rank("lr_fastestmirror_detailed", handle, urls, Wanted::Latencies);
+            let ranking = rank_list("lr_fastestmirror_detailed", handle, urls, Wanted::Latencies);
             let mut made = ptr::null_mut();
             for (index, seconds, cached) in by_latency(ranking.as_ref(), items.len()).into_iter().rev() {
                 let mirror: *mut LrFastestMirror = (glib.malloc0)(size_of::<LrFastestMirror>()).cast();
@@ -176,18 +182,21 @@ unsafe fn fail(error: *mut *mut Opaque, code: c_int, message: &CStr) -> c_int {
     FALSE
 }
 
-/// What a caller is after.
-#[derive(Clone, Copy, PartialEq)]
-enum Wanted {
-    Order,
-    Latencies,
+/// What every call begins with: its log, and what the administrator wants; nothing if that is nothing.
+fn begin(name: &str, count: usize, what: &str) -> Option<(Log, Settings)> {
+    let log = Log(Glib::find());
+    log.begin(name, count, what);
+    let settings = Settings::of_environment(|complaint| log.debug(&complaint));
+    if settings.off {
+        log.debug("the order is kept: FASTESTMIRROR_OFF is set");
+        return None;
+    }
+    Some((log, settings))
 }
 
-/// Ranks, as far as handle, administrator and network let it; nothing means: keep the order given. Tells the
-/// handle's callback of each stage.
-unsafe fn rank(name: &str, handle: *mut Opaque, urls: Vec<String>, wanted: Wanted) -> Option<Ranking> {
-    let log = Log(Glib::find());
-    log.begin(name, urls.len());
+/// Ranks the URLs of one list.
+unsafe fn rank_list(name: &str, handle: *mut Opaque, urls: Vec<String>, wanted: Wanted) -> Option<Ranking> {
+    let (log, settings) = begin(name, urls.len(), "mirror")?;
     let handle = match (handle.is_null(), Librepo::find()) {
         (true, _) => None,
         // SAFETY: the caller's promise.
@@ -197,123 +206,17 @@ unsafe fn rank(name: &str, handle: *mut Opaque, urls: Vec<String>, wanted: Wante
             return None;
         }
     };
-    if handle.is_some_and(|handle| handle.is_offline()) {
-        log.debug("the order is kept: offline");
-        return None;
-    }
-    let stages = Stages(handle.and_then(|handle| handle.listener()));
-    stages.tell(layout::LR_FMSTAGE_INIT, ptr::null_mut());
-    // Guarded by itself, so that the last stage is told whatever happens.
-    match guard(|| Ok(measured(&log, handle, urls, wanted, &stages)?)) {
-        Ok(ranking) => {
-            stages.tell(layout::LR_FMSTAGE_STATUS, ptr::null_mut());
-            ranking
-        }
-        Err(failed) => {
-            log.debug(&format!("the order is kept: {}", failed.message()));
-            stages.tell_text(layout::LR_FMSTAGE_STATUS, Some(failed.message()));
-            None
-        }
-    }
-}
-
-fn measured(
-    log: &Log,
-    handle: Option<Handle>,
-    urls: Vec<String>,
-    wanted: Wanted,
-    stages: &Stages,
-) -> Result<Option<Ranking>, crate::Error> {
-    if urls.is_empty() {
-        return Ok(None);
-    }
-    let settings = Settings::of_environment(|complaint| log.debug(&complaint));
-    if settings.off {
-        log.debug("the order is kept: FASTESTMIRROR_OFF is set");
-        return Ok(None);
-    }
-    if let Some(curl) = Curl::find() {
-        let own = handle.and_then(|handle| handle.curl()).unwrap_or(ptr::null_mut());
-        // SAFETY: the handle's own, and the handle is the caller's during this call.
-        if let Some(index) = unsafe { proxy::first_behind_one(&curl, own, &urls) } {
-            let url = log::without_user(&urls[index]);
-            log.debug(&format!("the order is kept: {url} is reached through a proxy"));
-            return Ok(None);
-        }
-    }
-
-    let mut ranker = Ranker::new();
-    ranker.interrupted(interrupted);
-    if let Some(handle) = handle {
-        ranker.timeout(handle.timeout())?.family(handle.family()).max_age(handle.max_age());
-    }
-    settings.apply(&mut ranker);
-    let cache = handle.and_then(|handle| handle.cache());
-    ranker.cache(cache.as_deref());
-    if let Some(path) = &cache {
-        // A path from C holds no NUL.
-        let path = CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
-        stages.tell(layout::LR_FMSTAGE_CACHELOADING, path.as_ptr().cast_mut().cast());
-    }
-    let list = ranker.read(urls.into_iter().map(Candidate::from).collect())?;
-    let mut run = Run::begin(&ranker, &list);
-    if cache.is_some() {
-        stages.tell_text(layout::LR_FMSTAGE_CACHELOADINGSTATUS, run.cache_trouble());
-    }
-    if wanted == Wanted::Latencies || !run.is_decided() {
-        if run.to_measure() > 0 {
-            let mut number = run.to_measure() as c_long;
-            stages.tell(layout::LR_FMSTAGE_DETECTION, (&raw mut number).cast());
-        }
-        run.measure(&mut ranker)?;
-    }
-    stages.tell(layout::LR_FMSTAGE_FINISHING, ptr::null_mut());
-    let ranking = run.conclude(&ranker);
-    log.ranking(&ranking);
-    Ok(Some(ranking))
-}
-
-/// Who is told of the stages of a call, if anybody.
-struct Stages(Option<Listener>);
-
-impl Stages {
-    /// With what librepo passes with this stage.
-    fn tell(&self, stage: c_int, pointer: *mut c_void) {
-        if let Some(listener) = &self.0 {
-            // SAFETY: see the callers: NULL, a string or a number, as librepo's headers say of the stage.
-            unsafe { listener.tell(stage, pointer) };
-        }
-    }
-
-    fn tell_text(&self, stage: c_int, text: Option<&str>) {
-        let text = text.map(|text| CString::new(text.replace('\0', "?")).unwrap_or_default());
-        self.tell(stage, text.as_ref().map_or(ptr::null_mut(), |text| text.as_ptr().cast_mut().cast()));
-    }
-}
-
-/// Whether librepo's signal handler was called.
-fn interrupted() -> bool {
-    static FLAG: AtomicPtr<c_int> = AtomicPtr::new(ptr::null_mut());
-    let mut flag = FLAG.load(SeqCst);
-    if flag.is_null() {
-        let Some(librepo) = Librepo::find().filter(|librepo| !librepo.interrupt.is_null()) else {
-            return false;
-        };
-        flag = librepo.interrupt.cast_mut();
-        FLAG.store(flag, SeqCst);
-    }
-    // SAFETY: a `volatile sig_atomic_t` of librepo's, which stays loaded.
-    unsafe { flag.read_volatile() != 0 }
+    rank(&log, &settings, vec![Part { handle, urls }], wanted)
 }
 
 /// Puts the internal lists of handles in order.
 unsafe fn sort(name: &str, handles: &[*mut Opaque]) {
-    let log = Log(Glib::find());
+    let Some((log, settings)) = begin(name, handles.len(), "handle") else { return };
     let Some(librepo) = Librepo::find() else { return };
     // SAFETY: the caller's promise.
     let handles: Vec<Handle> =
         handles.iter().map(|&handle| unsafe { Handle::new(librepo, handle) }).collect();
-    let Some(&first) = handles.first() else { return };
+    let Some(first) = handles.first() else { return };
     let cache = first.cache();
     for other in handles.iter().filter_map(Handle::cache) {
         match &cache {
@@ -333,28 +236,30 @@ unsafe fn sort(name: &str, handles: &[*mut Opaque]) {
         Some((list, unsafe { list::items(list) }))
     };
     let Some(lists) = handles.iter().map(read).collect::<Option<Vec<_>>>() else {
-        log.debug(&format!("{name}: the order is kept: this librepo is not known well enough to be changed"));
+        log.debug("the order is kept: this librepo is not known well enough to be changed");
         return;
     };
-    let items = lists.iter().flat_map(|(_, items)| items);
-    // SAFETY: the layout is proved; each is a mirror of librepo's.
-    let urls: Vec<String> =
-        items.map(|&mirror| unsafe { list::text(handle::url_of(mirror.cast_const())) }).collect();
-    if urls.iter().map(|url| without_path(url)).collect::<HashSet<_>>().len() <= 1 {
-        log.begin(name, urls.len());
+    let part = |(&handle, (_, items)): (&Handle, &(_, Vec<*mut c_void>))| {
+        // SAFETY: the layout is proved; each is a mirror of librepo's.
+        let url = |&mirror: &*mut c_void| unsafe { list::text(handle::url_of(mirror.cast_const())) };
+        Part { handle: Some(handle), urls: items.iter().map(url).collect() }
+    };
+    let parts: Vec<Part> = handles.iter().zip(&lists).map(part).collect();
+    let hosts: HashSet<&str> =
+        parts.iter().flat_map(|part| &part.urls).map(|url| without_path(url)).collect();
+    if hosts.len() <= 1 {
         log.debug("the order is kept: there is one host");
         return;
     }
 
-    let count = urls.len();
-    // SAFETY: the caller's promise.
-    let Some(ranking) = (unsafe { rank(name, first.raw(), urls, Wanted::Order) }) else { return };
-    let mut place = vec![0; count];
+    let mut place = vec![usize::MAX; parts.iter().map(|part| part.urls.len()).sum()];
+    let Some(ranking) = rank(&log, &settings, parts, Wanted::Order) else { return };
     for (position, mirror) in ranking.mirrors.iter().enumerate() {
         place[mirror.index] = position;
     }
     let mut begin = 0;
     for (handle, (list, items)) in handles.iter().zip(lists) {
+        // Stable: a handle that keeps its order has no places.
         let mut order: Vec<usize> = (0..items.len()).collect();
         order.sort_by_key(|index| place[begin + index]);
         begin += items.len();

@@ -1,9 +1,9 @@
 //! Whether libcurl would go through a proxy. Behind one every mirror is as far away as the proxy, so that ranking means
 //! nothing, and packets to the mirrors themselves may be forbidden.
 //!
-//! libcurl tells nobody its proxy (option, environment, exceptions), so it is asked to connect and watched: to a name
-//! which is given a documentation address, with a function for opening sockets that notes where it would go and refuses. No
-//! packet leaves, but for a look-up of the proxy's name.
+//! libcurl tells nobody its proxy (option, environment, exceptions), so it is asked to connect and watched. Look-ups are
+//! refused to it, but for the mirror's name, which is given a documentation address; so are sockets. Whether it wanted to look
+//! up a proxy or connect to the mirror is the answer, and no packet leaves.
 
 use super::found::{Curl, Opaque};
 use crate::mirror::{Host, Mirror, Protocol};
@@ -22,12 +22,14 @@ const CURLOPT_TIMEOUT_MS: c_int = 155;
 const CURLOPT_ERRORBUFFER: c_int = 10010;
 const CURLOPT_OPENSOCKETDATA: c_int = 10164;
 const CURLOPT_RESOLVE: c_int = 10203;
+const CURLOPT_RESOLVER_START_FUNCTION: c_int = 20272;
 const CURLOPT_OPENSOCKETFUNCTION: c_int = 20163;
 const CURLE_OK: c_int = 0;
-const CURLE_COULDNT_RESOLVE_PROXY: c_int = 5;
-const CURLE_OPERATION_TIMEDOUT: c_int = 28;
+const CURLE_UNSUPPORTED_PROTOCOL: c_int = 1;
+const CURLE_URL_MALFORMAT: c_int = 3;
+const CURLE_COULDNT_RESOLVE_HOST: c_int = 6;
 const CURL_SOCKET_BAD: c_int = -1;
-/// How long the look-up of a proxy's name may take: who waits longer has one.
+/// How long the look-up of a proxy's name may take, where libcurl (before 7.59) cannot be refused one.
 const PATIENCE_MS: c_long = 1000;
 
 /// 192.0.2.1, kept for documentation (RFC 5737): no mirror has it.
@@ -47,6 +49,7 @@ struct CurlSockaddr {
 /// The first address that was to be connected to, if it was one of the internet's.
 type Seen = Option<Option<SocketAddr>>;
 
+type StartResolver = unsafe extern "C" fn(*mut c_void, *mut c_void, *mut c_void) -> c_int;
 type OpenSocket = unsafe extern "C" fn(*mut c_void, c_int, *mut CurlSockaddr) -> c_int;
 
 /// The first of these mirrors that libcurl would reach through a proxy. `curl` is a handle whose options count, or NULL
@@ -91,6 +94,10 @@ impl Drop for Asker {
     }
 }
 
+unsafe extern "C" fn refuse_to_look_up(_: *mut c_void, _: *mut c_void, _: *mut c_void) -> c_int {
+    1
+}
+
 /// Notes an address, and opens no socket.
 unsafe extern "C" fn refuse(seen: *mut c_void, _purpose: c_int, address: *mut CurlSockaddr) -> c_int {
     // SAFETY: what `is_proxied` has set, and what libcurl passes: `family` says which address it is, and it is whole.
@@ -121,7 +128,14 @@ impl Asker {
     unsafe fn new(functions: &Curl, curl: *mut Opaque) -> Option<Asker> {
         // SAFETY: the caller's promise; the options have these types in libcurl's headers.
         unsafe {
-            let curl = if curl.is_null() { (functions.init)() } else { (functions.duplicate)(curl) };
+            let curl = if curl.is_null() {
+                if let Some(begin) = functions.begin {
+                    begin();
+                }
+                (functions.init)()
+            } else {
+                (functions.duplicate)(curl)
+            };
             if curl.is_null() {
                 return None;
             }
@@ -138,6 +152,8 @@ impl Asker {
                 (functions.setopt)(curl, option, value);
             }
             (functions.setopt)(curl, CURLOPT_ERRORBUFFER, ptr::null_mut::<c_void>());
+            let resolver: StartResolver = refuse_to_look_up;
+            (functions.setopt)(curl, CURLOPT_RESOLVER_START_FUNCTION, resolver);
             let opener: OpenSocket = refuse;
             ((functions.setopt)(curl, CURLOPT_OPENSOCKETFUNCTION, opener) == CURLE_OK).then_some(asker)
         }
@@ -175,8 +191,9 @@ impl Asker {
         };
         match seen {
             Some(address) => address != Some(SocketAddr::new(itself, port)),
-            // The host's own address was given, so it can only be the proxy's that was not found.
-            None => [CURLE_COULDNT_RESOLVE_PROXY, CURLE_OPERATION_TIMEDOUT].contains(&result),
+            // Anything but a wish to look up the host itself: the proxy was not found, or is of a kind that is not known.
+            None => ![CURLE_COULDNT_RESOLVE_HOST, CURLE_UNSUPPORTED_PROTOCOL, CURLE_URL_MALFORMAT]
+                .contains(&result),
         }
     }
 }

@@ -79,11 +79,6 @@ impl Recollection {
         }))
     }
 
-    /// For when nothing but failures is remembered of all that there is to try.
-    pub(super) fn forget_failures(&mut self) {
-        self.memory.forget_failures();
-    }
-
     /// The seed of the run: the kept one, or a new one to keep, or the process's.
     pub(super) fn seed(&self) -> (u64, Option<KeptSeed>) {
         if self.rotate.is_zero() || self.cache.is_none() {

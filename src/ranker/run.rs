@@ -29,11 +29,11 @@ impl<'a> Run<'a> {
         let start = Instant::now();
         let kept = list.mirrors.iter().zip(&list.excluded).filter(|(_, excluded)| !**excluded);
         let endpoints = ranker.endpoints(kept.map(|(mirror, _)| mirror));
-        let mut memory = Recollection::of(&ranker.memory, ranker.now.unwrap_or_else(SystemTime::now));
+        let memory = Recollection::of(&ranker.memory, ranker.now.unwrap_or_else(SystemTime::now));
         let mut known = recall(&endpoints, &memory);
+        // If nothing but failures is remembered of all that there is to try, they are forgotten.
         let has_latency = |probed: &Probed| probed.outcome.latency().is_some();
         if known.len() == endpoints.len() && !known.values().any(has_latency) {
-            memory.forget_failures();
             known.clear();
         }
         let unknown = endpoints.into_iter().filter(|endpoint| !known.contains_key(endpoint)).collect();
