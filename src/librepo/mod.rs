@@ -8,7 +8,8 @@
 //! - If nothing answers, and where latencies are equal, the order given stands.
 //! - `lr_fastestmirror` shuffles the pool also in place of versions of librepo that did not, in one order for all lists
 //!   of a process.
-//! - Several handles at once: no list is left without a mirror that is known to answer, if it has one; a handle that is offline or behind a proxy keeps its order, and the others are ranked all the same.
+//! - Several handles at once: no list is left without a mirror that is known to answer, if it has one; a handle that is
+//!   offline or behind a proxy keeps its order, and the others are ranked all the same.
 //! - Offline, `lr_fastestmirror` leaves the list as it is, and `lr_fastestmirror_detailed` returns it unmeasured; given an
 //!   empty list, the latter sets its result to NULL.
 //! - The URLs of one host stay together, a `file:` mirror is first and leaves the others shuffled, a single endpoint is

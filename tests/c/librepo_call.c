@@ -5,7 +5,8 @@
  *
  * LIBRARY is a file, or "loaded" for whichever function a program that links librepo gets.
  * FUNCTION is order, detailed or internal; or perform: a whole download of librepo's, interruptible, which calls what is
- * loaded. With internal, "+" begins the next handle, and options are those of the handle that they are given for. */
+ * loaded. --meddle lets the callback change its handle's options and call the functions anew; --free-by LIBRARY frees with
+ * another library's function. With internal, "+" begins the next handle, and options are those of the handle that they are given for. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -33,7 +34,8 @@ typedef gboolean SortAll(GSList *, GError **);
 static LrHandle *handles[LIMIT];
 static char *urls[LIMIT][LIMIT * 64];
 static int counts[LIMIT], used = 1, with_handle = 1, repeat = 1, no_list = 0, one_by_one = 0;
-static const char *library;
+static const char *library, *free_by;
+static int meddle = 0;
 static void *place;
 
 static void *find(const char *name)
@@ -46,6 +48,20 @@ static void *find(const char *name)
     return found;
 }
 
+/* Changes the handle whose call this is: its internal list is made anew, and sorted by a call within the call. */
+static void meddle_with(LrHandle *handle)
+{
+    static int inside;
+    char *other[] = {urls[0][0], "http://127.0.0.1:1/new/", NULL};
+    if (inside++ == 0) {
+        SortOne *function = (SortOne *)find("lr_fastestmirror_sort_internalmirrorlist");
+        if (!lr_handle_setopt(handle, NULL, LRO_URLS, other) || !lr_handle_prepare_internal_mirrorlist(handle, FALSE, NULL)
+            || !function(handle, NULL) || !lr_handle_setopt(handle, NULL, LRO_FASTESTMIRRORCACHE, NULL))
+            exit(2);
+    }
+    inside--;
+}
+
 static void on_stage(void *data, LrFastestMirrorStages stage, void *ptr)
 {
     if (data != urls)
@@ -56,6 +72,8 @@ static void on_stage(void *data, LrFastestMirrorStages stage, void *ptr)
         printf("stage %d %s\n", stage, ptr ? "message" : "fine");
     else
         printf("stage %d %s\n", stage, ptr ? (char *)ptr : "-");
+    if (meddle && (stage == LR_FMSTAGE_INIT || stage == LR_FMSTAGE_FINISHING))
+        meddle_with(handles[0]);
 }
 
 static void on_log(const char *domain, GLogLevelFlags level, const char *message, void *data)
@@ -110,6 +128,10 @@ static void read_arguments(char **argv)
             lr_handle_setopt(handle, NULL, LRO_FASTESTMIRRORCB, NULL);
         else if (!strcmp(*argv, "--offline"))
             set(handle, LRO_OFFLINE, "long", "1");
+        else if (!strcmp(*argv, "--meddle"))
+            meddle = 1;
+        else if (!strcmp(*argv, "--free-by"))
+            free_by = *++argv;
         else if (!strcmp(*argv, "--repeat"))
             repeat = atoi(*++argv);
         else if (!strcmp(*argv, "--cache"))
@@ -171,7 +193,8 @@ static void order(void)
 static void detailed(void)
 {
     Detailed *function = (Detailed *)find("lr_fastestmirror_detailed");
-    Free *free_mirror = (Free *)find("lr_lrfastestmirror_free");
+    void *from = free_by ? dlopen(free_by, RTLD_NOW | RTLD_LOCAL) : place;
+    Free *free_mirror = (Free *)dlsym(from, "lr_lrfastestmirror_free");
     GSList *list = list_of(0), *result = NULL;
     GError *error = NULL;
     gboolean fine = function(with_handle ? handles[0] : NULL, list, no_list ? NULL : &result, &error);
