@@ -107,11 +107,11 @@ pub(crate) struct Job<'a> {
     pub(crate) progress: Option<&'a mut dyn FnMut(&Progress)>,
 }
 
-/// How many look-ups and how many sockets at once leave the program we are loaded into half its descriptors, and
-/// half of those that it has not opened yet.
-fn shares(limit: usize, open: usize) -> (usize, usize) {
+/// How many look-ups of so many names and how many sockets at once leave the program we are loaded into half its
+/// descriptors, and half of those that it has not opened yet.
+fn shares(names: usize, limit: usize, open: usize) -> (usize, usize) {
     let ours = (limit / 2).min(limit.saturating_sub(open) / 2);
-    let look_ups = LOOK_UPS.min(ours / 12).max(1);
+    let look_ups = LOOK_UPS.min(ours / 12).max(1).min(names);
     // A look-up takes a descriptor for each name server, up to three; the run itself three.
     (look_ups, IN_FLIGHT.min(ours.saturating_sub(3 * look_ups + 3)).max(1))
 }
@@ -129,26 +129,22 @@ pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
     fault::point("measure");
     let start = Instant::now();
     let hosts = Hosts::of(job.endpoints);
-    let (look_ups, in_flight) = shares(sys::descriptor_limit(), open_descriptors());
+    let (look_ups, in_flight) = shares(hosts.names.len(), sys::descriptor_limit(), open_descriptors());
     let options = schedule::Options { in_flight, ..job.schedule };
     let connector = Connector::new(2 * job.endpoints.len())?;
-    let waker = Arc::new(Waker::new()?);
-    connector.watch(waker.as_fd())?;
     if let Some(cancel) = job.cancel {
         connector.watch(cancel.0.1.as_fd())?;
     }
     let cancelled = || job.cancel.is_some_and(Cancel::is_cancelled);
-    let resolver = (!hosts.names.is_empty() && !options.timeout.is_zero() && !cancelled()).then(|| {
-        let family = job.family;
-        let look_up = Arc::new(move |name: &str| sys::look_up(name, family));
-        Resolver::start(hosts.names, look_ups, waker, look_up)
-    });
+    let looks_up = !hosts.names.is_empty() && !options.timeout.is_zero() && !cancelled();
+    let resolver = looks_up.then(|| look_up(hosts.names, look_ups, job.family, &connector)).transpose()?;
     let mut run = Run {
         schedule: Schedule::new(options, hosts.addresses, hosts.endpoints, job.cached, start),
         handshakes: vec![None; job.endpoints.len()],
         connector,
         resolver,
         named: hosts.named,
+        ended: Vec::new(),
     };
 
     let (mut heard, mut told) = (start, 0);
@@ -189,6 +185,22 @@ pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
     Ok((ended, (0..job.endpoints.len()).map(|endpoint| run.probed(endpoint)).collect()))
 }
 
+/// Begins to look names up; `connector` wakes when some are known.
+fn look_up(
+    names: Vec<String>,
+    workers: usize,
+    family: Family,
+    connector: &Connector,
+) -> io::Result<Resolver> {
+    let waker = Waker::new()?;
+    connector.watch(waker.as_fd())?;
+    let family = family.in_use();
+    let look_up = move |name: &str| {
+        sys::look_up(name, family).and_then(|list| Addresses::choose(&list).ok_or(NotFound::NoAddress))
+    };
+    Ok(Resolver::start(names, workers, waker, Arc::new(look_up)))
+}
+
 /// A run under way.
 struct Run {
     schedule: Schedule,
@@ -198,16 +210,17 @@ struct Run {
     resolver: Option<Resolver>,
     /// The host of each name that is looked up.
     named: Vec<usize>,
+    /// What `hear` hears, kept for its room.
+    ended: Vec<(Attempt, connect::Ended)>,
 }
 
 impl Run {
     /// Waits for news for at most `timeout` and passes it on; false if there was none.
     fn hear(&mut self, timeout: Duration) -> io::Result<bool> {
-        let mut ended = Vec::new();
-        self.connector.wait(timeout, |attempt, result| ended.push((attempt, result)))?;
-        let mut news = !ended.is_empty();
+        self.connector.wait(timeout, |attempt, result| self.ended.push((attempt, result)))?;
+        let mut news = !self.ended.is_empty();
         let now = Instant::now();
-        for (attempt, result) in ended {
+        for (attempt, result) in self.ended.drain(..) {
             match result {
                 // Both attempts may have come to an end at once.
                 _ if self.handshakes[attempt.endpoint()].is_some() => {}
@@ -219,14 +232,12 @@ impl Run {
                 Err(failure) => self.schedule.failed(attempt, failure),
             }
         }
-        for (name, list) in self.resolver.iter().flat_map(Resolver::finished) {
+        for (name, found) in self.resolver.iter().flat_map(Resolver::finished) {
             // A panic is a bug of ours, and no news about the name.
-            let list = list.unwrap_or_else(|panic| resume_unwind(panic));
-            let addresses = match list {
-                Ok(list) => Addresses::choose(&list).ok_or(Outcome::Unresolved),
-                Err(NotFound::NoAddress) => Err(Outcome::Unresolved),
-                Err(NotFound::NoRoom) => Err(Outcome::Unanswered),
-            };
+            let addresses = found.unwrap_or_else(|panic| resume_unwind(panic)).map_err(|why| match why {
+                NotFound::NoAddress => Outcome::Unresolved,
+                NotFound::NoRoom => Outcome::Unanswered,
+            });
             self.schedule.resolved(self.named[name], addresses, now);
             news = true;
         }
@@ -297,13 +308,14 @@ mod tests {
     fn half_the_descriptors_are_enough_for_all() {
         for limit in [20, 64, 256, 1024, 20_000, usize::MAX] {
             for open in [0, 3, limit / 2, limit - 14] {
-                let (look_ups, in_flight) = shares(limit, open);
+                let (look_ups, in_flight) = shares(usize::MAX, limit, open);
                 let ours = (limit / 2).min((limit - open) / 2).max(7);
                 assert!(3 * look_ups + in_flight + 3 <= ours, "{limit}, {open}: {look_ups}, {in_flight}");
                 assert!((1..=LOOK_UPS).contains(&look_ups) && (1..=IN_FLIGHT).contains(&in_flight));
             }
         }
-        assert_eq!(shares(1024, 1022), (1, 1), "at least one of each");
-        assert_eq!(shares(20_000, 10), (64, 512), "no more than is polite");
+        assert_eq!(shares(1000, 1024, 1022), (1, 1), "at least one of each");
+        assert_eq!(shares(1000, 20_000, 10), (64, 512), "no more than is polite");
+        assert_eq!(shares(0, 1024, 10), (0, 504), "nothing for look-ups where there are none");
     }
 }
