@@ -15,6 +15,7 @@ use memory::Recollection;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
@@ -409,37 +410,30 @@ impl Ranker {
             return Err(Error::AllExcluded { mirrors: candidates.len() });
         }
 
-        let kept =
-            mirrors.iter().zip(&excluded).filter(|(_, excluded)| !**excluded).map(|(mirror, _)| mirror);
-        let endpoints = self.endpoints(kept);
+        let targets = self.targets(&mirrors, &excluded);
         let mut memory = Recollection::of(&self.memory, self.now.unwrap_or_else(SystemTime::now));
-        let mut probed = recall(&endpoints, &memory);
-        let has_latency = |probed: &Probed| probed.outcome.latency().is_some();
-        if probed.len() == endpoints.len() && !probed.values().any(has_latency) {
+        let mut probed: Vec<Option<Probed>> = targets.endpoints.iter().map(|e| memory.recall(e)).collect();
+        if !probed.iter().any(|it| it.is_none_or(|it| it.outcome.latency().is_some())) {
             memory.forget_failures();
-            probed.clear();
+            probed.fill(None);
         }
-        let unknown: Vec<&Endpoint> = endpoints.into_iter().filter(|e| !probed.contains_key(e)).collect();
-        let (ended, measured) = self.measure(&unknown, cached_hosts(&probed)).map_err(Error::System)?;
-        let measured: HashMap<&Endpoint, Probed> = unknown.into_iter().zip(measured).collect();
-        probed.extend(&measured);
+        let ended = self.measure(&targets.endpoints, &mut probed).map_err(Error::System)?;
 
-        let result = |(mirror, &excluded): (&Mirror, &bool)| match mirror {
-            _ if excluded => Probed::unasked(Outcome::Excluded),
+        let result = |index: usize| match &mirrors[index] {
+            _ if excluded[index] => Probed::unasked(Outcome::Excluded),
             Mirror::Local => Probed::unasked(Outcome::Local),
             Mirror::Unsupported => Probed::unasked(Outcome::Unsupported),
-            Mirror::Remote(_, endpoint) => match probed.get(endpoint) {
-                Some(probed) => *probed,
+            Mirror::Remote(_, endpoint) => match targets.of_mirror[index].and_then(|target| probed[target]) {
+                Some(probed) => probed,
                 None if !self.can_reach(&endpoint.host) => Probed::unasked(Outcome::Unresolved),
                 None => Probed::unasked(Outcome::Unanswered),
             },
         };
-        let results: Vec<Probed> = mirrors.iter().zip(&excluded).map(result).collect();
         let entry = |index: usize| {
             let host = mirrors[index].host();
             Entry {
                 host,
-                outcome: results[index].outcome,
+                outcome: result(index).outcome,
                 weight: candidates[index].weight,
                 preferred: matches_any(&self.prefer, host),
             }
@@ -448,20 +442,17 @@ impl Ranker {
         let (seed, kept_seed) = self.seed.map_or_else(|| memory.seed(), |seed| (seed, None));
         let ranked = rank::rank(&entries, &self.rule, seed);
 
-        let learned = mirrors.iter().zip(&candidates).filter_map(|(mirror, candidate)| {
-            let Mirror::Remote(_, endpoint) = mirror else { return None };
-            let update = memory::lesson(measured.get(endpoint)?, ended)?;
-            Some((Key::new(&candidate.url, mirror)?, update))
+        let learned = (0..mirrors.len()).filter_map(|index| {
+            let update = memory::lesson(&probed[targets.of_mirror[index]?]?, ended)?;
+            Some((Key::new(&candidates[index].url, &mirrors[index])?, update))
         });
         let notes = memory.keep(learned, kept_seed);
 
-        let mirror = |index: usize| RankedMirror {
-            index,
-            url: candidates[index].url.clone(),
-            outcome: results[index].outcome,
-            pool: ranked.pool[index],
-            imprecise: results[index].imprecise,
-            address: results[index].address,
+        let mut urls: Vec<String> = candidates.into_iter().map(|candidate| candidate.url).collect();
+        let mut mirror = |index: usize| {
+            let Probed { outcome, imprecise, address, .. } = result(index);
+            let url = mem::take(&mut urls[index]);
+            RankedMirror { index, url, outcome, pool: ranked.pool[index], imprecise, address }
         };
         Ok(Ranking {
             mirrors: ranked.order.iter().map(|&index| mirror(index)).collect(),
@@ -490,36 +481,44 @@ impl Ranker {
         }
     }
 
-    /// The endpoints to measure, each once, in the order given.
-    fn endpoints<'a>(&self, mirrors: impl Iterator<Item = &'a Mirror>) -> Vec<&'a Endpoint> {
-        let mut of_host: HashMap<&Host, Vec<u16>> = HashMap::new();
-        let mut endpoints = Vec::new();
-        for mirror in mirrors {
-            let Mirror::Remote(_, endpoint) = mirror else { continue };
-            if endpoints.len() == self.max_endpoints {
-                break;
-            }
-            let ports = of_host.entry(&endpoint.host).or_default();
-            let is_new = !ports.contains(&endpoint.port) && ports.len() < self.max_endpoints_per_host;
-            if is_new && self.can_reach(&endpoint.host) {
-                ports.push(endpoint.port);
-                endpoints.push(endpoint);
-            }
+    /// The endpoints to measure, as far as the limits let them.
+    fn targets<'a>(&self, mirrors: &'a [Mirror], excluded: &[bool]) -> Targets<'a> {
+        let mut of_host: HashMap<&Host, usize> = HashMap::new();
+        let mut positions: HashMap<&Endpoint, usize> = HashMap::new();
+        let mut targets = Targets { endpoints: Vec::new(), of_mirror: Vec::with_capacity(mirrors.len()) };
+        for (mirror, excluded) in mirrors.iter().zip(excluded) {
+            targets.of_mirror.push(match mirror {
+                Mirror::Remote(_, endpoint) if !excluded && self.can_reach(&endpoint.host) => {
+                    let ports = of_host.entry(&endpoint.host).or_default();
+                    let has_room =
+                        targets.endpoints.len() < self.max_endpoints && *ports < self.max_endpoints_per_host;
+                    match positions.get(endpoint) {
+                        Some(&position) => Some(position),
+                        None if has_room => {
+                            *ports += 1;
+                            positions.insert(endpoint, targets.endpoints.len());
+                            targets.endpoints.push(endpoint);
+                            Some(targets.endpoints.len() - 1)
+                        }
+                        None => None,
+                    }
+                }
+                _ => None,
+            });
         }
-        endpoints
+        targets
     }
 
-    fn measure(
-        &mut self,
-        endpoints: &[&Endpoint],
-        cached: Vec<Duration>,
-    ) -> io::Result<(Ended, Vec<Probed>)> {
-        if endpoints.is_empty() {
-            return Ok((Ended::Idle, Vec::new()));
+    /// Measures those endpoints of which nothing is known yet.
+    fn measure(&mut self, endpoints: &[&Endpoint], probed: &mut [Option<Probed>]) -> io::Result<Ended> {
+        let unknown: Vec<usize> = (0..endpoints.len()).filter(|&index| probed[index].is_none()).collect();
+        if unknown.is_empty() {
+            return Ok(Ended::Idle);
         }
-        probe::measure(Job {
-            endpoints,
-            cached,
+        let asked: Vec<&Endpoint> = unknown.iter().map(|&index| endpoints[index]).collect();
+        let (ended, results) = probe::measure(Job {
+            endpoints: &asked,
+            cached: cached_hosts(endpoints, probed),
             schedule: schedule::Options {
                 timeout: self.timeout,
                 fallbacks: self.fallbacks,
@@ -529,25 +528,32 @@ impl Ranker {
             family: self.family,
             cancel: self.cancel.as_ref(),
             progress: self.progress.as_mut().map(|callback| callback as &mut dyn FnMut(&Progress)),
-        })
+        })?;
+        for (index, result) in unknown.into_iter().zip(results) {
+            probed[index] = Some(result);
+        }
+        Ok(ended)
     }
 }
 
-/// What is remembered of these endpoints.
-fn recall<'a>(endpoints: &[&'a Endpoint], memory: &Recollection) -> HashMap<&'a Endpoint, Probed> {
-    endpoints.iter().filter_map(|endpoint| Some((*endpoint, memory.recall(endpoint)?))).collect()
+/// What is to be measured.
+struct Targets<'a> {
+    /// Each once, in the order given.
+    endpoints: Vec<&'a Endpoint>,
+    /// The position of each mirror's endpoint among them, if it is there.
+    of_mirror: Vec<Option<usize>>,
 }
 
 /// The lowest latency of each host that has one.
-fn cached_hosts(probed: &HashMap<&Endpoint, Probed>) -> Vec<Duration> {
-    let mut hosts: HashMap<&Host, Duration> = HashMap::new();
-    for (endpoint, probed) in probed {
-        if let Some(latency) = probed.outcome.latency() {
+fn cached_hosts<'a>(endpoints: &[&'a Endpoint], probed: &[Option<Probed>]) -> HashMap<&'a Host, Duration> {
+    let mut hosts = HashMap::new();
+    for (endpoint, probed) in endpoints.iter().zip(probed) {
+        if let Some(latency) = probed.and_then(|probed| probed.outcome.latency()) {
             let lowest = hosts.entry(&endpoint.host).or_insert(latency);
             *lowest = latency.min(*lowest);
         }
     }
-    hosts.into_values().collect()
+    hosts
 }
 
 fn matches_any(patterns: &[Pattern], host: Option<&Host>) -> bool {

@@ -14,7 +14,7 @@ use crate::rank::Outcome;
 use crate::sys::{self, Family, NotFound, Waker};
 use connect::{Connector, Handshake, Started};
 use resolve::Resolver;
-use schedule::{Addresses, Attempt, Ended, Failure, Schedule, Step};
+use schedule::{Addresses, Attempt, Ended, Failure, Known, Schedule, Step};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -99,8 +99,8 @@ impl Cancel {
 pub(crate) struct Job<'a> {
     /// Each once.
     pub(crate) endpoints: &'a [&'a Endpoint],
-    /// The latencies of hosts that need no measuring.
-    pub(crate) cached: Vec<Duration>,
+    /// The lowest latency of each host that is remembered.
+    pub(crate) cached: HashMap<&'a Host, Duration>,
     pub(crate) schedule: schedule::Options,
     pub(crate) family: Family,
     pub(crate) cancel: Option<&'a Cancel>,
@@ -128,7 +128,7 @@ fn open_descriptors() -> usize {
 pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
     fault::point("measure");
     let start = Instant::now();
-    let hosts = Hosts::of(job.endpoints);
+    let hosts = Hosts::of(job.endpoints, job.cached);
     let (look_ups, in_flight) = shares(hosts.names.len(), sys::descriptor_limit(), open_descriptors());
     let options = schedule::Options { in_flight, ..job.schedule };
     let connector = Connector::new(2 * job.endpoints.len())?;
@@ -139,7 +139,7 @@ pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
     let looks_up = !hosts.names.is_empty() && !options.timeout.is_zero() && !cancelled();
     let resolver = looks_up.then(|| look_up(hosts.names, look_ups, job.family, &connector)).transpose()?;
     let mut run = Run {
-        schedule: Schedule::new(options, hosts.addresses, hosts.endpoints, job.cached, start),
+        schedule: Schedule::new(options, hosts.known, hosts.endpoints, hosts.cached, start),
         handshakes: vec![None; job.endpoints.len()],
         connector,
         resolver,
@@ -266,36 +266,46 @@ impl Run {
 
 /// The hosts of a job: each once, though it may have several endpoints.
 struct Hosts {
-    /// What literals say; nothing for those that have to be looked up.
-    addresses: Vec<Option<Addresses>>,
+    known: Vec<Known>,
     /// The names to look up, and the position of the host of each.
     names: Vec<String>,
     named: Vec<usize>,
     /// The host and port of each endpoint.
     endpoints: Vec<(usize, u16)>,
+    /// The latencies of all other hosts.
+    cached: Vec<Duration>,
 }
 
 impl Hosts {
-    fn of(endpoints: &[&Endpoint]) -> Hosts {
-        let mut hosts = Hosts { addresses: vec![], names: vec![], named: vec![], endpoints: vec![] };
-        let mut positions = HashMap::new();
+    fn of(endpoints: &[&Endpoint], mut cached: HashMap<&Host, Duration>) -> Hosts {
+        let mut hosts = Hosts {
+            known: Vec::with_capacity(endpoints.len()),
+            names: Vec::new(),
+            named: Vec::new(),
+            endpoints: Vec::with_capacity(endpoints.len()),
+            cached: Vec::new(),
+        };
+        let mut positions = HashMap::with_capacity(endpoints.len());
         for endpoint in endpoints {
-            let host = *positions.entry(&endpoint.host).or_insert_with(|| hosts.add(&endpoint.host));
+            let add = || hosts.add(&endpoint.host, cached.remove(&endpoint.host));
+            let host = *positions.entry(&endpoint.host).or_insert_with(add);
             hosts.endpoints.push((host, endpoint.port));
         }
+        hosts.cached = cached.into_values().collect();
         hosts
     }
 
-    fn add(&mut self, host: &Host) -> usize {
-        let position = self.addresses.len();
-        self.addresses.push(match host {
+    fn add(&mut self, host: &Host, latency: Option<Duration>) -> usize {
+        let position = self.known.len();
+        let addresses = match host {
             Host::Address(ip) => Some(Addresses { first: SocketAddr::new(*ip, 0), second: None }),
             Host::Name(name) => {
                 self.names.push(name.clone());
                 self.named.push(position);
                 None
             }
-        });
+        };
+        self.known.push(Known { addresses, latency });
         position
     }
 }

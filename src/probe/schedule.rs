@@ -5,45 +5,25 @@
 //! packet), and when what is known is enough (`Ended`).
 #![forbid(unsafe_code)]
 
+mod ending;
+
+pub use ending::Ended;
+
 use crate::fault;
 use crate::rank::{Outcome, Rule};
+use ending::GRACE;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// How long the other family waits for the first: RFC 8305, section 5, "Connection Attempt Delay".
 const FAMILY_DELAY: Duration = Duration::from_millis(250);
-/// Beyond the pool's limit, for an answer that is under way in this machine.
-const GRACE: Duration = Duration::from_millis(2);
-/// The least quiet time: no pair of hosts in one region is further apart.
-const QUIET: Duration = Duration::from_millis(100);
 /// The first SYNs leave as a small burst, until an answer shows that the way is open or this time has passed ...
 const BURST_TIME: Duration = Duration::from_millis(10);
 /// ... of at most so many.
 const BURST: usize = 128;
-/// What a look-up gets at least before it is left behind.
-const LOOK_UP: Duration = Duration::from_millis(50);
 /// After a failure for want of room, when no attempt of ours can end and make some.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(5);
-
-/// Why measuring ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Ended {
-    /// Nothing needed to be measured.
-    Idle,
-    /// Every mirror has an outcome (those beyond a limit are unanswered).
-    Complete,
-    /// No mirror that is still silent can belong to the pool (unless its packet was lost), and enough fallbacks are
-    /// known.
-    Settled,
-    /// Nothing was heard for longer than any mirror took to answer: who is silent still is down or far.
-    Quiet,
-    /// The time was up.
-    Timeout,
-    /// The caller cancelled.
-    Cancelled,
-}
 
 /// The options of a run.
 #[derive(Debug, Clone)]
@@ -123,17 +103,29 @@ pub(crate) enum Step {
     End(Ended),
 }
 
+/// What is known of a host before the run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Known {
+    /// Of a literal; a host without addresses is being looked up.
+    pub(crate) addresses: Option<Addresses>,
+    /// Of an endpoint that needs no measuring.
+    pub(crate) latency: Option<Duration>,
+}
+
 /// A host: given by its address, or being looked up.
 #[derive(Debug)]
 struct Host {
     addresses: Option<Addresses>,
-    endpoints: Vec<usize>,
+    /// The others follow by [`Endpoint::sibling`].
+    first_endpoint: Option<usize>,
     latency: Option<Duration>,
 }
 
 #[derive(Debug)]
 struct Endpoint {
     host: usize,
+    /// The next one of the same host.
+    sibling: Option<usize>,
     port: u16,
     tries: [Try; 2],
     failure: Option<Failure>,
@@ -204,25 +196,38 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// A run over `endpoints` (the position of a host, and a port) that begins `now`. A host without addresses
-    /// is being looked up. `cached` are the known latencies of hosts that need no measuring.
+    /// A run over `endpoints` (the position of a host, and a port) that begins `now`. `cached` are the known latencies
+    /// of hosts that need no measuring at all.
     pub(crate) fn new(
         options: Options,
-        hosts: Vec<Option<Addresses>>,
+        hosts: Vec<Known>,
         endpoints: Vec<(usize, u16)>,
-        mut cached: Vec<Duration>,
+        cached: Vec<Duration>,
         now: Instant,
     ) -> Schedule {
-        let mut hosts: Vec<_> = hosts
-            .into_iter()
-            .map(|addresses| Host { addresses, endpoints: Vec::new(), latency: None })
-            .collect();
-        for (index, (host, _)) in endpoints.iter().enumerate() {
-            hosts[*host].endpoints.push(index);
-        }
+        let mut cached = cached;
+        cached.extend(hosts.iter().filter_map(|host| host.latency));
+        cached.sort_unstable();
         let known = |&index: &usize| hosts[endpoints[index].0].addresses.is_some();
         let ready = (0..endpoints.len()).filter(known).collect();
-        cached.sort_unstable();
+        let mut hosts: Vec<Host> = hosts
+            .into_iter()
+            .map(|Known { addresses, latency }| Host { addresses, latency, first_endpoint: None })
+            .collect();
+        let mut endpoints: Vec<Endpoint> = endpoints
+            .into_iter()
+            .map(|(host, port)| Endpoint {
+                host,
+                port,
+                sibling: None,
+                tries: [Try::Unused; 2],
+                failure: None,
+                outcome: None,
+            })
+            .collect();
+        for (index, endpoint) in endpoints.iter_mut().enumerate().rev() {
+            endpoint.sibling = hosts[endpoint.host].first_endpoint.replace(index);
+        }
         Schedule {
             start: now,
             open: endpoints.len(),
@@ -244,16 +249,7 @@ impl Schedule {
             answered_ipv4: false,
             answered_ipv6: false,
             cancelled: false,
-            endpoints: endpoints
-                .into_iter()
-                .map(|(host, port)| Endpoint {
-                    host,
-                    port,
-                    tries: [Try::Unused; 2],
-                    failure: None,
-                    outcome: None,
-                })
-                .collect(),
+            endpoints,
             hosts,
             options,
         }
@@ -299,8 +295,9 @@ impl Schedule {
         self.look_ups -= 1;
         self.look_up_times.push(now - self.start);
         self.hosts[host].addresses = addresses.ok();
-        for position in 0..self.hosts[host].endpoints.len() {
-            let endpoint = self.hosts[host].endpoints[position];
+        let mut next = self.hosts[host].first_endpoint;
+        while let Some(endpoint) = next {
+            next = self.endpoints[endpoint].sibling;
             match addresses {
                 Ok(_) => self.ready.push_back(endpoint),
                 Err(outcome) => self.conclude(endpoint, outcome),
@@ -431,49 +428,6 @@ impl Schedule {
             self.room = self.options.in_flight.min(self.room + 1);
             self.no_room_until = None;
         }
-    }
-
-    fn limit(&self) -> Option<Duration> {
-        self.best().map(|best| self.options.rule.limit(best))
-    }
-
-    /// Whether the hosts outside the pool that have a latency are enough.
-    fn has_fallbacks(&self, limit: Duration) -> bool {
-        let pool = self.latencies.partition_point(|&latency| latency < limit);
-        self.latencies.len() - pool >= self.options.fallbacks
-    }
-
-    /// How long nothing must be heard before the silent ones are taken for down or far.
-    fn quiet_time(&self) -> Duration {
-        QUIET.max(self.slowest_answer)
-    }
-
-    /// When running look-ups stop holding the end off. A slow resolver that keeps finishing names stays ahead of
-    /// this time; one name that hangs does not.
-    fn look_ups_hold_until(&self) -> Instant {
-        if self.look_ups == 0 {
-            return self.start;
-        }
-        let median = self.look_up_times.get(self.look_up_times.len() / 2).copied().unwrap_or_default();
-        self.start + LOOK_UP.max(median * 3)
-    }
-
-    fn settled_at(&mut self) -> Option<Instant> {
-        let limit = self.limit()?;
-        if !self.has_fallbacks(limit) {
-            return None;
-        }
-        while self.flights.back().is_some_and(|&attempt| self.sent_at(attempt).is_none()) {
-            self.flights.pop_back();
-        }
-        let last_sent = self.flights.back().and_then(|&attempt| self.sent_at(attempt));
-        let waited = last_sent.map_or(self.start, |sent| sent + limit + GRACE);
-        Some(waited.max(self.look_ups_hold_until()))
-    }
-
-    fn quiet_at(&self) -> Option<Instant> {
-        self.last_answer?;
-        Some((self.last_event + self.quiet_time()).max(self.look_ups_hold_until()))
     }
 
     /// The endpoint whose SYN should leave next, or when one will be due.

@@ -108,6 +108,10 @@ impl Recollection {
 
 /// What a probe has taught, for later runs.
 pub(super) fn lesson(probed: &Probed, ended: Ended) -> Option<Update> {
+    // What this run has not asked is remembered already, or was never sent a SYN.
+    if !probed.asked {
+        return None;
+    }
     let waited = matches!(ended, Ended::Complete | Ended::Settled | Ended::Quiet);
     match probed.outcome {
         Outcome::Measured(latency) if !probed.imprecise => Some(Update::Latency(latency)),
@@ -115,7 +119,7 @@ pub(super) fn lesson(probed: &Probed, ended: Ended) -> Option<Update> {
         // A missing route of our own says nothing of the mirror.
         Outcome::Unreachable if probed.from_afar => Some(Update::Unreachable),
         // It was waited for long enough to know at least this much.
-        Outcome::Unanswered if probed.asked && waited => Some(Update::OutsidePool),
+        Outcome::Unanswered if waited => Some(Update::OutsidePool),
         _ => None,
     }
 }

@@ -121,8 +121,8 @@ impl World {
     fn run(&self) -> Run {
         let start = Instant::now();
         let literal = |(n, site): (usize, &Site)| match site.look_up {
-            None => site.addresses(n),
-            Some(_) => None,
+            None => Known { addresses: site.addresses(n), latency: None },
+            Some(_) => Known::default(),
         };
         let mut schedule = Schedule::new(
             self.options.clone(),
@@ -313,7 +313,7 @@ fn settled_when_nobody_silent_can_be_in_the_pool_and_fallbacks_are_known() {
 fn two_urls_of_one_host_are_one_fallback() {
     let start = Instant::now();
     let options = world([]).fallbacks(2).options;
-    let host = |n: u8| Addresses::choose(&[([192, 0, 2, n], 0).into()]);
+    let host = |n: u8| Known { addresses: Addresses::choose(&[([192, 0, 2, n], 0).into()]), latency: None };
     let endpoints = vec![(0, 80), (1, 80), (1, 443), (2, 80)];
     let mut schedule = Schedule::new(options, (0..3).map(host).collect(), endpoints, Vec::new(), start);
     while let Step::Connect(..) = schedule.next(start) {}
@@ -324,6 +324,19 @@ fn two_urls_of_one_host_are_one_fallback() {
     assert!(matches!(schedule.next(start + ms(91)), Step::Wait(_)), "one host outside the pool is not two");
     // The host comes into the pool by its faster endpoint, and is none at all then.
     assert_eq!(schedule.latencies, [ms(10), ms(90)]);
+}
+
+#[test]
+fn a_cached_host_with_a_new_endpoint_is_one_fallback() {
+    let start = Instant::now();
+    let options = world([]).fallbacks(2).options;
+    let addresses = Addresses::choose(&[([192, 0, 2, 1], 0).into()]);
+    let known = vec![Known { addresses, latency: Some(ms(90)) }, Known { addresses, latency: None }];
+    let mut schedule = Schedule::new(options, known, vec![(0, 443), (1, 80)], vec![ms(10)], start);
+    while let Step::Connect(..) = schedule.next(start) {}
+    schedule.answered(Attempt::new(0, false), ms(80), start + ms(80));
+    assert_eq!(schedule.latencies, [ms(10), ms(80)]);
+    assert!(matches!(schedule.next(start + ms(80)), Step::Wait(_)), "one host outside the pool is not two");
 }
 
 #[test]
