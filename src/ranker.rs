@@ -331,8 +331,9 @@ impl Ranker {
     }
 
     /// A file in which latencies are remembered, in librepo's format, or none; default: none. What is remembered is not
-    /// measured again: a latency for the maximal age; for an hour that a mirror failed, or was outside the pool. A
-    /// file that cannot be used is no error but a note in the [`Ranking`]. A relative path counts from the folder that
+    /// measured again: a latency for the maximal age; for an hour that a mirror failed, or was outside the pool. Where
+    /// others have to be measured, the nearest one of those remembered is measured with them: if it answers, the network
+    /// is up, and who is silent is down. A file that cannot be used is no error but a note in the [`Ranking`]. A relative path counts from the folder that
     /// the process is in when it ranks.
     pub fn cache(&mut self, path: Option<&Path>) -> &mut Ranker {
         self.memory.cache = path.map(Path::to_path_buf);
@@ -515,7 +516,11 @@ impl Ranker {
         if unknown.is_empty() {
             return Ok(Ended::Idle);
         }
-        let asked: Vec<&Endpoint> = unknown.iter().map(|&index| endpoints[index]).collect();
+        // The nearest of those remembered is asked, too, last: where only dead mirrors are left to ask, its answer tells that
+        // they are down and not the network, so that they can be remembered as such.
+        let latency = |&index: &usize| probed[index].and_then(|known| known.outcome.latency());
+        let witness = (0..endpoints.len()).filter(|index| latency(index).is_some()).min_by_key(latency);
+        let asked: Vec<&Endpoint> = unknown.iter().chain(&witness).map(|&index| endpoints[index]).collect();
         let (ended, results) = probe::measure(Job {
             endpoints: &asked,
             cached: cached_hosts(endpoints, probed),
@@ -529,8 +534,12 @@ impl Ranker {
             cancel: self.cancel.as_ref(),
             progress: self.progress.as_mut().map(|callback| callback as &mut dyn FnMut(&Progress)),
         })?;
-        for (index, result) in unknown.into_iter().zip(results) {
-            probed[index] = Some(result);
+        for (index, result) in unknown.into_iter().chain(witness).zip(results) {
+            // A lost packet takes nothing from what is remembered.
+            let heard = (result.outcome.latency().is_some() && !result.imprecise) || result.from_afar;
+            if probed[index].is_none() || heard {
+                probed[index] = Some(result);
+            }
         }
         Ok(ended)
     }
