@@ -7,7 +7,7 @@ use crate::cache::Key;
 use crate::fault;
 use crate::filter::Pattern;
 use crate::mirror::{Endpoint, Host, Mirror, Protocol};
-use crate::probe::schedule::{self, Ended};
+use crate::probe::schedule::Ended;
 use crate::probe::{self, Cancel, Job, Probed, Progress};
 use crate::rank::{self, Entry, Outcome, Rule};
 use crate::sys::Family;
@@ -524,12 +524,9 @@ impl Ranker {
         let (ended, results) = probe::measure(Job {
             endpoints: &asked,
             cached: cached_hosts(endpoints, probed),
-            schedule: schedule::Options {
-                timeout: self.timeout,
-                fallbacks: self.fallbacks,
-                rule: self.rule,
-                in_flight: usize::MAX,
-            },
+            timeout: self.timeout,
+            fallbacks: self.fallbacks,
+            rule: self.rule,
             family: self.family,
             cancel: self.cancel.as_ref(),
             progress: self.progress.as_mut().map(|callback| callback as &mut dyn FnMut(&Progress)),

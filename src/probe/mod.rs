@@ -10,11 +10,11 @@ pub(crate) mod schedule;
 
 use crate::fault;
 use crate::mirror::{Endpoint, Host};
-use crate::rank::Outcome;
+use crate::rank::{Outcome, Rule};
 use crate::sys::{self, Family, NotFound, Waker};
 use connect::{Connector, Handshake, Started};
 use resolve::Resolver;
-use schedule::{Addresses, Attempt, Ended, Failure, Known, Schedule, Step};
+use schedule::{Addresses, Attempt, Ended, Failure, Known, LOOK_UP_DESCRIPTORS, Schedule, Step};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -101,19 +101,21 @@ pub(crate) struct Job<'a> {
     pub(crate) endpoints: &'a [&'a Endpoint],
     /// The lowest latency of each host that is remembered.
     pub(crate) cached: HashMap<&'a Host, Duration>,
-    pub(crate) schedule: schedule::Options,
+    pub(crate) timeout: Duration,
+    /// How many hosts outside the pool must have a latency before the run is settled.
+    pub(crate) fallbacks: usize,
+    pub(crate) rule: Rule,
     pub(crate) family: Family,
     pub(crate) cancel: Option<&'a Cancel>,
     pub(crate) progress: Option<&'a mut dyn FnMut(&Progress)>,
 }
 
-/// How many look-ups of so many names and how many sockets at once leave the program we are loaded into half its
-/// descriptors, and half of those that it has not opened yet.
-fn shares(names: usize, limit: usize, open: usize) -> (usize, usize) {
+/// How many look-ups at once, and how many descriptors for them and the sockets, leave the program we are loaded into
+/// half its descriptors, and half of those that it has not opened yet.
+fn shares(limit: usize, open: usize) -> (usize, usize) {
     let ours = (limit / 2).min(limit.saturating_sub(open) / 2);
-    let look_ups = LOOK_UPS.min(ours / 12).max(1).min(names);
-    // A look-up takes a descriptor for each name server, up to three; the run itself three.
-    (look_ups, IN_FLIGHT.min(ours.saturating_sub(3 * look_ups + 3)).max(1))
+    // At least half of ours is for sockets. The run itself takes three.
+    (LOOK_UPS.min(ours / (2 * LOOK_UP_DESCRIPTORS)).max(1), ours.saturating_sub(3))
 }
 
 /// How many descriptors this process has open, as far as it can know.
@@ -129,14 +131,15 @@ pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
     fault::point("measure");
     let start = Instant::now();
     let hosts = Hosts::of(job.endpoints, job.cached);
-    let (look_ups, in_flight) = shares(hosts.names.len(), sys::descriptor_limit(), open_descriptors());
-    let options = schedule::Options { in_flight, ..job.schedule };
+    let (look_ups, descriptors) = shares(sys::descriptor_limit(), open_descriptors());
+    let Job { timeout, fallbacks, rule, .. } = job;
+    let options = schedule::Options { timeout, fallbacks, rule, in_flight: IN_FLIGHT, look_ups, descriptors };
     let connector = Connector::new(2 * job.endpoints.len())?;
     if let Some(cancel) = job.cancel {
         connector.watch(cancel.0.1.as_fd())?;
     }
     let cancelled = || job.cancel.is_some_and(Cancel::is_cancelled);
-    let looks_up = !hosts.names.is_empty() && !options.timeout.is_zero() && !cancelled();
+    let looks_up = !hosts.names.is_empty() && !timeout.is_zero() && !cancelled();
     let resolver = looks_up.then(|| look_up(hosts.names, look_ups, job.family, &connector)).transpose()?;
     let mut run = Run {
         schedule: Schedule::new(options, hosts.known, hosts.endpoints, hosts.cached, start),
@@ -318,14 +321,16 @@ mod tests {
     fn half_the_descriptors_are_enough_for_all() {
         for limit in [20, 64, 256, 1024, 20_000, usize::MAX] {
             for open in [0, 3, limit / 2, limit - 14] {
-                let (look_ups, in_flight) = shares(usize::MAX, limit, open);
+                let (look_ups, descriptors) = shares(limit, open);
                 let ours = (limit / 2).min((limit - open) / 2).max(7);
-                assert!(3 * look_ups + in_flight + 3 <= ours, "{limit}, {open}: {look_ups}, {in_flight}");
-                assert!((1..=LOOK_UPS).contains(&look_ups) && (1..=IN_FLIGHT).contains(&in_flight));
+                assert!(descriptors + 3 <= ours, "{limit}, {open}: {descriptors}");
+                // Where there are fewer than four, there is one look-up and one socket nevertheless.
+                let for_sockets = descriptors.max(4) - look_ups * LOOK_UP_DESCRIPTORS;
+                assert!(for_sockets * 2 + 3 >= descriptors, "{limit}, {open}: {look_ups} of {descriptors}");
+                assert!((1..=LOOK_UPS).contains(&look_ups));
             }
         }
-        assert_eq!(shares(1000, 1024, 1022), (1, 1), "at least one of each");
-        assert_eq!(shares(1000, 20_000, 10), (64, 512), "no more than is polite");
-        assert_eq!(shares(0, 1024, 10), (0, 504), "nothing for look-ups where there are none");
+        assert_eq!(shares(1024, 1022), (1, 0), "one look-up at least; the schedule has one socket at least");
+        assert_eq!(shares(1024, 10), (64, 504), "an ordinary process");
     }
 }

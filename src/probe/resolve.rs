@@ -73,7 +73,9 @@ impl Resolver {
             look_up,
         });
         let workers: Vec<_> = sys::with_signals_blocked(|| {
-            (0..admitted).map_while(|_| Worker::start(work.clone(), sender.clone()).ok()).collect()
+            let start = |_| Worker::start(work.clone(), sender.clone()).ok();
+            // The first may be done with all names before the last is there.
+            (0..admitted).take_while(|_| work.has_names()).map_while(start).collect()
         });
         if workers.is_empty() && wanted > 0 {
             (0..work.names.len()).for_each(|name| work.tell(&sender, (name, Ok(Err(NotFound::NoRoom)))));
@@ -148,6 +150,11 @@ impl Drop for Live {
 }
 
 impl Work {
+    /// Whether there are names that nobody has taken.
+    fn has_names(&self) -> bool {
+        self.next.load(SeqCst) < self.names.len()
+    }
+
     /// Looks up one name; false if there is none to take any more.
     fn one(&self, busy: &AtomicBool, sender: &mpsc::Sender<Resolved>) -> bool {
         busy.store(true, SeqCst);

@@ -22,6 +22,8 @@ const FAMILY_DELAY: Duration = Duration::from_millis(250);
 const BURST_TIME: Duration = Duration::from_millis(10);
 /// ... of at most so many.
 const BURST: usize = 128;
+/// What a look-up under way may take: one for each name server, of which there are three at most.
+pub(crate) const LOOK_UP_DESCRIPTORS: usize = 3;
 /// After a failure for want of room, when no attempt of ours can end and make some.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(5);
 
@@ -34,6 +36,10 @@ pub(crate) struct Options {
     pub(crate) rule: Rule,
     /// How many attempts may be under way at once; at least 1.
     pub(crate) in_flight: usize,
+    /// How many look-ups can be under way at once.
+    pub(crate) look_ups: usize,
+    /// How many descriptors all attempts and look-ups under way may take.
+    pub(crate) descriptors: usize,
 }
 
 /// The addresses of a host that are worth trying, with port 0.
@@ -179,7 +185,7 @@ pub(crate) struct Schedule {
     /// In the order of their SYNs; those at either end that are over are dropped when met.
     flights: VecDeque<Attempt>,
     in_flight: usize,
-    /// How many may be in flight: less than the option says after a failure for want of room.
+    /// How many may be in flight after a failure for want of room.
     room: usize,
     no_room_until: Option<Instant>,
     sent: usize,
@@ -238,7 +244,7 @@ impl Schedule {
             waiting: Waiting::default(),
             flights: VecDeque::new(),
             in_flight: 0,
-            room: options.in_flight,
+            room: usize::MAX,
             no_room_until: None,
             sent: 0,
             first_sent: None,
@@ -425,16 +431,23 @@ impl Schedule {
         if self.sent_at(attempt).is_some() {
             self.endpoints[attempt.endpoint()].tries[usize::from(attempt.is_second())] = Try::Over;
             self.in_flight -= 1;
-            self.room = self.options.in_flight.min(self.room + 1);
+            self.room = self.room.saturating_add(1);
             self.no_room_until = None;
         }
+    }
+
+    /// How many attempts may be under way now: more when no look-up needs descriptors any more.
+    fn slots(&self) -> usize {
+        let look_ups = self.look_ups.min(self.options.look_ups);
+        let left = self.options.descriptors.saturating_sub(LOOK_UP_DESCRIPTORS * look_ups);
+        self.options.in_flight.min(left).max(1).min(self.room)
     }
 
     /// The endpoint whose SYN should leave next, or when one will be due.
     fn due(&mut self, now: Instant, wake: &mut Instant) -> Option<(usize, Cause)> {
         let retry = self.retry.front().map(|&endpoint| (endpoint, Cause::Failure));
         let queued = retry.or_else(|| self.ready.front().map(|&endpoint| (endpoint, Cause::First)));
-        if queued.is_some() && self.in_flight < self.room {
+        if queued.is_some() && self.in_flight < self.slots() {
             return queued;
         }
         // While others wait for a slot, the other family's turn still comes, for it takes its own first one's.
@@ -493,7 +506,7 @@ impl Schedule {
         if let Some(time) = self.no_room_until.filter(|&time| now < time) {
             return Admission::Later(time);
         }
-        if self.in_flight < self.room {
+        if self.in_flight < self.slots() {
             return Admission::Now;
         }
         // A second attempt takes its first one's place.

@@ -95,6 +95,8 @@ fn world(sites: impl IntoIterator<Item = Site>) -> World {
             fallbacks: 16,
             rule: Rule { factor: 2.0, slack: Duration::ZERO },
             in_flight: 512,
+            look_ups: 64,
+            descriptors: usize::MAX,
         },
         cached: Vec::new(),
         cancel: None,
@@ -324,6 +326,17 @@ fn two_urls_of_one_host_are_one_fallback() {
     assert!(matches!(schedule.next(start + ms(91)), Step::Wait(_)), "one host outside the pool is not two");
     // The host comes into the pool by its faster endpoint, and is none at all then.
     assert_eq!(schedule.latencies, [ms(10), ms(90)]);
+}
+
+#[test]
+fn look_ups_leave_their_descriptors_to_the_attempts_when_they_are_done() {
+    let mut world = world((0..20).map(|n| v4(Silent).named(if n < 10 { 5 } else { 20 })));
+    world.options = Options { look_ups: 4, descriptors: 15, ..world.options };
+    let run = world.run();
+    let sent_until = |time| run.syns.iter().filter(|(sent, ..)| *sent <= ms(time)).count();
+    // Four look-ups hold three each, until all are done.
+    assert_eq!((sent_until(19), sent_until(30)), (3, 15));
+    run.ends(Ended::Timeout, 2000);
 }
 
 #[test]
