@@ -2,6 +2,7 @@
 
 mod random;
 
+use super::departure::BURST;
 use super::*;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
