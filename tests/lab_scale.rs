@@ -151,7 +151,7 @@ impl Told {
 
 /// A world of so many mirrors: eight near ones, spread over the list; some dead; the others far.
 struct Long {
-    _world: World,
+    world: World,
     urls: Vec<String>,
     near: HashSet<usize>,
 }
@@ -176,7 +176,7 @@ impl Long {
             false => format!("http://{}/", world.ipv4(&mirror.name)),
         };
         let urls = world.spec().mirrors.iter().map(url).collect();
-        Long { _world: world, urls, near }
+        Long { world, urls, near }
     }
 
     /// Writes the list of the first so many.
@@ -185,29 +185,37 @@ impl Long {
     }
 }
 
-/// The client's cheapest run over such a world of those that find the near ones.
+/// The client's fastest run over such a world of those that find the near ones.
 fn best_run(count: usize, named: bool) -> Told {
     let folder = tempfile::tempdir().expect("a folder");
     let list = folder.path().join("list");
     let long = Long::start(count, named);
     long.write(&list, count);
-    let mut best: Option<Told> = None;
-    for attempt in 1.. {
+    let run = || {
         let told = Told::by_client(&list, &[]);
         // Of every run, however busy the machine is.
         let bytes = told.number("bytes") / count as f64;
         assert!(bytes < 1024.0, "{bytes} bytes for each of {count} mirrors");
         assert!(told.number("open") <= (DESCRIPTORS / 2) as f64, "{} descriptors", told.number("open"));
-        let cheaper = best.as_ref().is_none_or(|best| told.number("cpu") < best.number("cpu"));
-        if told.pool() == long.near && cheaper {
-            best = Some(told);
-        }
-        if attempt >= 3 && best.is_some() {
+        // The timeout, and room.
+        assert!(told.number("microseconds") < 3e6, "{} µs", told.number("microseconds"));
+        told
+    };
+    let mut right: Vec<Told> = Vec::new();
+    for attempt in 1..=8 {
+        right.extend(Some(run()).filter(|told| told.pool() == long.near));
+        if attempt >= 3 && !right.is_empty() {
             break;
         }
-        assert!(attempt < 8, "the near ones of {count} are wrong eight times");
     }
-    let told = best.expect("one run is right");
+    let time = |told: &Told| told.number("microseconds");
+    let fastest = right.into_iter().min_by(|a, b| time(a).total_cmp(&time(b)));
+    let told = fastest.unwrap_or_else(|| {
+        let lab = long.world.report().error;
+        assert!(lab.could_not_keep_up(), "the near ones of {count} are wrong eight times: {lab}");
+        figure(&format!("{count}: the near ones are wrong eight times: {lab}"));
+        run()
+    });
     figure(&format!(
         "{count} {}: {} after {:.0} ms, processor time {:.1} ms, {:.1} allocations and {:.0} bytes for each, at most {} descriptors",
         if named { "names" } else { "addresses" },
@@ -218,8 +226,6 @@ fn best_run(count: usize, named: bool) -> Told {
         told.number("bytes") / count as f64,
         told.number("open"),
     ));
-    // The timeout, and room for a busy machine.
-    assert!(told.number("microseconds") < 2.5e6, "{} µs", told.number("microseconds"));
     told
 }
 
@@ -243,8 +249,9 @@ fn ten_thousand_addresses_are_measured_in_time_and_each_costs_what_one_of_a_hund
 fn two_thousand_names_are_looked_up_and_measured_in_time() {
     lab::isolated("two_thousand_names_are_looked_up_and_measured_in_time", || {
         for count in [100, 421, 2000] {
-            let each = best_run(count, true).number("allocations") / count as f64;
-            assert!(each < 11.0, "{each} allocations for each of {count}");
+            let allocations = best_run(count, true).number("allocations");
+            // Each of 64 threads has its own, too.
+            assert!(allocations < 7.0 * count as f64 + 640.0, "{allocations} allocations for {count}");
         }
     });
 }
