@@ -270,8 +270,11 @@ fn a_mirror_costs_seven_system_calls_at_most() {
             let counts = counts.display().to_string();
             Told::by_client(&list, &[all, &["strace", "-f", "-c", "-o", &counts]].concat());
             let table = fs::read_to_string(counts).expect("a table");
-            let total = table.lines().find(|line| line.ends_with(" total")).expect("a total");
-            total.split_whitespace().nth(3).and_then(|calls| calls.parse::<f64>().ok()).expect("a number")
+            let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+            let count = |row: &Vec<&str>| row.get(3).and_then(|count| count.parse::<f64>().ok());
+            // With debug assertions the standard library looks at each descriptor before it closes it.
+            let counted = rows.filter(|row| !["total", "fcntl"].contains(row.last().unwrap_or(&"total")));
+            counted.filter_map(|row| count(&row)).sum::<f64>()
         };
         let all = format!("{ALL}=1");
         for (what, all) in [("at the defaults", vec![]), ("if all are measured", vec!["env", &all])] {
