@@ -6,13 +6,12 @@ mod run;
 
 use crate::fault;
 use crate::filter::Pattern;
-use crate::mirror::{Endpoint, Host, Mirror, Protocol};
-use crate::probe::schedule::{self, Ended};
-use crate::probe::{self, Cancel, Job, Probed, Progress};
+use crate::mirror::{Host, Mirror, Protocol};
+use crate::probe::schedule::Ended;
+use crate::probe::{Cancel, Progress};
 use crate::rank::{Outcome, Rule};
 use crate::sys::Family;
 pub(crate) use run::Run;
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -341,8 +340,10 @@ impl Ranker {
     }
 
     /// A file in which latencies are remembered, in librepo's format, or none; default: none. What is remembered is not
-    /// measured again: a latency for the maximal age; for an hour that a mirror failed, or was outside the pool. A
-    /// file that cannot be used is no error but a note in the [`Ranking`]. A relative path counts from the folder that
+    /// measured again: a latency for the maximal age; for an hour that a mirror failed, or was outside the pool. Where
+    /// others have to be measured, the nearest one of those remembered is measured with them: if it answers, the network
+    /// is up, and who is silent is down. A file that cannot be used is no error but a note in the [`Ranking`]. A relative
+    /// path counts from the folder that
     /// the process is in when it ranks.
     pub fn cache(&mut self, path: Option<&Path>) -> &mut Ranker {
         self.memory.cache = path.map(Path::to_path_buf);
@@ -416,7 +417,7 @@ impl Ranker {
 
     fn rank_all(&mut self, candidates: Vec<Candidate>) -> Result<Ranking, Error> {
         let list = self.read(candidates)?;
-        let mut run = Run::begin(self, &list);
+        let mut run = Run::begin(self, list);
         run.measure(self)?;
         Ok(run.conclude(self))
     }
@@ -453,49 +454,6 @@ impl Ranker {
             (Family::Ipv6, Host::Address(ip)) => ip.is_ipv6(),
             _ => true,
         }
-    }
-
-    /// The endpoints to measure, each once, in the order given.
-    fn endpoints<'a>(&self, mirrors: impl Iterator<Item = &'a Mirror>) -> Vec<&'a Endpoint> {
-        let mut of_host: HashMap<&Host, Vec<u16>> = HashMap::new();
-        let mut endpoints = Vec::new();
-        for mirror in mirrors {
-            let Mirror::Remote(_, endpoint) = mirror else { continue };
-            if endpoints.len() == self.max_endpoints {
-                break;
-            }
-            let ports = of_host.entry(&endpoint.host).or_default();
-            let is_new = !ports.contains(&endpoint.port) && ports.len() < self.max_endpoints_per_host;
-            if is_new && self.can_reach(&endpoint.host) {
-                ports.push(endpoint.port);
-                endpoints.push(endpoint);
-            }
-        }
-        endpoints
-    }
-
-    fn measure(
-        &mut self,
-        endpoints: &[&Endpoint],
-        cached: Vec<Duration>,
-    ) -> io::Result<(Ended, Vec<Probed>)> {
-        if endpoints.is_empty() {
-            return Ok((Ended::Idle, Vec::new()));
-        }
-        probe::measure(Job {
-            endpoints,
-            cached,
-            schedule: schedule::Options {
-                timeout: self.timeout,
-                fallbacks: self.fallbacks,
-                rule: self.rule,
-                in_flight: usize::MAX,
-            },
-            family: self.family,
-            cancel: self.cancel.as_ref(),
-            interrupted: self.interrupted,
-            progress: self.progress.as_mut().map(|callback| callback as &mut dyn FnMut(&Progress)),
-        })
     }
 }
 

@@ -95,7 +95,7 @@ fn measured(
     }
     let urls = kept.iter().flat_map(|(_, urls)| urls);
     let list = ranker.read(urls.map(Candidate::from).collect())?;
-    let mut run = Run::begin(&ranker, &list);
+    let mut run = Run::begin(&ranker, list);
     if cache.is_some() {
         stages.tell_text(layout::LR_FMSTAGE_CACHELOADINGSTATUS, run.cache_trouble());
     }

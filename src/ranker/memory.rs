@@ -8,6 +8,7 @@ use crate::probe::Probed;
 use crate::probe::schedule::Ended;
 use crate::rank::Outcome;
 use crate::seed;
+use std::mem;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -95,7 +96,7 @@ impl Recollection {
 
     /// Writes what was learned; returns what is to be said of the cache.
     pub(super) fn keep(
-        mut self,
+        &mut self,
         learned: impl Iterator<Item = (Key, Update)>,
         seed: Option<KeptSeed>,
     ) -> Vec<String> {
@@ -107,12 +108,16 @@ impl Recollection {
             let status = cache.write(self.now, Some(&network), learned.filter(|_| !moved), seed);
             note(&mut self.notes, &status);
         }
-        self.notes
+        mem::take(&mut self.notes)
     }
 }
 
 /// What a probe has taught, for later runs.
 pub(super) fn lesson(probed: &Probed, ended: Ended) -> Option<Update> {
+    // What this run has not asked is remembered already, or was never sent a SYN.
+    if !probed.asked {
+        return None;
+    }
     let waited = matches!(ended, Ended::Complete | Ended::Settled | Ended::Quiet);
     match probed.outcome {
         Outcome::Measured(latency) if !probed.imprecise => Some(Update::Latency(latency)),
@@ -120,7 +125,7 @@ pub(super) fn lesson(probed: &Probed, ended: Ended) -> Option<Update> {
         // A missing route of our own says nothing of the mirror.
         Outcome::Unreachable if probed.from_afar => Some(Update::Unreachable),
         // It was waited for long enough to know at least this much.
-        Outcome::Unanswered if probed.asked && waited => Some(Update::OutsidePool),
+        Outcome::Unanswered if waited => Some(Update::OutsidePool),
         _ => None,
     }
 }
