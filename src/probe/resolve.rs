@@ -160,14 +160,17 @@ impl Work {
         busy.store(true, SeqCst);
         let index = self.next.fetch_add(1, SeqCst);
         let name = self.names.get(index).filter(|_| !self.over.load(SeqCst));
-        if let Some(name) = name {
-            let addresses = catch_unwind(AssertUnwindSafe(|| {
+        let found = name.map(|name| {
+            catch_unwind(AssertUnwindSafe(|| {
                 fault::point("look-up");
                 (self.look_up)(name)
-            }));
+            }))
+        });
+        // Before it is told: a run that ends with this news is to join this worker, which holds the run's waker.
+        busy.store(false, SeqCst);
+        if let Some(addresses) = found {
             self.tell(sender, (index, addresses));
         }
-        busy.store(false, SeqCst);
         name.is_some()
     }
 
