@@ -22,7 +22,7 @@ use asked::Asked;
 use clients::{Client, Run};
 use programs::{Nginx, have, program};
 use row::{LookUps, Plan, Row};
-use scene::Scene;
+use scene::{ELSEWHERE, HERE, Scene};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -54,17 +54,18 @@ fn bench(full: bool) {
     let sizes: &[usize] = if full { &[12, 30, 120, 421] } else { &[12] };
     for &size in sizes {
         for &dead in if full { &[0, 5][..] } else { &[5] } {
-            table.beside_librepo.extend(bench.beside_librepo(&Scene::new(size, dead, true)));
+            table.beside_librepo.extend(bench.beside_librepo(&Scene::new(HERE, size, dead, true)));
         }
     }
-    // 421 names are in the table already.
-    let names: &[usize] = if full { &[100, 2000] } else { &[] };
+    let names: &[usize] = if full { &[100, 421, 2000] } else { &[] };
     let addresses: &[usize] = if full { &[100, 421, 2000, 10_000] } else { &[100] };
     for (sizes, names) in [(names, true), (addresses, false)] {
-        table.growth.extend(sizes.iter().flat_map(|&size| bench.growth(&Scene::new(size, 0, names))));
+        table
+            .growth
+            .extend(sizes.iter().flat_map(|&size| bench.growth(&Scene::new(ELSEWHERE, size, 0, names))));
     }
     let (size, runs) = if full { (421, 5) } else { (12, 1) };
-    table.busy = Some(busy::measure(&Scene::new(size, 0, true), runs));
+    table.busy = Some(busy::measure(&Scene::new(HERE, size, 0, true), runs));
     let text = table.markdown();
     if full {
         println!("\n{text}");

@@ -1,4 +1,4 @@
-//! The worlds of the bench: parts and multiples of the lab's geography, as seen from Frankfurt, with the truth about them.
+//! The worlds of the bench: parts and multiples of the lab's geography, with the truth about them.
 
 use super::lab::geography::{Geography, Place, Sites, State};
 use super::lab::{Random, World};
@@ -6,8 +6,15 @@ use std::time::Duration;
 
 const SEED: u64 = 1;
 
+/// From where most worlds are seen.
+pub(crate) const HERE: Place = Place::FRANKFURT;
+/// For long lists: few are near, and there is much room between them and the others, so that what the lab is late by, which is
+/// something with thousands at once, does not decide about the pool.
+pub(crate) const ELSEWHERE: Place = Place::SAO_PAULO;
+
 #[derive(Debug)]
 pub(crate) struct Scene {
+    place: Place,
     pub(crate) sites: Sites,
     pub(crate) dead: usize,
     /// By name, or by address.
@@ -17,13 +24,13 @@ pub(crate) struct Scene {
 impl Scene {
     /// So many mirrors; more than there are in the geography come from several draws of it. No mirror is so near the edge of
     /// the pool that the lab's own error would decide.
-    pub(crate) fn new(count: usize, dead_percent: usize, names: bool) -> Scene {
+    pub(crate) fn new(place: Place, count: usize, dead_percent: usize, names: bool) -> Scene {
         let mut sites = Vec::new();
         for draw in 0.. {
             if sites.len() >= count {
                 break;
             }
-            let mut drawn = Geography::seen_from(Place::FRANKFURT, SEED + draw).draw().0;
+            let mut drawn = Geography::seen_from(place, SEED + draw).draw().0;
             Random::new(SEED, draw).shuffle(&mut drawn);
             if draw > 0 {
                 for site in &mut drawn {
@@ -39,13 +46,14 @@ impl Scene {
         sites.iter_mut().take(dead).for_each(|site| site.state = State::Dead);
         let mut sites = Sites(sites);
         sites.clear_edge();
-        Scene { sites, dead, names }
+        Scene { place, sites, dead, names }
     }
 
     pub(crate) fn label(&self) -> String {
         let what = if self.names { "" } else { " addresses" };
         let dead = if self.dead > 0 { format!(", {} dead", self.dead) } else { String::new() };
-        format!("{}{what}{dead}", self.sites.0.len())
+        let place = if self.place == HERE { String::new() } else { format!(", {}", self.place.name) };
+        format!("{}{what}{dead}{place}", self.sites.0.len())
     }
 
     pub(crate) fn urls(&self, scheme: &str, world: &World) -> Vec<String> {
