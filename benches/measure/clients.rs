@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// Look-ups at once: as many as ours has where 1,024 descriptors are allowed (`shares` in src/probe/mod.rs).
-const THREADS: &str = "42";
+/// Look-ups at once: as many as ours has (`LOOK_UPS` in src/probe/mod.rs).
+const THREADS: &str = "64";
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Client {
