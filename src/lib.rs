@@ -29,6 +29,9 @@ pub mod fuzz;
 #[cfg(test)]
 #[path = "../tests/lab/mod.rs"]
 mod lab;
+#[cfg(feature = "librepo")]
+#[doc(hidden)]
+pub mod librepo;
 mod mirror;
 mod network;
 mod probe;

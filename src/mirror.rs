@@ -43,6 +43,10 @@ pub(crate) struct Endpoint {
     pub(crate) port: u16,
 }
 
+/// The protocols with somebody to connect to, and their ports.
+const REMOTE: [(&str, Protocol, u16); 3] =
+    [("http", Protocol::Http, 80), ("https", Protocol::Https, 443), ("ftp", Protocol::Ftp, 21)];
+
 /// What a URL says of its mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Mirror {
@@ -80,13 +84,11 @@ impl Mirror {
             return None;
         }
         let (scheme, rest) = url.split_once(':')?;
-        let (protocol, default_port) = match scheme.to_ascii_lowercase().as_str() {
-            "http" => (Protocol::Http, 80),
-            "https" => (Protocol::Https, 443),
-            "ftp" => (Protocol::Ftp, 21),
-            "file" => return Some(Mirror::Local),
-            _ => return None,
-        };
+        if scheme.eq_ignore_ascii_case("file") {
+            return Some(Mirror::Local);
+        }
+        let (_, protocol, default_port) =
+            *REMOTE.iter().find(|(name, ..)| scheme.eq_ignore_ascii_case(name))?;
         let rest = rest.strip_prefix("//")?;
         let authority = rest.split(['/', '?', '#']).next()?;
         // A password may hold an `@`: the host follows the last one.

@@ -2,22 +2,21 @@
 #![forbid(unsafe_code)]
 
 mod memory;
+mod run;
 
-use crate::cache::Key;
 use crate::fault;
 use crate::filter::Pattern;
-use crate::mirror::{Endpoint, Host, Mirror, Protocol};
-use crate::probe::schedule::{self, Ended};
-use crate::probe::{self, Cancel, Job, Probed, Progress};
-use crate::rank::{self, Entry, Outcome, Rule};
+use crate::mirror::{Host, Mirror, Protocol};
+use crate::probe::schedule::Ended;
+use crate::probe::{Cancel, Progress};
+use crate::rank::{Outcome, Rule};
 use crate::sys::Family;
-use memory::Recollection;
-use std::collections::HashMap;
+pub(crate) use run::Run;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// A mirror to rank: its URL, and its weight in the shuffle (1 unless given).
 ///
@@ -130,6 +129,8 @@ pub struct RankedMirror {
     pub imprecise: bool,
     /// The address that answered in this run.
     pub address: Option<SocketAddr>,
+    /// Its outcome is known from an earlier run: from the cache.
+    pub remembered: bool,
 }
 
 /// The result of a run.
@@ -151,6 +152,13 @@ pub struct Ranking {
     pub indistinct: bool,
     /// What is to be said of the cache, if it could not be used as it should: one sentence each.
     pub notes: Vec<String>,
+}
+
+/// Candidates, read.
+pub(crate) struct List {
+    candidates: Vec<Candidate>,
+    mirrors: Vec<Mirror>,
+    excluded: Vec<bool>,
 }
 
 /// Ranks mirrors.
@@ -183,6 +191,7 @@ pub struct Ranker {
     max_endpoints: usize,
     max_endpoints_per_host: usize,
     cancel: Option<Cancel>,
+    interrupted: Option<fn() -> bool>,
     progress: Option<Box<OnProgress>>,
 }
 
@@ -232,6 +241,7 @@ impl Ranker {
             max_endpoints: 2048,
             max_endpoints_per_host: 4,
             cancel: None,
+            interrupted: None,
             progress: None,
         }
     }
@@ -330,8 +340,10 @@ impl Ranker {
     }
 
     /// A file in which latencies are remembered, in librepo's format, or none; default: none. What is remembered is not
-    /// measured again: a latency for the maximal age; for an hour that a mirror failed, or was outside the pool. A
-    /// file that cannot be used is no error but a note in the [`Ranking`]. A relative path counts from the folder that
+    /// measured again: a latency for the maximal age; for an hour that a mirror failed, or was outside the pool. Where
+    /// others have to be measured, the nearest one of those remembered is measured with them: if it answers, the network
+    /// is up, and who is silent is down. A file that cannot be used is no error but a note in the [`Ranking`]. A relative
+    /// path counts from the folder that
     /// the process is in when it ranks.
     pub fn cache(&mut self, path: Option<&Path>) -> &mut Ranker {
         self.memory.cache = path.map(Path::to_path_buf);
@@ -371,6 +383,13 @@ impl Ranker {
         self
     }
 
+    /// Asked again and again while measuring, whether to end it: for a signal whose handler is not ours.
+    #[cfg(feature = "librepo")]
+    pub(crate) fn interrupted(&mut self, ask: fn() -> bool) -> &mut Ranker {
+        self.interrupted = Some(ask);
+        self
+    }
+
     /// Called on the ranking thread whenever more mirrors have an outcome.
     pub fn on_progress(&mut self, callback: impl FnMut(&Progress) + Send + 'static) -> &mut Ranker {
         self.progress = Some(Box::new(callback));
@@ -397,8 +416,18 @@ impl Ranker {
     }
 
     fn rank_all(&mut self, candidates: Vec<Candidate>) -> Result<Ranking, Error> {
+        let list = self.read(candidates)?;
+        let mut run = Run::begin(self, list);
+        run.measure(self)?;
+        Ok(run.conclude(self))
+    }
+
+    /// Reads the candidates.
+    ///
+    /// # Errors
+    /// If a weight is not positive and finite, or if the filters exclude every mirror.
+    pub(crate) fn read(&self, candidates: Vec<Candidate>) -> Result<List, Error> {
         fault::point("ranker");
-        let start = Instant::now();
         let fine = |weight: f64| weight > 0.0 && weight.is_finite();
         if let Some(bad) = candidates.iter().find(|candidate| !fine(candidate.weight)) {
             return Err(Error::InvalidWeight { url: bad.url.clone(), weight: bad.weight });
@@ -408,70 +437,7 @@ impl Ranker {
         if !candidates.is_empty() && excluded.iter().all(|&excluded| excluded) {
             return Err(Error::AllExcluded { mirrors: candidates.len() });
         }
-
-        let kept =
-            mirrors.iter().zip(&excluded).filter(|(_, excluded)| !**excluded).map(|(mirror, _)| mirror);
-        let endpoints = self.endpoints(kept);
-        let mut memory = Recollection::of(&self.memory, self.now.unwrap_or_else(SystemTime::now));
-        let mut probed = recall(&endpoints, &memory);
-        let has_latency = |probed: &Probed| probed.outcome.latency().is_some();
-        if probed.len() == endpoints.len() && !probed.values().any(has_latency) {
-            memory.forget_failures();
-            probed.clear();
-        }
-        let unknown: Vec<&Endpoint> = endpoints.into_iter().filter(|e| !probed.contains_key(e)).collect();
-        let (ended, measured) = self.measure(&unknown, cached_hosts(&probed)).map_err(Error::System)?;
-        let measured: HashMap<&Endpoint, Probed> = unknown.into_iter().zip(measured).collect();
-        probed.extend(&measured);
-
-        let result = |(mirror, &excluded): (&Mirror, &bool)| match mirror {
-            _ if excluded => Probed::unasked(Outcome::Excluded),
-            Mirror::Local => Probed::unasked(Outcome::Local),
-            Mirror::Unsupported => Probed::unasked(Outcome::Unsupported),
-            Mirror::Remote(_, endpoint) => match probed.get(endpoint) {
-                Some(probed) => *probed,
-                None if !self.can_reach(&endpoint.host) => Probed::unasked(Outcome::Unresolved),
-                None => Probed::unasked(Outcome::Unanswered),
-            },
-        };
-        let results: Vec<Probed> = mirrors.iter().zip(&excluded).map(result).collect();
-        let entry = |index: usize| {
-            let host = mirrors[index].host();
-            Entry {
-                host,
-                outcome: results[index].outcome,
-                weight: candidates[index].weight,
-                preferred: matches_any(&self.prefer, host),
-            }
-        };
-        let entries: Vec<Entry<'_>> = (0..mirrors.len()).map(entry).collect();
-        let (seed, kept_seed) = self.seed.map_or_else(|| memory.seed(), |seed| (seed, None));
-        let ranked = rank::rank(&entries, &self.rule, seed);
-
-        let learned = mirrors.iter().zip(&candidates).filter_map(|(mirror, candidate)| {
-            let Mirror::Remote(_, endpoint) = mirror else { return None };
-            let update = memory::lesson(measured.get(endpoint)?, ended)?;
-            Some((Key::new(&candidate.url, mirror)?, update))
-        });
-        let notes = memory.keep(learned, kept_seed);
-
-        let mirror = |index: usize| RankedMirror {
-            index,
-            url: candidates[index].url.clone(),
-            outcome: results[index].outcome,
-            pool: ranked.pool[index],
-            imprecise: results[index].imprecise,
-            address: results[index].address,
-        };
-        Ok(Ranking {
-            mirrors: ranked.order.iter().map(|&index| mirror(index)).collect(),
-            excluded: (0..mirrors.len()).filter(|&index| excluded[index]).map(mirror).collect(),
-            ended,
-            elapsed: start.elapsed(),
-            seed,
-            indistinct: ranked.indistinct,
-            notes,
-        })
+        Ok(List { candidates, mirrors, excluded })
     }
 
     fn excludes(&self, mirror: &Mirror) -> bool {
@@ -489,65 +455,6 @@ impl Ranker {
             _ => true,
         }
     }
-
-    /// The endpoints to measure, each once, in the order given.
-    fn endpoints<'a>(&self, mirrors: impl Iterator<Item = &'a Mirror>) -> Vec<&'a Endpoint> {
-        let mut of_host: HashMap<&Host, Vec<u16>> = HashMap::new();
-        let mut endpoints = Vec::new();
-        for mirror in mirrors {
-            let Mirror::Remote(_, endpoint) = mirror else { continue };
-            if endpoints.len() == self.max_endpoints {
-                break;
-            }
-            let ports = of_host.entry(&endpoint.host).or_default();
-            let is_new = !ports.contains(&endpoint.port) && ports.len() < self.max_endpoints_per_host;
-            if is_new && self.can_reach(&endpoint.host) {
-                ports.push(endpoint.port);
-                endpoints.push(endpoint);
-            }
-        }
-        endpoints
-    }
-
-    fn measure(
-        &mut self,
-        endpoints: &[&Endpoint],
-        cached: Vec<Duration>,
-    ) -> io::Result<(Ended, Vec<Probed>)> {
-        if endpoints.is_empty() {
-            return Ok((Ended::Idle, Vec::new()));
-        }
-        probe::measure(Job {
-            endpoints,
-            cached,
-            schedule: schedule::Options {
-                timeout: self.timeout,
-                fallbacks: self.fallbacks,
-                rule: self.rule,
-                in_flight: usize::MAX,
-            },
-            family: self.family,
-            cancel: self.cancel.as_ref(),
-            progress: self.progress.as_mut().map(|callback| callback as &mut dyn FnMut(&Progress)),
-        })
-    }
-}
-
-/// What is remembered of these endpoints.
-fn recall<'a>(endpoints: &[&'a Endpoint], memory: &Recollection) -> HashMap<&'a Endpoint, Probed> {
-    endpoints.iter().filter_map(|endpoint| Some((*endpoint, memory.recall(endpoint)?))).collect()
-}
-
-/// The lowest latency of each host that has one.
-fn cached_hosts(probed: &HashMap<&Endpoint, Probed>) -> Vec<Duration> {
-    let mut hosts: HashMap<&Host, Duration> = HashMap::new();
-    for (endpoint, probed) in probed {
-        if let Some(latency) = probed.outcome.latency() {
-            let lowest = hosts.entry(&endpoint.host).or_insert(latency);
-            *lowest = latency.min(*lowest);
-        }
-    }
-    hosts.into_values().collect()
 }
 
 fn matches_any(patterns: &[Pattern], host: Option<&Host>) -> bool {

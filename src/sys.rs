@@ -224,6 +224,47 @@ pub(crate) enum NotFound {
     NoRoom,
 }
 
+impl Family {
+    /// The family to look names up in: where this machine has addresses of one family only, asking for the other's is
+    /// wasted, and some name servers never reply.
+    ///
+    /// This is what `AI_ADDRCONFIG` would have `getaddrinfo`(3) do, but once in a run: glibc asks the kernel for all
+    /// addresses upon each name, and all threads wait for each other meanwhile.
+    pub(crate) fn in_use(self) -> Family {
+        match (self, addresses_here()) {
+            (Family::Any, (true, false)) => Family::Ipv4,
+            (Family::Any, (false, true)) => Family::Ipv6,
+            _ => self,
+        }
+    }
+}
+
+/// Whether this machine has IPv4 and IPv6 addresses, loopback's own excluded: `getifaddrs`(3). Neither if it cannot
+/// be known.
+fn addresses_here() -> (bool, bool) {
+    let mut list = ptr::null_mut();
+    // SAFETY: `list` outlives the call.
+    if unsafe { libc::getifaddrs(&mut list) } != 0 {
+        return (false, false);
+    }
+    let (mut ipv4, mut ipv6) = (false, false);
+    let mut entry = list;
+    // SAFETY: a successful call gives a list that ends in NULL and stays valid until it is freed below.
+    while let Some(interface) = unsafe { entry.as_ref() } {
+        // SAFETY: an address of that list.
+        match unsafe { read_address(interface.ifa_addr) } {
+            Some(address) if address.ip().is_loopback() => {}
+            Some(SocketAddr::V4(_)) => ipv4 = true,
+            Some(SocketAddr::V6(_)) => ipv6 = true,
+            None => {}
+        }
+        entry = interface.ifa_next;
+    }
+    // SAFETY: the list comes from getifaddrs and is not used any more.
+    unsafe { libc::freeifaddrs(list) };
+    (ipv4, ipv6)
+}
+
 /// The addresses of a host in the system's order of preference, with port 0: `getaddrinfo`(3). Blocks for as long
 /// as the system's resolver does.
 pub(crate) fn look_up(name: &str, family: Family) -> Result<Vec<SocketAddr>, NotFound> {
@@ -231,11 +272,10 @@ pub(crate) fn look_up(name: &str, family: Family) -> Result<Vec<SocketAddr>, Not
     // SAFETY: integers and pointers only, for which zero is a valid value.
     let mut hints: libc::addrinfo = unsafe { mem::zeroed() };
     hints.ai_socktype = libc::SOCK_STREAM;
-    (hints.ai_family, hints.ai_flags) = match family {
-        // Where one family has no address, asking for the other's is wasted, and some name servers never reply.
-        Family::Any => (libc::AF_UNSPEC, libc::AI_ADDRCONFIG),
-        Family::Ipv4 => (libc::AF_INET, 0),
-        Family::Ipv6 => (libc::AF_INET6, 0),
+    hints.ai_family = match family {
+        Family::Any => libc::AF_UNSPEC,
+        Family::Ipv4 => libc::AF_INET,
+        Family::Ipv6 => libc::AF_INET6,
     };
     let mut list = ptr::null_mut();
     // SAFETY: `name` is a C string, no service is asked for, `hints` and `list` outlive the call.
@@ -253,8 +293,8 @@ pub(crate) fn look_up(name: &str, family: Family) -> Result<Vec<SocketAddr>, Not
     let mut entry = list;
     // SAFETY: a successful call gives a list that ends in NULL and stays valid until it is freed below.
     while let Some(info) = unsafe { entry.as_ref() } {
-        // SAFETY: `ai_addr` belongs to that list and holds an address of `ai_family`.
-        addresses.extend(unsafe { read_address(info) });
+        // SAFETY: an address of that list.
+        addresses.extend(unsafe { read_address(info.ai_addr) });
         entry = info.ai_next;
     }
     // SAFETY: the list comes from getaddrinfo and is not used any more.
@@ -263,18 +303,21 @@ pub(crate) fn look_up(name: &str, family: Family) -> Result<Vec<SocketAddr>, Not
 }
 
 /// # Safety
-/// `info.ai_addr` must be readable as an address of `info.ai_family`.
-unsafe fn read_address(info: &libc::addrinfo) -> Option<SocketAddr> {
-    match info.ai_family {
+/// `address` must be null, or readable as an address of the family that it names.
+unsafe fn read_address(address: *const libc::sockaddr) -> Option<SocketAddr> {
+    // SAFETY: the caller's promise; read unaligned here and below, since a list owes us no alignment.
+    let family =
+        (!address.is_null()).then(|| unsafe { (&raw const (*address).sa_family).read_unaligned() })?;
+    match family.into() {
         libc::AF_INET => {
-            // SAFETY: the caller's promise; read unaligned, since the list owes us no alignment.
-            let address = unsafe { info.ai_addr.cast::<libc::sockaddr_in>().read_unaligned() };
+            // SAFETY: as above.
+            let address = unsafe { address.cast::<libc::sockaddr_in>().read_unaligned() };
             let ip = Ipv4Addr::from(address.sin_addr.s_addr.to_ne_bytes());
             Some(SocketAddrV4::new(ip, 0).into())
         }
         libc::AF_INET6 => {
             // SAFETY: as above.
-            let address = unsafe { info.ai_addr.cast::<libc::sockaddr_in6>().read_unaligned() };
+            let address = unsafe { address.cast::<libc::sockaddr_in6>().read_unaligned() };
             let ip = Ipv6Addr::from(address.sin6_addr.s6_addr);
             Some(SocketAddrV6::new(ip, 0, 0, address.sin6_scope_id).into())
         }

@@ -351,3 +351,27 @@ fn a_hosts_file_works_as_well_as_a_name_server() {
         assert!(begin.elapsed() >= ranking.elapsed);
     });
 }
+
+#[test]
+fn a_machine_without_ipv6_addresses_asks_for_none() {
+    lab::isolated("a_machine_without_ipv6_addresses_asks_for_none", || {
+        let asked = || {
+            let mirrors = (0..3).map(|n| Mirror::new(&format!("m{n}.lab.example")).ipv4(answer(ms(10 + n))));
+            let world = start(mirrors.collect());
+            let ranking = Ranker::new().rank(urls(&world)).unwrap();
+            assert_eq!(ranking.ended, Ended::Complete);
+            let lookups = world.report().lookups;
+            (
+                lookups.values().map(|asked| asked.a).sum::<usize>(),
+                lookups.values().map(|asked| asked.aaaa).sum::<usize>(),
+            )
+        };
+        // An Ethernet or a tunnel that is up has one, if only on its link; unless the kernel was built without.
+        let switch = std::path::Path::new("/proc/sys/net/ipv6/conf/all/disable_ipv6");
+        assert_eq!(asked(), (3, if switch.exists() { 3 } else { 0 }));
+        if switch.exists() {
+            std::fs::write(switch, "1").expect("a switch of this namespace");
+        }
+        assert_eq!(asked(), (3, 0));
+    });
+}

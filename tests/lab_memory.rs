@@ -118,3 +118,37 @@ fn a_silent_mirror_is_left_alone_for_its_hour_and_does_not_cost_the_next_run() {
         assert!(!text.contains("[http://dead.lab.example]"), "{text}");
     });
 }
+
+#[test]
+fn a_dead_mirror_whose_hour_is_over_costs_one_run_and_not_each() {
+    lab::isolated("a_dead_mirror_whose_hour_is_over_costs_one_run_and_not_each", || {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = folder.path().join("cache");
+        let mut mirrors: Vec<_> =
+            (0..5).map(|n| Mirror::new(&format!("m{n}.lab.example")).ipv4(answer(ms(10 + n)))).collect();
+        mirrors.push(Mirror::new("dead.lab.example").ipv4(Fate::Silent));
+        let world = World::start(Spec::new().mirrors(mirrors)).expect("a world");
+        let urls: Vec<_> = world.spec().mirrors.iter().map(|m| format!("http://{}/", m.name)).collect();
+        rank(&cache, &urls);
+        let forget_the_dead = || {
+            let text = std::fs::read_to_string(&cache).expect("a cache");
+            let groups = text.split_inclusive("\n\n").filter(|group| !group.contains(":_fm_:outcome:"));
+            std::fs::write(&cache, groups.collect::<String>()).expect("a writable cache");
+        };
+        for _ in 0..2 {
+            forget_the_dead();
+            let before = world.report().total().attempts;
+            let ranking = rank(&cache, &urls);
+            assert_eq!(ranking.ended, Ended::Quiet);
+            let measured =
+                ranking.mirrors.iter().filter(|m| matches!(m.outcome, Outcome::Measured(_))).count();
+            assert_eq!(measured, 1, "one of those remembered is the witness");
+            assert_eq!(
+                world.report().total().attempts - before,
+                3,
+                "two at the dead one, one at the witness"
+            );
+            assert_eq!(rank(&cache, &urls).ended, Ended::Idle);
+        }
+    });
+}

@@ -188,11 +188,6 @@ impl Memory {
         self.facts.len()
     }
 
-    /// Leaves only latencies: for when remembered failures are all that is left to try.
-    pub(crate) fn forget_failures(&mut self) {
-        self.facts.retain(|_, fact| matches!(fact.known, Known::Latency(_)));
-    }
-
     /// The seed that the machine keeps, if it was drawn less than this long ago.
     pub(crate) fn seed(&self, rotate_every: Duration, now: SystemTime) -> Option<u64> {
         let now = unix_seconds(now);

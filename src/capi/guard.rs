@@ -35,6 +35,11 @@ use fm_status::*;
 pub(crate) struct Failed(pub(crate) fm_status, pub(crate) String);
 
 impl Failed {
+    #[cfg(feature = "librepo")]
+    pub(crate) fn message(&self) -> &str {
+        &self.1
+    }
+
     pub(crate) fn argument(message: impl Into<String>) -> Failed {
         Failed(FM_INVALID_ARGUMENT, message.into())
     }

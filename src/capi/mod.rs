@@ -15,6 +15,8 @@ mod guard;
 mod ranker;
 mod ranking;
 
+#[cfg(feature = "librepo")]
+pub(crate) use guard::guard;
 pub use guard::{fm_status, fm_status_text, fm_version};
 pub use ranker::*;
 pub use ranking::*;

@@ -351,8 +351,9 @@ pub unsafe extern "C" fn fm_ranker_set_prefer(
 }
 
 /// The file in which latencies are remembered, in librepo's format, or none with NULL; default none. What is remembered
-/// is not measured again: a latency for the maximal age; for an hour that a mirror failed, or was outside the pool. A
-/// file that cannot be used is no error: fm_ranking_note() tells.
+/// is not measured again: a latency for the maximal age; for an hour that a mirror failed, or was outside the pool. Where
+/// others have to be measured, the nearest one of those remembered is measured with them: if it answers, the network
+/// is up, and who is silent is down. A file that cannot be used is no error: fm_ranking_note() tells.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_cache(ranker: *mut fm_ranker, path: *const c_char) -> c_int {
     // SAFETY: the caller's promise, of the string too.

@@ -1,8 +1,10 @@
-//! Where librepo keeps what its public interface does not tell: offsets in `struct _LrHandle` and
-//! `LrInternalMirror`, in bytes. The same in every version from 1.7.14 (2015) to 1.21 on 64-bit machines; a test
-//! compares them with the sources it fetches, and `handle.rs` proves them anew in every process.
+//! librepo's ABI in numbers: its public enum values, and where it keeps what its public interface does not tell
+//! (offsets in bytes in `struct _LrHandle` and `LrInternalMirror`).
+//!
+//! The same in every version from 1.7.14 (2015) to 1.21 on 64-bit machines. A test compares them with the sources it
+//! fetches, and `handle.rs` proves the offsets anew in every process.
 #![forbid(unsafe_code)]
-#![allow(dead_code)] // the test of the offsets includes this file, too
+#![allow(dead_code)] // the test includes this file, too
 
 /// `CURL *curl_handle`.
 pub(crate) const CURL: usize = 0;
@@ -19,3 +21,27 @@ pub(crate) const DATA: usize = 72;
 pub(crate) const MIRROR_URL: usize = 0;
 /// `sizeof(LrInternalMirror)`; its other fields are left alone.
 pub(crate) const MIRROR_SIZE: usize = 16;
+
+pub(crate) const LRO_URLS: i32 = 1;
+pub(crate) const LRO_FASTESTMIRRORCACHE: i32 = 28;
+pub(crate) const LRO_FASTESTMIRRORCB: i32 = 30;
+pub(crate) const LRO_FASTESTMIRRORDATA: i32 = 31;
+
+pub(crate) const LRI_FASTESTMIRRORCACHE: i32 = 19;
+pub(crate) const LRI_FASTESTMIRRORMAXAGE: i32 = 20;
+pub(crate) const LRI_IPRESOLVE: i32 = 24;
+pub(crate) const LRI_FASTESTMIRRORTIMEOUT: i32 = 28;
+pub(crate) const LRI_OFFLINE: i32 = 30;
+
+pub(crate) const LR_IPRESOLVE_V4: i32 = 1;
+pub(crate) const LR_IPRESOLVE_V6: i32 = 2;
+
+pub(crate) const LRE_BADFUNCARG: i32 = 1;
+pub(crate) const LRE_MEMORY: i32 = 33;
+
+pub(crate) const LR_FMSTAGE_INIT: i32 = 0;
+pub(crate) const LR_FMSTAGE_CACHELOADING: i32 = 1;
+pub(crate) const LR_FMSTAGE_CACHELOADINGSTATUS: i32 = 2;
+pub(crate) const LR_FMSTAGE_DETECTION: i32 = 3;
+pub(crate) const LR_FMSTAGE_FINISHING: i32 = 4;
+pub(crate) const LR_FMSTAGE_STATUS: i32 = 5;

@@ -10,11 +10,11 @@ pub(crate) mod schedule;
 
 use crate::fault;
 use crate::mirror::{Endpoint, Host};
-use crate::rank::Outcome;
+use crate::rank::{Outcome, Rule};
 use crate::sys::{self, Family, NotFound, Waker};
 use connect::{Connector, Handshake, Started};
 use resolve::Resolver;
-use schedule::{Addresses, Attempt, Ended, Failure, Schedule, Step};
+use schedule::{Addresses, Attempt, Ended, Failure, Known, LOOK_UP_DESCRIPTORS, Schedule, Step};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -30,6 +30,8 @@ const LOOK_UPS: usize = 64;
 const IN_FLIGHT: usize = 512;
 /// Who was late for longer than this first hears what has happened before it sends anything.
 const LATE: Duration = Duration::from_millis(1);
+/// How long a caller's wish to end may go unnoticed.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What a run found out about an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,21 +101,25 @@ impl Cancel {
 pub(crate) struct Job<'a> {
     /// Each once.
     pub(crate) endpoints: &'a [&'a Endpoint],
-    /// The latencies of hosts that need no measuring.
-    pub(crate) cached: Vec<Duration>,
-    pub(crate) schedule: schedule::Options,
+    /// The lowest latency of each host that is remembered.
+    pub(crate) cached: HashMap<&'a Host, Duration>,
+    pub(crate) timeout: Duration,
+    /// How many hosts outside the pool must have a latency before the run is settled.
+    pub(crate) fallbacks: usize,
+    pub(crate) rule: Rule,
     pub(crate) family: Family,
     pub(crate) cancel: Option<&'a Cancel>,
+    /// Asked at every step, whether to end.
+    pub(crate) interrupted: Option<fn() -> bool>,
     pub(crate) progress: Option<&'a mut dyn FnMut(&Progress)>,
 }
 
-/// How many look-ups and how many sockets at once leave the program we are loaded into half its descriptors, and
-/// half of those that it has not opened yet.
+/// How many look-ups at once, and how many descriptors for them and the sockets, leave the program we are loaded into
+/// half its descriptors, and half of those that it has not opened yet.
 fn shares(limit: usize, open: usize) -> (usize, usize) {
     let ours = (limit / 2).min(limit.saturating_sub(open) / 2);
-    let look_ups = LOOK_UPS.min(ours / 12).max(1);
-    // A look-up takes a descriptor for each name server, up to three; the run itself three.
-    (look_ups, IN_FLIGHT.min(ours.saturating_sub(3 * look_ups + 3)).max(1))
+    // At least half of ours is for sockets. The run itself takes three.
+    (LOOK_UPS.min(ours / (2 * LOOK_UP_DESCRIPTORS)).max(1), ours.saturating_sub(3))
 }
 
 /// How many descriptors this process has open, as far as it can know.
@@ -128,27 +134,27 @@ fn open_descriptors() -> usize {
 pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
     fault::point("measure");
     let start = Instant::now();
-    let hosts = Hosts::of(job.endpoints);
-    let (look_ups, in_flight) = shares(sys::descriptor_limit(), open_descriptors());
-    let options = schedule::Options { in_flight, ..job.schedule };
+    let hosts = Hosts::of(job.endpoints, job.cached);
+    let (look_ups, descriptors) = shares(sys::descriptor_limit(), open_descriptors());
+    let Job { timeout, fallbacks, rule, .. } = job;
+    let options = schedule::Options { timeout, fallbacks, rule, in_flight: IN_FLIGHT, look_ups, descriptors };
     let connector = Connector::new(2 * job.endpoints.len())?;
-    let waker = Arc::new(Waker::new()?);
-    connector.watch(waker.as_fd())?;
     if let Some(cancel) = job.cancel {
         connector.watch(cancel.0.1.as_fd())?;
     }
-    let cancelled = || job.cancel.is_some_and(Cancel::is_cancelled);
-    let resolver = (!hosts.names.is_empty() && !options.timeout.is_zero() && !cancelled()).then(|| {
-        let family = job.family;
-        let look_up = Arc::new(move |name: &str| sys::look_up(name, family));
-        Resolver::start(hosts.names, look_ups, waker, look_up)
-    });
+    let cancelled =
+        || job.cancel.is_some_and(Cancel::is_cancelled) || job.interrupted.is_some_and(|ask| ask());
+    // A signal ends a wait early only if this thread is the one that gets it.
+    let patience = if job.interrupted.is_some() { ASK_AGAIN } else { Duration::MAX };
+    let looks_up = !hosts.names.is_empty() && !timeout.is_zero() && !cancelled();
+    let resolver = looks_up.then(|| look_up(hosts.names, look_ups, job.family, &connector)).transpose()?;
     let mut run = Run {
-        schedule: Schedule::new(options, hosts.addresses, hosts.endpoints, job.cached, start),
+        schedule: Schedule::new(options, hosts.known, hosts.endpoints, hosts.cached, start),
         handshakes: vec![None; job.endpoints.len()],
         connector,
         resolver,
         named: hosts.named,
+        ended: Vec::new(),
     };
 
     let (mut heard, mut told) = (start, 0);
@@ -175,7 +181,7 @@ pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
             },
             Step::Close(attempt) => run.connector.close(attempt),
             Step::Wait(until) => {
-                run.hear(until.saturating_duration_since(now))?;
+                run.hear(until.saturating_duration_since(now).min(patience))?;
                 heard = Instant::now();
             }
             // What has arrived while this was being decided still counts.
@@ -189,6 +195,22 @@ pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
     Ok((ended, (0..job.endpoints.len()).map(|endpoint| run.probed(endpoint)).collect()))
 }
 
+/// Begins to look names up; `connector` wakes when some are known.
+fn look_up(
+    names: Vec<String>,
+    workers: usize,
+    family: Family,
+    connector: &Connector,
+) -> io::Result<Resolver> {
+    let waker = Waker::new()?;
+    connector.watch(waker.as_fd())?;
+    let family = family.in_use();
+    let look_up = move |name: &str| {
+        sys::look_up(name, family).and_then(|list| Addresses::choose(&list).ok_or(NotFound::NoAddress))
+    };
+    Ok(Resolver::start(names, workers, waker, Arc::new(look_up)))
+}
+
 /// A run under way.
 struct Run {
     schedule: Schedule,
@@ -198,16 +220,17 @@ struct Run {
     resolver: Option<Resolver>,
     /// The host of each name that is looked up.
     named: Vec<usize>,
+    /// What `hear` hears, kept for its room.
+    ended: Vec<(Attempt, connect::Ended)>,
 }
 
 impl Run {
     /// Waits for news for at most `timeout` and passes it on; false if there was none.
     fn hear(&mut self, timeout: Duration) -> io::Result<bool> {
-        let mut ended = Vec::new();
-        self.connector.wait(timeout, |attempt, result| ended.push((attempt, result)))?;
-        let mut news = !ended.is_empty();
+        self.connector.wait(timeout, |attempt, result| self.ended.push((attempt, result)))?;
+        let mut news = !self.ended.is_empty();
         let now = Instant::now();
-        for (attempt, result) in ended {
+        for (attempt, result) in self.ended.drain(..) {
             match result {
                 // Both attempts may have come to an end at once.
                 _ if self.handshakes[attempt.endpoint()].is_some() => {}
@@ -219,14 +242,12 @@ impl Run {
                 Err(failure) => self.schedule.failed(attempt, failure),
             }
         }
-        for (name, list) in self.resolver.iter().flat_map(Resolver::finished) {
+        for (name, found) in self.resolver.iter().flat_map(Resolver::finished) {
             // A panic is a bug of ours, and no news about the name.
-            let list = list.unwrap_or_else(|panic| resume_unwind(panic));
-            let addresses = match list {
-                Ok(list) => Addresses::choose(&list).ok_or(Outcome::Unresolved),
-                Err(NotFound::NoAddress) => Err(Outcome::Unresolved),
-                Err(NotFound::NoRoom) => Err(Outcome::Unanswered),
-            };
+            let addresses = found.unwrap_or_else(|panic| resume_unwind(panic)).map_err(|why| match why {
+                NotFound::NoAddress => Outcome::Unresolved,
+                NotFound::NoRoom => Outcome::Unanswered,
+            });
             self.schedule.resolved(self.named[name], addresses, now);
             news = true;
         }
@@ -255,36 +276,46 @@ impl Run {
 
 /// The hosts of a job: each once, though it may have several endpoints.
 struct Hosts {
-    /// What literals say; nothing for those that have to be looked up.
-    addresses: Vec<Option<Addresses>>,
+    known: Vec<Known>,
     /// The names to look up, and the position of the host of each.
     names: Vec<String>,
     named: Vec<usize>,
     /// The host and port of each endpoint.
     endpoints: Vec<(usize, u16)>,
+    /// The latencies of all other hosts.
+    cached: Vec<Duration>,
 }
 
 impl Hosts {
-    fn of(endpoints: &[&Endpoint]) -> Hosts {
-        let mut hosts = Hosts { addresses: vec![], names: vec![], named: vec![], endpoints: vec![] };
-        let mut positions = HashMap::new();
+    fn of(endpoints: &[&Endpoint], mut cached: HashMap<&Host, Duration>) -> Hosts {
+        let mut hosts = Hosts {
+            known: Vec::with_capacity(endpoints.len()),
+            names: Vec::new(),
+            named: Vec::new(),
+            endpoints: Vec::with_capacity(endpoints.len()),
+            cached: Vec::new(),
+        };
+        let mut positions = HashMap::with_capacity(endpoints.len());
         for endpoint in endpoints {
-            let host = *positions.entry(&endpoint.host).or_insert_with(|| hosts.add(&endpoint.host));
+            let add = || hosts.add(&endpoint.host, cached.remove(&endpoint.host));
+            let host = *positions.entry(&endpoint.host).or_insert_with(add);
             hosts.endpoints.push((host, endpoint.port));
         }
+        hosts.cached = cached.into_values().collect();
         hosts
     }
 
-    fn add(&mut self, host: &Host) -> usize {
-        let position = self.addresses.len();
-        self.addresses.push(match host {
+    fn add(&mut self, host: &Host, latency: Option<Duration>) -> usize {
+        let position = self.known.len();
+        let addresses = match host {
             Host::Address(ip) => Some(Addresses { first: SocketAddr::new(*ip, 0), second: None }),
             Host::Name(name) => {
                 self.names.push(name.clone());
                 self.named.push(position);
                 None
             }
-        });
+        };
+        self.known.push(Known { addresses, latency });
         position
     }
 }
@@ -297,13 +328,16 @@ mod tests {
     fn half_the_descriptors_are_enough_for_all() {
         for limit in [20, 64, 256, 1024, 20_000, usize::MAX] {
             for open in [0, 3, limit / 2, limit - 14] {
-                let (look_ups, in_flight) = shares(limit, open);
+                let (look_ups, descriptors) = shares(limit, open);
                 let ours = (limit / 2).min((limit - open) / 2).max(7);
-                assert!(3 * look_ups + in_flight + 3 <= ours, "{limit}, {open}: {look_ups}, {in_flight}");
-                assert!((1..=LOOK_UPS).contains(&look_ups) && (1..=IN_FLIGHT).contains(&in_flight));
+                assert!(descriptors + 3 <= ours, "{limit}, {open}: {descriptors}");
+                // Where there are fewer than four, there is one look-up and one socket nevertheless.
+                let for_sockets = descriptors.max(4) - look_ups * LOOK_UP_DESCRIPTORS;
+                assert!(for_sockets * 2 + 3 >= descriptors, "{limit}, {open}: {look_ups} of {descriptors}");
+                assert!((1..=LOOK_UPS).contains(&look_ups));
             }
         }
-        assert_eq!(shares(1024, 1022), (1, 1), "at least one of each");
-        assert_eq!(shares(20_000, 10), (64, 512), "no more than is polite");
+        assert_eq!(shares(1024, 1022), (1, 0), "one look-up at least; the schedule has one socket at least");
+        assert_eq!(shares(1024, 10), (64, 504), "an ordinary process");
     }
 }

@@ -4,9 +4,9 @@
 //! look-up hangs is left behind: it owns all that it touches, and ends with its look-up.
 #![forbid(unsafe_code)]
 
+use super::schedule::Addresses;
 use crate::fault;
 use crate::sys::{self, NotFound, Waker};
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
@@ -24,18 +24,15 @@ pub(crate) const THREAD_NAME: &str = "mirror-look-up";
 /// The system's look-up, or a test's.
 pub(crate) type LookUp = dyn Fn(&str) -> LookedUp + Send + Sync;
 
-/// The addresses of a name, or why there are none.
-pub(crate) type LookedUp = Result<Vec<SocketAddr>, NotFound>;
+/// The addresses of a name that are worth trying, or why there are none.
+pub(crate) type LookedUp = Result<Addresses, NotFound>;
 
 /// A finished look-up: the position of the name, and what was found, or the panic that ended it.
 pub(crate) type Resolved = (usize, thread::Result<LookedUp>);
 
 /// The look-ups of one run.
-#[derive(Debug)]
 pub(crate) struct Resolver {
-    over: Arc<AtomicBool>,
-    /// Kept open until its last news is heard, though all workers may have ended.
-    _waker: Arc<Waker>,
+    work: Arc<Work>,
     finished: mpsc::Receiver<Resolved>,
     workers: Vec<Worker>,
 }
@@ -47,49 +44,56 @@ struct Worker {
     thread: JoinHandle<()>,
 }
 
-/// What the workers share.
+/// What the workers and the run share.
 struct Work {
     names: Vec<String>,
     next: AtomicUsize,
-    over: Arc<AtomicBool>,
-    waker: Arc<Waker>,
+    /// The run is over.
+    over: AtomicBool,
+    /// The run was woken and has not listened since: whatever finishes now, it will hear of.
+    woken: AtomicBool,
+    waker: Waker,
     look_up: Arc<LookUp>,
 }
 
 impl Resolver {
-    /// Starts to look up `names` with at most `workers` threads; `waker` tells of each that has finished.
-    /// Where those of other runs still work or hang, it is fewer, so that hung look-ups do not pile up. Where no thread can be started, every look-up ends for want of room.
-    pub(crate) fn start(
-        names: Vec<String>,
-        workers: usize,
-        waker: Arc<Waker>,
-        look_up: Arc<LookUp>,
-    ) -> Resolver {
+    /// Starts to look up `names` with at most `workers` threads; `waker` tells that some have finished. Where those of
+    /// other runs still work or hang, it is fewer, so that hung look-ups do not pile up. Where no thread can be started,
+    /// every look-up ends for want of room.
+    pub(crate) fn start(names: Vec<String>, workers: usize, waker: Waker, look_up: Arc<LookUp>) -> Resolver {
         let (sender, finished) = mpsc::channel();
-        let over = Arc::new(AtomicBool::new(false));
         let wanted = workers.min(names.len());
         let admitted = wanted.min((2 * workers).saturating_sub(Live::count()).max(LEAST));
-        let work =
-            Work { names, next: AtomicUsize::new(0), over: over.clone(), waker: waker.clone(), look_up };
-        let work = Arc::new(work);
+        let work = Arc::new(Work {
+            names,
+            next: AtomicUsize::new(0),
+            over: AtomicBool::new(false),
+            woken: AtomicBool::new(false),
+            waker,
+            look_up,
+        });
         let workers: Vec<_> = sys::with_signals_blocked(|| {
-            (0..admitted).map_while(|_| Worker::start(work.clone(), sender.clone()).ok()).collect()
+            let start = |_| Worker::start(work.clone(), sender.clone()).ok();
+            // The first may be done with all names before the last is there.
+            (0..admitted).take_while(|_| work.has_names()).map_while(start).collect()
         });
         if workers.is_empty() && wanted > 0 {
             (0..work.names.len()).for_each(|name| work.tell(&sender, (name, Ok(Err(NotFound::NoRoom)))));
         }
-        Resolver { over, _waker: waker, finished, workers }
+        Resolver { work, finished, workers }
     }
 
     /// The look-ups that have finished since the last call.
     pub(crate) fn finished(&self) -> impl Iterator<Item = Resolved> + '_ {
+        // In this order: what finishes from now on wakes again, even if it is heard already.
+        self.work.woken.store(false, SeqCst);
         self.finished.try_iter()
     }
 }
 
 impl Drop for Resolver {
     fn drop(&mut self) {
-        self.over.store(true, SeqCst);
+        self.work.over.store(true, SeqCst);
         for worker in self.workers.drain(..) {
             // Either we see the worker busy, or it sees that the run is over before it takes a name.
             if !worker.busy.load(SeqCst) {
@@ -146,25 +150,33 @@ impl Drop for Live {
 }
 
 impl Work {
+    /// Whether there are names that nobody has taken.
+    fn has_names(&self) -> bool {
+        self.next.load(SeqCst) < self.names.len()
+    }
+
     /// Looks up one name; false if there is none to take any more.
     fn one(&self, busy: &AtomicBool, sender: &mpsc::Sender<Resolved>) -> bool {
         busy.store(true, SeqCst);
         let index = self.next.fetch_add(1, SeqCst);
         let name = self.names.get(index).filter(|_| !self.over.load(SeqCst));
-        if let Some(name) = name {
-            let addresses = catch_unwind(AssertUnwindSafe(|| {
+        let found = name.map(|name| {
+            catch_unwind(AssertUnwindSafe(|| {
                 fault::point("look-up");
                 (self.look_up)(name)
-            }));
+            }))
+        });
+        // Before it is told: a run that ends with this news is to join this worker, which holds the run's waker.
+        busy.store(false, SeqCst);
+        if let Some(addresses) = found {
             self.tell(sender, (index, addresses));
         }
-        busy.store(false, SeqCst);
         name.is_some()
     }
 
     fn tell(&self, sender: &mpsc::Sender<Resolved>, resolved: Resolved) {
         // Nobody listens any more when the run is over.
-        if sender.send(resolved).is_ok() {
+        if sender.send(resolved).is_ok() && !self.woken.swap(true, SeqCst) {
             self.waker.wake();
         }
     }
@@ -182,7 +194,7 @@ mod tests {
     }
 
     fn address() -> LookedUp {
-        Ok(vec![([192, 0, 2, 1], 0).into()])
+        Ok(Addresses { first: ([192, 0, 2, 1], 0).into(), second: None })
     }
 
     /// Waits until `count` look-ups have finished.
@@ -200,8 +212,8 @@ mod tests {
 
     /// As a run does it: the waker is watched first, and then in the resolver's hands alone.
     fn start(count: usize, workers: usize, look_up: Arc<LookUp>) -> (Resolver, Epoll) {
-        let (waker, epoll) = (Arc::new(Waker::new().unwrap()), Epoll::new().unwrap());
-        epoll.add_readable(std::os::fd::AsFd::as_fd(&*waker), 0).unwrap();
+        let (waker, epoll) = (Waker::new().unwrap(), Epoll::new().unwrap());
+        epoll.add_readable(std::os::fd::AsFd::as_fd(&waker), 0).unwrap();
         (Resolver::start(names(count), workers, waker, look_up), epoll)
     }
 

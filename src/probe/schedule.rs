@@ -5,45 +5,21 @@
 //! packet), and when what is known is enough (`Ended`).
 #![forbid(unsafe_code)]
 
+mod departure;
+mod ending;
+
+pub(crate) use departure::LOOK_UP_DESCRIPTORS;
+pub use ending::Ended;
+
 use crate::fault;
 use crate::rank::{Outcome, Rule};
+use departure::{Admission, Cause};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// How long the other family waits for the first: RFC 8305, section 5, "Connection Attempt Delay".
-const FAMILY_DELAY: Duration = Duration::from_millis(250);
-/// Beyond the pool's limit, for an answer that is under way in this machine.
-const GRACE: Duration = Duration::from_millis(2);
-/// The least quiet time: no pair of hosts in one region is further apart.
-const QUIET: Duration = Duration::from_millis(100);
-/// The first SYNs leave as a small burst, until an answer shows that the way is open or this time has passed ...
-const BURST_TIME: Duration = Duration::from_millis(10);
-/// ... of at most so many.
-const BURST: usize = 128;
-/// What a look-up gets at least before it is left behind.
-const LOOK_UP: Duration = Duration::from_millis(50);
 /// After a failure for want of room, when no attempt of ours can end and make some.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(5);
-
-/// Why measuring ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Ended {
-    /// Nothing needed to be measured.
-    Idle,
-    /// Every mirror has an outcome (those beyond a limit are unanswered).
-    Complete,
-    /// No mirror that is still silent can belong to the pool (unless its packet was lost), and enough fallbacks are
-    /// known.
-    Settled,
-    /// Nothing was heard for longer than any mirror took to answer: who is silent still is down or far.
-    Quiet,
-    /// The time was up.
-    Timeout,
-    /// The caller cancelled.
-    Cancelled,
-}
 
 /// The options of a run.
 #[derive(Debug, Clone)]
@@ -54,6 +30,10 @@ pub(crate) struct Options {
     pub(crate) rule: Rule,
     /// How many attempts may be under way at once; at least 1.
     pub(crate) in_flight: usize,
+    /// How many look-ups can be under way at once.
+    pub(crate) look_ups: usize,
+    /// How many descriptors all attempts and look-ups under way may take.
+    pub(crate) descriptors: usize,
 }
 
 /// The addresses of a host that are worth trying, with port 0.
@@ -123,17 +103,29 @@ pub(crate) enum Step {
     End(Ended),
 }
 
+/// What is known of a host before the run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Known {
+    /// Of a literal; a host without addresses is being looked up.
+    pub(crate) addresses: Option<Addresses>,
+    /// Of an endpoint that needs no measuring.
+    pub(crate) latency: Option<Duration>,
+}
+
 /// A host: given by its address, or being looked up.
 #[derive(Debug)]
 struct Host {
     addresses: Option<Addresses>,
-    endpoints: Vec<usize>,
+    /// The others follow by [`Endpoint::sibling`].
+    first_endpoint: Option<usize>,
     latency: Option<Duration>,
 }
 
 #[derive(Debug)]
 struct Endpoint {
     host: usize,
+    /// The next one of the same host.
+    sibling: Option<usize>,
     port: u16,
     tries: [Try; 2],
     failure: Option<Failure>,
@@ -145,18 +137,6 @@ enum Try {
     Unused,
     InFlight(Instant),
     Over,
-}
-
-/// Why an attempt is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cause {
-    First,
-    /// The first has failed.
-    Failure,
-    /// The other family's turn.
-    Family,
-    /// The first may have been lost.
-    Hedge,
 }
 
 /// Endpoints that wait for the answer to their first SYN, by what a second one could reach.
@@ -187,7 +167,7 @@ pub(crate) struct Schedule {
     /// In the order of their SYNs; those at either end that are over are dropped when met.
     flights: VecDeque<Attempt>,
     in_flight: usize,
-    /// How many may be in flight: less than the option says after a failure for want of room.
+    /// How many may be in flight after a failure for want of room.
     room: usize,
     no_room_until: Option<Instant>,
     sent: usize,
@@ -204,25 +184,38 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// A run over `endpoints` (the position of a host, and a port) that begins `now`. A host without addresses
-    /// is being looked up. `cached` are the known latencies of hosts that need no measuring.
+    /// A run over `endpoints` (the position of a host, and a port) that begins `now`. `cached` are the known latencies
+    /// of hosts that need no measuring at all.
     pub(crate) fn new(
         options: Options,
-        hosts: Vec<Option<Addresses>>,
+        hosts: Vec<Known>,
         endpoints: Vec<(usize, u16)>,
-        mut cached: Vec<Duration>,
+        cached: Vec<Duration>,
         now: Instant,
     ) -> Schedule {
-        let mut hosts: Vec<_> = hosts
-            .into_iter()
-            .map(|addresses| Host { addresses, endpoints: Vec::new(), latency: None })
-            .collect();
-        for (index, (host, _)) in endpoints.iter().enumerate() {
-            hosts[*host].endpoints.push(index);
-        }
+        let mut cached = cached;
+        cached.extend(hosts.iter().filter_map(|host| host.latency));
+        cached.sort_unstable();
         let known = |&index: &usize| hosts[endpoints[index].0].addresses.is_some();
         let ready = (0..endpoints.len()).filter(known).collect();
-        cached.sort_unstable();
+        let mut hosts: Vec<Host> = hosts
+            .into_iter()
+            .map(|Known { addresses, latency }| Host { addresses, latency, first_endpoint: None })
+            .collect();
+        let mut endpoints: Vec<Endpoint> = endpoints
+            .into_iter()
+            .map(|(host, port)| Endpoint {
+                host,
+                port,
+                sibling: None,
+                tries: [Try::Unused; 2],
+                failure: None,
+                outcome: None,
+            })
+            .collect();
+        for (index, endpoint) in endpoints.iter_mut().enumerate().rev() {
+            endpoint.sibling = hosts[endpoint.host].first_endpoint.replace(index);
+        }
         Schedule {
             start: now,
             open: endpoints.len(),
@@ -233,7 +226,7 @@ impl Schedule {
             waiting: Waiting::default(),
             flights: VecDeque::new(),
             in_flight: 0,
-            room: options.in_flight,
+            room: usize::MAX,
             no_room_until: None,
             sent: 0,
             first_sent: None,
@@ -244,16 +237,7 @@ impl Schedule {
             answered_ipv4: false,
             answered_ipv6: false,
             cancelled: false,
-            endpoints: endpoints
-                .into_iter()
-                .map(|(host, port)| Endpoint {
-                    host,
-                    port,
-                    tries: [Try::Unused; 2],
-                    failure: None,
-                    outcome: None,
-                })
-                .collect(),
+            endpoints,
             hosts,
             options,
         }
@@ -299,8 +283,9 @@ impl Schedule {
         self.look_ups -= 1;
         self.look_up_times.push(now - self.start);
         self.hosts[host].addresses = addresses.ok();
-        for position in 0..self.hosts[host].endpoints.len() {
-            let endpoint = self.hosts[host].endpoints[position];
+        let mut next = self.hosts[host].first_endpoint;
+        while let Some(endpoint) = next {
+            next = self.endpoints[endpoint].sibling;
             match addresses {
                 Ok(_) => self.ready.push_back(endpoint),
                 Err(outcome) => self.conclude(endpoint, outcome),
@@ -428,138 +413,9 @@ impl Schedule {
         if self.sent_at(attempt).is_some() {
             self.endpoints[attempt.endpoint()].tries[usize::from(attempt.is_second())] = Try::Over;
             self.in_flight -= 1;
-            self.room = self.options.in_flight.min(self.room + 1);
+            self.room = self.room.saturating_add(1);
             self.no_room_until = None;
         }
-    }
-
-    fn limit(&self) -> Option<Duration> {
-        self.best().map(|best| self.options.rule.limit(best))
-    }
-
-    /// Whether the hosts outside the pool that have a latency are enough.
-    fn has_fallbacks(&self, limit: Duration) -> bool {
-        let pool = self.latencies.partition_point(|&latency| latency < limit);
-        self.latencies.len() - pool >= self.options.fallbacks
-    }
-
-    /// How long nothing must be heard before the silent ones are taken for down or far.
-    fn quiet_time(&self) -> Duration {
-        QUIET.max(self.slowest_answer)
-    }
-
-    /// When running look-ups stop holding the end off. A slow resolver that keeps finishing names stays ahead of
-    /// this time; one name that hangs does not.
-    fn look_ups_hold_until(&self) -> Instant {
-        if self.look_ups == 0 {
-            return self.start;
-        }
-        let median = self.look_up_times.get(self.look_up_times.len() / 2).copied().unwrap_or_default();
-        self.start + LOOK_UP.max(median * 3)
-    }
-
-    fn settled_at(&mut self) -> Option<Instant> {
-        let limit = self.limit()?;
-        if !self.has_fallbacks(limit) {
-            return None;
-        }
-        while self.flights.back().is_some_and(|&attempt| self.sent_at(attempt).is_none()) {
-            self.flights.pop_back();
-        }
-        let last_sent = self.flights.back().and_then(|&attempt| self.sent_at(attempt));
-        let waited = last_sent.map_or(self.start, |sent| sent + limit + GRACE);
-        Some(waited.max(self.look_ups_hold_until()))
-    }
-
-    fn quiet_at(&self) -> Option<Instant> {
-        self.last_answer?;
-        Some((self.last_event + self.quiet_time()).max(self.look_ups_hold_until()))
-    }
-
-    /// The endpoint whose SYN should leave next, or when one will be due.
-    fn due(&mut self, now: Instant, wake: &mut Instant) -> Option<(usize, Cause)> {
-        let retry = self.retry.front().map(|&endpoint| (endpoint, Cause::Failure));
-        let queued = retry.or_else(|| self.ready.front().map(|&endpoint| (endpoint, Cause::First)));
-        if queued.is_some() && self.in_flight < self.room {
-            return queued;
-        }
-        // While others wait for a slot, the other family's turn still comes, for it takes its own first one's.
-        let silence = self.last_answer.map(|last| (last, self.quiet_time() / 2));
-        // Where one family has answered and the other has not, the pool's limit is wait enough.
-        let family_delay = |answered: bool, other_answered: bool| match self.limit() {
-            Some(limit) if other_answered && !answered => FAMILY_DELAY.min(limit),
-            _ => FAMILY_DELAY,
-        };
-        let delays = [
-            Some(family_delay(self.answered_ipv4, self.answered_ipv6)),
-            Some(family_delay(self.answered_ipv6, self.answered_ipv4)),
-            None,
-        ];
-        let waiting = &mut self.waiting;
-        for (queue, family_delay) in
-            [&mut waiting.ipv4_first, &mut waiting.ipv6_first, &mut waiting.one_family]
-                .into_iter()
-                .zip(delays)
-        {
-            // The oldest that still waits; all behind it are due later.
-            let oldest: Option<(usize, Instant)> = loop {
-                let Some(&endpoint) = queue.front() else { break None };
-                match self.endpoints[endpoint].tries {
-                    [Try::InFlight(sent), Try::Unused] => break Some((endpoint, sent)),
-                    _ => queue.pop_front(),
-                };
-            };
-            let Some((endpoint, sent)) = oldest else { continue };
-            // While answers come in, the silent ones may just be far. Before the first answer nobody knows how
-            // far all are, and a hedge at half the quiet time would send remote clients' SYNs twice.
-            let hedge = match silence {
-                Some((last_answer, half)) => sent.max(last_answer) + half,
-                None => sent + FAMILY_DELAY,
-            };
-            let family = family_delay.map(|delay| sent + delay).filter(|&family| family <= hedge);
-            let (time, cause) = family.map_or((hedge, Cause::Hedge), |family| (family, Cause::Family));
-            if cause == Cause::Hedge && queued.is_some() {
-                continue;
-            }
-            if time <= now {
-                return Some((endpoint, cause));
-            }
-            *wake = (*wake).min(time);
-        }
-        queued
-    }
-
-    /// Whether the next SYN to this endpoint may leave now.
-    fn admit(&mut self, endpoint: usize, now: Instant) -> Admission {
-        let answered = self.answered_ipv4 || self.answered_ipv6;
-        let burst_end = self.first_sent.map(|first| first + BURST_TIME).filter(|&end| now < end);
-        if let (Some(end), false) = (burst_end, answered || self.sent < BURST) {
-            return Admission::Later(end);
-        }
-        if let Some(time) = self.no_room_until.filter(|&time| now < time) {
-            return Admission::Later(time);
-        }
-        if self.in_flight < self.room {
-            return Admission::Now;
-        }
-        // A second attempt takes its first one's place.
-        let first = Attempt::new(endpoint, false);
-        if self.sent_at(first).is_some() {
-            return Admission::InPlaceOf(first);
-        }
-        // Otherwise room is made by whoever has been silent for so long that it cannot matter any more.
-        let patience = match self.limit() {
-            Some(limit) if self.has_fallbacks(limit) => limit + GRACE,
-            // Answers come in the order of distance: those just beyond the slowest so far are still to come.
-            Some(_) => self.quiet_time() * 2,
-            None => self.options.timeout / 2,
-        };
-        while self.flights.front().is_some_and(|&attempt| self.sent_at(attempt).is_none()) {
-            self.flights.pop_front();
-        }
-        let oldest = self.flights.front().map(|&attempt| (attempt, self.sent_at(attempt)));
-        let Some((attempt, Some(sent))) = oldest else { return Admission::Now };
-        if sent + patience <= now { Admission::InPlaceOf(attempt) } else { Admission::Later(sent + patience) }
     }
 
     fn launch(&mut self, index: usize, cause: Cause, now: Instant) -> Step {
@@ -600,15 +456,6 @@ impl Schedule {
             self.conclude(attempt.endpoint(), Outcome::Unanswered);
         }
     }
-}
-
-/// Whether a SYN may leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Admission {
-    Now,
-    /// After this attempt was given up.
-    InPlaceOf(Attempt),
-    Later(Instant),
 }
 
 #[cfg(test)]

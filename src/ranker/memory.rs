@@ -8,6 +8,7 @@ use crate::probe::Probed;
 use crate::probe::schedule::Ended;
 use crate::rank::Outcome;
 use crate::seed;
+use std::mem;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -35,6 +36,8 @@ pub(super) struct Recollection {
     rotate: Duration,
     memory: Memory,
     notes: Vec<String>,
+    #[cfg_attr(not(feature = "librepo"), allow(dead_code))]
+    trouble: Option<String>,
 }
 
 impl Recollection {
@@ -46,17 +49,25 @@ impl Recollection {
             rotate: options.rotate,
             memory: Memory::default(),
             notes: Vec::new(),
+            trouble: None,
         };
         if let Some(cache) = &recollection.cache {
             recollection.network = network::here();
             let (memory, status) = cache.read(now, Some(&recollection.network), options.max_age);
             recollection.memory = memory;
+            recollection.trouble = (!status.is_fine()).then(|| status.to_string());
             // That there is none yet is how every cache begins.
             if !matches!(status, Status::Missing { .. }) {
                 note(&mut recollection.notes, &status);
             }
         }
         recollection
+    }
+
+    /// What is to be said if there was nothing to read, or it could not be read.
+    #[cfg(feature = "librepo")]
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
     }
 
     /// What is known of an endpoint, as a result of this run.
@@ -67,11 +78,6 @@ impl Recollection {
             Known::Unreachable => Outcome::Unreachable,
             Known::OutsidePool => Outcome::Unanswered,
         }))
-    }
-
-    /// For when nothing but failures is remembered of all that there is to try.
-    pub(super) fn forget_failures(&mut self) {
-        self.memory.forget_failures();
     }
 
     /// The seed of the run: the kept one, or a new one to keep, or the process's.
@@ -90,7 +96,7 @@ impl Recollection {
 
     /// Writes what was learned; returns what is to be said of the cache.
     pub(super) fn keep(
-        mut self,
+        &mut self,
         learned: impl Iterator<Item = (Key, Update)>,
         seed: Option<KeptSeed>,
     ) -> Vec<String> {
@@ -102,12 +108,16 @@ impl Recollection {
             let status = cache.write(self.now, Some(&network), learned.filter(|_| !moved), seed);
             note(&mut self.notes, &status);
         }
-        self.notes
+        mem::take(&mut self.notes)
     }
 }
 
 /// What a probe has taught, for later runs.
 pub(super) fn lesson(probed: &Probed, ended: Ended) -> Option<Update> {
+    // What this run has not asked is remembered already, or was never sent a SYN.
+    if !probed.asked {
+        return None;
+    }
     let waited = matches!(ended, Ended::Complete | Ended::Settled | Ended::Quiet);
     match probed.outcome {
         Outcome::Measured(latency) if !probed.imprecise => Some(Update::Latency(latency)),
@@ -115,7 +125,7 @@ pub(super) fn lesson(probed: &Probed, ended: Ended) -> Option<Update> {
         // A missing route of our own says nothing of the mirror.
         Outcome::Unreachable if probed.from_afar => Some(Update::Unreachable),
         // It was waited for long enough to know at least this much.
-        Outcome::Unanswered if probed.asked && waited => Some(Update::OutsidePool),
+        Outcome::Unanswered if waited => Some(Update::OutsidePool),
         _ => None,
     }
 }

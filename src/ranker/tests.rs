@@ -85,7 +85,8 @@ fn a_failure_is_tried_again_after_an_hour_and_a_latency_after_its_maximal_age() 
     world.outcomes(&urls, Duration::ZERO);
     let _opened = TcpListener::bind(("127.0.0.1", world.closed)).expect("the port is free still");
     let late = world.outcomes(&urls, HOUR + Duration::from_secs(1));
-    assert!(is_cached(&late[0]) && is_measured(&late[1]), "{late:?}");
+    // The one that is remembered still is the witness.
+    assert!(late.iter().all(is_measured), "{late:?}");
     let month = world.outcomes(&urls, 31 * 24 * HOUR);
     assert!(month.iter().all(is_measured), "{month:?}");
     let never = world.rank(&urls, 31 * 24 * HOUR, |ranker| {
@@ -163,4 +164,16 @@ fn a_file_of_librepos_own_is_believed_and_kept() {
     let outcome = world.outcomes(&[world.good()], Duration::ZERO)[0];
     assert_eq!(outcome, Outcome::Cached(Duration::from_micros(12_345)));
     assert_eq!(fs::read_to_string(world.cache()).expect("a file"), theirs);
+}
+
+#[test]
+fn a_remembered_mirror_that_refuses_by_now_is_not_first() {
+    let world = World::new();
+    let gone = TcpListener::bind("127.0.0.1:0").expect("loopback can be bound");
+    let url = format!("http://{}/pub", gone.local_addr().expect("it is bound"));
+    assert!(is_measured(&world.outcomes(std::slice::from_ref(&url), Duration::ZERO)[0]));
+    drop(gone);
+    // Asked as a witness, because the other one has to be.
+    let outcomes = world.outcomes(&[url, world.good()], Duration::from_secs(1));
+    assert!(outcomes[0] == Outcome::Refused && is_measured(&outcomes[1]), "{outcomes:?}");
 }

@@ -42,3 +42,15 @@ pub(crate) fn rank() -> &'static Path {
         target().join("debug/examples/rank")
     })
 }
+
+/// The folder of `libfastestmirror.so` and `libfastestmirror.a` with librepo's functions in them.
+pub(crate) fn with_librepo() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        // A folder of its own: the libraries without the feature are next to it, and have the same names.
+        let folder = target().join("with-librepo");
+        let mut command = cargo(&["build", "--release", "--lib", "--features", "librepo", "--offline"]);
+        run(command.arg("--target-dir").arg(&folder));
+        folder.join("release")
+    })
+}

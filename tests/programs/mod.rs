@@ -1,9 +1,9 @@
-//! The system's own programs, for tests that run unchanged software: whether they are there, and nginx as a server.
+//! The system's own programs, for tests that run unchanged software: whether they are there, nginx as a server, packages for rpm.
 #![allow(dead_code)]
 
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,23 @@ pub(crate) fn output(command: &mut Command) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {}: {stderr}", output.status);
     String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Builds a package without files into `folder`; `sections` is for scriptlets.
+pub(crate) fn make_package(scratch: &Path, folder: &Path, name: &str, sections: &str) -> PathBuf {
+    let spec = scratch.join(format!("{name}.spec"));
+    let text = format!(
+        "Name: {name}\nVersion: 1\nRelease: 1\nSummary: Nothing\nLicense: MIT\nBuildArch: noarch\nAutoReqProv: no\n\
+         %description\nNothing.\n{sections}\n%files\n"
+    );
+    fs::write(&spec, text).expect("a writable folder");
+    let mut build = program("rpmbuild");
+    build.env("HOME", scratch).args(["-bb", "--quiet"]);
+    build.arg("--define").arg(format!("_topdir {}", scratch.join("rpmbuild").display()));
+    build.arg("--define").arg(format!("_tmppath {}", scratch.display()));
+    build.arg("--define").arg(format!("_rpmdir {}", folder.display()));
+    output(build.args(["--define", "_build_name_fmt %%{NAME}.rpm"]).arg(&spec));
+    folder.join(format!("{name}.rpm"))
 }
 
 /// nginx behind all mirrors, with http and https; it ends with this value. Its log has a line for each request:

@@ -243,9 +243,6 @@ fn a_failure_counts_for_an_hour_in_its_network_and_never_for_librepo() {
         assert_eq!(then(NOW - TOLERANCE - 1, Some(&HERE)), None);
         assert_eq!(then(NOW, Some(&THERE)), None);
         assert_eq!(then(NOW, None), Some(expected));
-        let mut memory = memory(&file, NOW, None);
-        memory.forget_failures();
-        assert_eq!((memory.of(&endpoint(url)), memory.len()), (None, 1));
         assert!(!text(file).contains("[http://mirror.example]"));
     }
 }
@@ -555,7 +552,7 @@ fn reading_is_quick() {
         let file = line.repeat((4 << 20) / line.len());
         let start = Instant::now();
         let _ = read(file.as_bytes(), at(NOW), None, MONTH);
-        assert!(start.elapsed() < Duration::from_secs(8), "{line:?}: {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(30), "{line:?}: {:?}", start.elapsed());
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod random;
 
+use super::departure::BURST;
 use super::*;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -95,6 +96,8 @@ fn world(sites: impl IntoIterator<Item = Site>) -> World {
             fallbacks: 16,
             rule: Rule { factor: 2.0, slack: Duration::ZERO },
             in_flight: 512,
+            look_ups: 64,
+            descriptors: usize::MAX,
         },
         cached: Vec::new(),
         cancel: None,
@@ -121,8 +124,8 @@ impl World {
     fn run(&self) -> Run {
         let start = Instant::now();
         let literal = |(n, site): (usize, &Site)| match site.look_up {
-            None => site.addresses(n),
-            Some(_) => None,
+            None => Known { addresses: site.addresses(n), latency: None },
+            Some(_) => Known::default(),
         };
         let mut schedule = Schedule::new(
             self.options.clone(),
@@ -313,7 +316,7 @@ fn settled_when_nobody_silent_can_be_in_the_pool_and_fallbacks_are_known() {
 fn two_urls_of_one_host_are_one_fallback() {
     let start = Instant::now();
     let options = world([]).fallbacks(2).options;
-    let host = |n: u8| Addresses::choose(&[([192, 0, 2, n], 0).into()]);
+    let host = |n: u8| Known { addresses: Addresses::choose(&[([192, 0, 2, n], 0).into()]), latency: None };
     let endpoints = vec![(0, 80), (1, 80), (1, 443), (2, 80)];
     let mut schedule = Schedule::new(options, (0..3).map(host).collect(), endpoints, Vec::new(), start);
     while let Step::Connect(..) = schedule.next(start) {}
@@ -324,6 +327,30 @@ fn two_urls_of_one_host_are_one_fallback() {
     assert!(matches!(schedule.next(start + ms(91)), Step::Wait(_)), "one host outside the pool is not two");
     // The host comes into the pool by its faster endpoint, and is none at all then.
     assert_eq!(schedule.latencies, [ms(10), ms(90)]);
+}
+
+#[test]
+fn look_ups_leave_their_descriptors_to_the_attempts_when_they_are_done() {
+    let mut world = world((0..20).map(|n| v4(Silent).named(if n < 10 { 5 } else { 20 })));
+    world.options = Options { look_ups: 4, descriptors: 15, ..world.options };
+    let run = world.run();
+    let sent_until = |time| run.syns.iter().filter(|(sent, ..)| *sent <= ms(time)).count();
+    // Four look-ups hold three each, until all are done.
+    assert_eq!((sent_until(19), sent_until(30)), (3, 15));
+    run.ends(Ended::Timeout, 2000);
+}
+
+#[test]
+fn a_cached_host_with_a_new_endpoint_is_one_fallback() {
+    let start = Instant::now();
+    let options = world([]).fallbacks(2).options;
+    let addresses = Addresses::choose(&[([192, 0, 2, 1], 0).into()]);
+    let known = vec![Known { addresses, latency: Some(ms(90)) }, Known { addresses, latency: None }];
+    let mut schedule = Schedule::new(options, known, vec![(0, 443), (1, 80)], vec![ms(10)], start);
+    while let Step::Connect(..) = schedule.next(start) {}
+    schedule.answered(Attempt::new(0, false), ms(80), start + ms(80));
+    assert_eq!(schedule.latencies, [ms(10), ms(80)]);
+    assert!(matches!(schedule.next(start + ms(80)), Step::Wait(_)), "one host outside the pool is not two");
 }
 
 #[test]

@@ -71,7 +71,9 @@ proptest! {
         let start = Instant::now();
         let options = Options { in_flight, ..world([]).options };
         let address = |n: usize| both(Silent, Silent).addresses(n);
-        let literal = (0..hosts).map(|n| address(n).filter(|_| n % 2 == 0)).collect();
+        let literal = (0..hosts)
+            .map(|n| Known { addresses: address(n).filter(|_| n % 2 == 0), latency: None })
+            .collect();
         let mut schedule = Schedule::new(options, literal, (0..hosts).map(|n| (n, 80)).collect(), vec![], start);
         let mut looking_up: Vec<_> = (0..hosts).filter(|n| n % 2 == 1).collect();
         let (mut flights, mut tried, mut now) = (Vec::<Attempt>::new(), vec![0; hosts], start);

@@ -1,0 +1,46 @@
+//! glib's singly linked lists, read and put in order without glib: the nodes stay, what they point to changes places.
+
+use super::found::GSList;
+use std::ffi::{CStr, c_char, c_void};
+
+/// The data of all nodes.
+///
+/// # Safety
+/// `list` is NULL or a list that nobody changes meanwhile.
+pub(crate) unsafe fn items(list: *const GSList) -> Vec<*mut c_void> {
+    let mut items = Vec::new();
+    let mut node = list;
+    // SAFETY: a node of the list, or NULL at its end.
+    while let Some(here) = unsafe { node.as_ref() } {
+        items.push(here.data);
+        node = here.next;
+    }
+    items
+}
+
+/// Replaces the data of the nodes, in turn.
+///
+/// # Safety
+/// `list` has as many nodes as there are items, and nobody else uses it meanwhile.
+pub(crate) unsafe fn refill(list: *mut GSList, items: impl IntoIterator<Item = *mut c_void>) {
+    let mut node = list;
+    for item in items {
+        // SAFETY: there is a node for each item.
+        unsafe {
+            (*node).data = item;
+            node = (*node).next;
+        }
+    }
+}
+
+/// A copy of a string, odd bytes replaced; the empty one for NULL.
+///
+/// # Safety
+/// `string` is NULL or a string.
+pub(crate) unsafe fn text(string: *const c_char) -> String {
+    if string.is_null() {
+        return String::new();
+    }
+    // SAFETY: the caller's promise.
+    unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned()
+}

@@ -1,0 +1,142 @@
+//! What an administrator may turn without code: environment variables, read with secure_getenv(3).
+
+use crate::ranker::Ranker;
+use std::ffi::{CStr, c_char};
+use std::time::Duration;
+
+/// Ours among the environment variables.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Settings {
+    pub(crate) off: bool,
+    fallbacks: Option<usize>,
+    factor: Option<f64>,
+    slack: Option<Duration>,
+}
+
+impl Settings {
+    /// Reads the environment; what is wrong in it is told, a sentence each, and ignored.
+    pub(crate) fn of_environment(complain: impl FnMut(String)) -> Settings {
+        Settings::read(variable, complain)
+    }
+
+    fn read(variable: impl Fn(&CStr) -> Option<String>, mut complain: impl FnMut(String)) -> Settings {
+        let mut settings = Settings::default();
+        let mut set = |name: &CStr, allowed: &str, take: &mut dyn FnMut(&str) -> Option<()>| {
+            let Some(value) = variable(name).filter(|value| !value.is_empty()) else { return };
+            if take(value.trim()).is_none() {
+                let name = name.to_string_lossy();
+                let start: String = value.chars().take(60).collect();
+                complain(format!("{name} is {start:?} and therefore ignored: it must be {allowed}"));
+            }
+        };
+        set(c"FASTESTMIRROR_OFF", "0 or 1", &mut |value| {
+            settings.off = match value {
+                "0" => false,
+                "1" => true,
+                _ => return None,
+            };
+            Some(())
+        });
+        set(c"FASTESTMIRROR_FALLBACKS", "a whole number, or all", &mut |value| {
+            settings.fallbacks = Some(if value == "all" { Ranker::ALL } else { value.parse().ok()? });
+            Some(())
+        });
+        set(c"FASTESTMIRROR_FACTOR", "a number from 1 to 1000", &mut |value| {
+            let factor = value.parse().ok()?;
+            Ranker::new().factor(factor).ok()?;
+            settings.factor = Some(factor);
+            Some(())
+        });
+        set(c"FASTESTMIRROR_SLACK", "milliseconds from 0 to 60000", &mut |value| {
+            let slack = Duration::try_from_secs_f64(value.parse::<f64>().ok()? / 1000.0).ok()?;
+            Ranker::new().slack(slack).ok()?;
+            settings.slack = Some(slack);
+            Some(())
+        });
+        settings
+    }
+
+    pub(crate) fn apply(&self, ranker: &mut Ranker) {
+        if let Some(fallbacks) = self.fallbacks {
+            ranker.fallbacks(fallbacks);
+        }
+        // They were tried when they were read.
+        if let Some(factor) = self.factor {
+            let _ = ranker.factor(factor);
+        }
+        if let Some(slack) = self.slack {
+            let _ = ranker.slack(slack);
+        }
+    }
+}
+
+unsafe extern "C" {
+    // The libc crate lacks it.
+    fn secure_getenv(name: *const c_char) -> *const c_char;
+}
+
+fn variable(name: &CStr) -> Option<String> {
+    // SAFETY: a string. What is returned stays valid until the environment is changed, which a program does not do
+    // while other threads read it; it is copied at once.
+    let value = unsafe { secure_getenv(name.as_ptr()) };
+    // SAFETY: not NULL: a string.
+    (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(set: &[(&CStr, &str)]) -> (Settings, Vec<String>) {
+        let mut complaints = Vec::new();
+        let variable =
+            |name: &CStr| set.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_string());
+        let settings = Settings::read(variable, |complaint| complaints.push(complaint));
+        (settings, complaints)
+    }
+
+    #[test]
+    fn each_is_read() {
+        assert_eq!(read(&[]), (Settings::default(), vec![]));
+        let set = [
+            (c"FASTESTMIRROR_OFF", "1"),
+            (c"FASTESTMIRROR_FALLBACKS", "all"),
+            (c"FASTESTMIRROR_FACTOR", " 1.5"),
+            (c"FASTESTMIRROR_SLACK", "2.5"),
+        ];
+        let expected = Settings {
+            off: true,
+            fallbacks: Some(Ranker::ALL),
+            factor: Some(1.5),
+            slack: Some(Duration::from_micros(2500)),
+        };
+        assert_eq!(read(&set), (expected, vec![]));
+        assert_eq!(read(&[(c"FASTESTMIRROR_FALLBACKS", "0")]).0.fallbacks, Some(0));
+        // As if it were not set.
+        for name in [c"FASTESTMIRROR_OFF", c"FASTESTMIRROR_SLACK"] {
+            assert_eq!(read(&[(name, "")]), (Settings::default(), vec![]));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_and_ignored() {
+        for (name, value) in [
+            (c"FASTESTMIRROR_OFF", "yes"),
+            (c"FASTESTMIRROR_FALLBACKS", "-1"),
+            (c"FASTESTMIRROR_FALLBACKS", "many"),
+            (c"FASTESTMIRROR_FACTOR", "0.5"),
+            (c"FASTESTMIRROR_FACTOR", "NaN"),
+            (c"FASTESTMIRROR_FACTOR", "inf"),
+            (c"FASTESTMIRROR_SLACK", "-1"),
+            (c"FASTESTMIRROR_SLACK", "60001"),
+            (c"FASTESTMIRROR_SLACK", "1 s"),
+            (c"FASTESTMIRROR_SLACK", "\u{1b}[2J"),
+        ] {
+            let (settings, complaints) = read(&[(name, value), (c"FASTESTMIRROR_OFFX", "1")]);
+            assert_eq!(settings, Settings::default());
+            let [complaint] = &complaints[..] else { panic!("{complaints:?}") };
+            assert!(complaint.starts_with(&*name.to_string_lossy()), "{complaint}");
+            assert!(complaint.contains(&format!("{value:?}")), "{complaint}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+/* Calls our lr_* functions with a handle of the librepo that librepo_other.c makes. */
+#include <glib.h>
+#include <stdio.h>
+
+void *lr_handle_init(void);
+void lr_handle_free(void *handle);
+int lr_handle_setopt(void *handle, GError **error, int option, ...);
+gboolean lr_fastestmirror(void *handle, GSList **list, GError **error);
+gboolean lr_fastestmirror_sort_internalmirrorlist(void *handle, GError **error);
+
+static void callback(void *data, int stage, void *ptr)
+{
+    (void)data, (void)ptr;
+    printf("stage %d\n", stage);
+}
+
+int main(void)
+{
+    void *handle = lr_handle_init();
+    GError *error = NULL;
+    lr_handle_setopt(handle, &error, 30, callback);
+    lr_handle_setopt(handle, &error, 31, callback);
+    GSList *list = g_slist_prepend(g_slist_prepend(NULL, "file:///srv"), "http://127.0.0.1:1/");
+    if (!lr_fastestmirror(handle, &list, &error) || !lr_fastestmirror_sort_internalmirrorlist(handle, &error))
+        return 1;
+    printf("%s\n", (char *)list->data);
+    g_slist_free(list);
+    lr_handle_free(handle);
+    return 0;
+}

@@ -1,0 +1,290 @@
+//! What long lists cost, in the lab: time, processor time, memory, allocations, descriptors, system calls.
+//!
+//! The library runs in a process of its own beside the world, so that what is counted is its cost and not the lab's:
+//! this file is both, and [`CLIENT`] tells which.
+
+mod lab;
+mod programs;
+
+use fastestmirror::*;
+use lab::{Fate, Mirror, Names, Spec, World, answer, figure, ms};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+/// In its environment the client finds the file with its URLs.
+const CLIENT: &str = "FASTESTMIRROR_SCALE_CLIENT";
+/// Set where the client is to measure all mirrors, as far as they answer.
+const ALL: &str = "FASTESTMIRROR_SCALE_ALL";
+/// What an ordinary process may open.
+const DESCRIPTORS: usize = 1024;
+
+/// Counts what the client allocates.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+fn grow(bytes: usize) {
+    ALLOCATIONS.fetch_add(1, Relaxed);
+    PEAK.fetch_max(LIVE.fetch_add(bytes, Relaxed) + bytes, Relaxed);
+}
+
+// SAFETY: the system's allocator, with counters beside it.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        grow(layout.size());
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: as above.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // Old and new may both be there for a moment.
+        grow(size);
+        LIVE.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: as above.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Processor time of this process so far.
+fn processor_time() -> Duration {
+    // SAFETY: plain data, filled in by the call.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        assert_eq!(libc::getrusage(libc::RUSAGE_SELF, &mut usage), 0);
+        usage
+    };
+    let time = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000);
+    time(usage.ru_utime) + time(usage.ru_stime)
+}
+
+fn limit_descriptors() {
+    let most = DESCRIPTORS as libc::rlim_t;
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    // SAFETY: reads the structure it is given.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+}
+
+/// How many descriptors are open, without the one for looking.
+fn open_descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").expect("a folder of descriptors").count() - 1
+}
+
+/// The client: one run at the defaults over the URLs of a file, and a line for each figure. Nothing if run as a test.
+#[test]
+fn client() {
+    let Some(list) = std::env::var_os(CLIENT) else { return };
+    limit_descriptors();
+    let urls = fs::read_to_string(list).expect("a list");
+    let urls: Vec<&str> = urls.lines().collect();
+    let mut ranker = Ranker::new();
+    ranker.max_endpoints(urls.len());
+    if std::env::var_os(ALL).is_some() {
+        ranker.fallbacks(Ranker::ALL);
+    }
+    static MOST_OPEN: AtomicUsize = AtomicUsize::new(0);
+    static LOOKING: AtomicUsize = AtomicUsize::new(0);
+    let (before, mut told) = (open_descriptors(), 0);
+    ranker.on_progress(move |_| {
+        // Looked at every now and then only, and at no cost to what is counted.
+        if told % 64 == 0 {
+            let allocations = ALLOCATIONS.load(Relaxed);
+            MOST_OPEN.fetch_max(open_descriptors() - before, Relaxed);
+            LOOKING.fetch_add(ALLOCATIONS.load(Relaxed) - allocations, Relaxed);
+        }
+        told += 1;
+    });
+    let before = (ALLOCATIONS.load(Relaxed), LIVE.load(Relaxed), processor_time());
+    PEAK.store(before.1, Relaxed);
+    let ranking = ranker.rank(urls.iter().copied()).expect("a ranking");
+    let allocations = ALLOCATIONS.load(Relaxed) - before.0 - LOOKING.load(Relaxed);
+    let (bytes, cpu) = (PEAK.load(Relaxed) - before.1, processor_time() - before.2);
+    let pool: Vec<_> =
+        ranking.mirrors.iter().filter(|mirror| mirror.pool).map(|mirror| mirror.index.to_string()).collect();
+    // The harness has begun a line.
+    println!("\nended={:?}", ranking.ended);
+    println!("microseconds={}", ranking.elapsed.as_micros());
+    println!("cpu={}", cpu.as_micros());
+    println!("allocations={allocations}");
+    println!("bytes={bytes}");
+    println!("open={}", MOST_OPEN.load(Relaxed));
+    println!("pool={}", pool.join(" "));
+}
+
+/// What a client has told of its run.
+struct Told(HashMap<String, String>);
+
+impl Told {
+    /// Runs a client over a list; `before` are words to put before its command.
+    fn by_client(list: &Path, before: &[&str]) -> Told {
+        let own = std::env::current_exe().expect("a path").display().to_string();
+        let client = [&own, "client", "--exact", "--nocapture", "--test-threads=1"];
+        let words: Vec<&str> = before.iter().copied().chain(client).collect();
+        let output = programs::output(programs::program(words[0]).args(&words[1..]).env(CLIENT, list));
+        let pairs = output.lines().filter_map(|line| line.split_once('='));
+        Told(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+    }
+
+    fn number(&self, key: &str) -> f64 {
+        self.0[key].parse().unwrap_or_else(|_| panic!("{key} is {:?}", self.0[key]))
+    }
+
+    fn pool(&self) -> HashSet<usize> {
+        self.0["pool"].split_whitespace().map(|index| index.parse().expect("a number")).collect()
+    }
+}
+
+/// A world of so many mirrors: eight near ones, spread over the list; some dead; the others far.
+struct Long {
+    world: World,
+    urls: Vec<String>,
+    near: HashSet<usize>,
+}
+
+impl Long {
+    fn start(count: usize, named: bool) -> Long {
+        let near: HashSet<usize> = (0..8).map(|n| count / 16 + n * (count / 8)).collect();
+        let mirror = |n: usize| {
+            let mirror = Mirror::new(&format!("m{n}.lab.example"));
+            let fate = match n {
+                n if near.contains(&n) => answer(ms(20 + n as u32 % 9)).into(),
+                n if n % 50 == 7 => Fate::Silent,
+                n => answer(ms(60 + n as u32 * 97 % 240)).into(),
+            };
+            if named { mirror.both(fate) } else { mirror.ipv4(fate) }
+        };
+        let spec = Spec::new().mirrors((0..count).map(mirror));
+        let spec = if named { spec } else { spec.names(Names::Untouched) };
+        let world = World::start(spec).expect("a world");
+        let url = |mirror: &Mirror| match named {
+            true => format!("http://{}/", mirror.name),
+            false => format!("http://{}/", world.ipv4(&mirror.name)),
+        };
+        let urls = world.spec().mirrors.iter().map(url).collect();
+        Long { world, urls, near }
+    }
+
+    /// Writes the list of the first so many.
+    fn write(&self, path: &Path, count: usize) {
+        fs::write(path, self.urls[..count].join("\n")).expect("a writable folder");
+    }
+}
+
+/// The client's fastest run over such a world of those that find the near ones.
+fn best_run(count: usize, named: bool) -> Told {
+    let folder = tempfile::tempdir().expect("a folder");
+    let list = folder.path().join("list");
+    let long = Long::start(count, named);
+    long.write(&list, count);
+    let run = || {
+        let told = Told::by_client(&list, &[]);
+        // Of every run, however busy the machine is.
+        let bytes = told.number("bytes") / count as f64;
+        assert!(bytes < 1024.0, "{bytes} bytes for each of {count} mirrors");
+        assert!(told.number("open") <= (DESCRIPTORS / 2) as f64, "{} descriptors", told.number("open"));
+        // The timeout, and room.
+        assert!(told.number("microseconds") < 3e6, "{} µs", told.number("microseconds"));
+        told
+    };
+    let mut right: Vec<Told> = Vec::new();
+    for attempt in 1..=8 {
+        right.extend(Some(run()).filter(|told| told.pool() == long.near));
+        if attempt >= 3 && !right.is_empty() {
+            break;
+        }
+    }
+    let time = |told: &Told| told.number("microseconds");
+    let fastest = right.into_iter().min_by(|a, b| time(a).total_cmp(&time(b)));
+    let told = fastest.unwrap_or_else(|| {
+        let lab = long.world.report().error;
+        assert!(lab.could_not_keep_up(), "the near ones of {count} are wrong eight times: {lab}");
+        figure(&format!("{count}: the near ones are wrong eight times: {lab}"));
+        run()
+    });
+    figure(&format!(
+        "{count} {}: {} after {:.0} ms, processor time {:.1} ms, {:.1} allocations and {:.0} bytes for each, at most {} descriptors",
+        if named { "names" } else { "addresses" },
+        told.0["ended"],
+        told.number("microseconds") / 1e3,
+        told.number("cpu") / 1e3,
+        told.number("allocations") / count as f64,
+        told.number("bytes") / count as f64,
+        told.number("open"),
+    ));
+    told
+}
+
+#[test]
+fn ten_thousand_addresses_are_measured_in_time_and_each_costs_what_one_of_a_hundred_does() {
+    lab::isolated(
+        "ten_thousand_addresses_are_measured_in_time_and_each_costs_what_one_of_a_hundred_does",
+        || {
+            let runs = [100, 421, 2000, 10_000].map(|count| (count as f64, best_run(count, false)));
+            for (count, told) in &runs {
+                let each = told.number("allocations") / count;
+                assert!(each < 3.0, "{each} allocations for each of {count}");
+            }
+            let cpu = |(count, told): &(f64, Told)| told.number("cpu") / count;
+            assert!(cpu(&runs[3]) < 5.0 * cpu(&runs[1]), "{} and {} µs each", cpu(&runs[3]), cpu(&runs[1]));
+        },
+    );
+}
+
+#[test]
+fn two_thousand_names_are_looked_up_and_measured_in_time() {
+    lab::isolated("two_thousand_names_are_looked_up_and_measured_in_time", || {
+        for count in [100, 421, 2000] {
+            let allocations = best_run(count, true).number("allocations");
+            // Each of 64 threads has its own, too.
+            assert!(allocations < 7.0 * count as f64 + 640.0, "{allocations} allocations for {count}");
+        }
+    });
+}
+
+#[test]
+fn a_mirror_costs_seven_system_calls_at_most() {
+    if !programs::have("strace", Command::new("strace").arg("-V")) {
+        return;
+    }
+    lab::isolated("a_mirror_costs_seven_system_calls_at_most", || {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (list, counts) = (folder.path().join("list"), folder.path().join("counts"));
+        let long = Long::start(2000, false);
+        let calls = |count: usize, all: &[&str]| {
+            long.write(&list, count);
+            let counts = counts.display().to_string();
+            Told::by_client(&list, &[all, &["strace", "-f", "-c", "-o", &counts]].concat());
+            let table = fs::read_to_string(counts).expect("a table");
+            let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+            let count = |row: &Vec<&str>| row.get(3).and_then(|count| count.parse::<f64>().ok());
+            // With debug assertions the standard library looks at each descriptor before it closes it.
+            let counted = rows.filter(|row| !["total", "fcntl"].contains(row.last().unwrap_or(&"total")));
+            counted.filter_map(|row| count(&row)).sum::<f64>()
+        };
+        let all = format!("{ALL}=1");
+        for (what, all) in [("at the defaults", vec![]), ("if all are measured", vec!["env", &all])] {
+            // What the process costs that is there for one mirror, too, is not the mirrors'.
+            let alone = calls(1, &all);
+            for count in [421, 2000] {
+                let each = (calls(count, &all) - alone) / count as f64;
+                figure(&format!("{count} addresses {what}: {each:.2} system calls for each"));
+                assert!(each <= 7.0, "{each} system calls for each of {count} mirrors {what}");
+            }
+        }
+    });
+}

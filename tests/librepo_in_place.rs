@@ -1,0 +1,333 @@
+//! Our functions in librepo's place: linked or preloaded, behind proxies, turned by an administrator, interrupted, without a
+//! librepo or with an unknown one; and what they leave behind.
+
+mod build;
+mod lab;
+mod librepo_calls;
+mod programs;
+mod servers;
+
+use build::{root, run, with_librepo};
+use librepo_calls::*;
+use programs::{have, program};
+use servers::{Silent, closed_port};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+#[test]
+fn behind_a_proxy_the_order_is_kept() {
+    if caller().is_none() {
+        return;
+    }
+    let world = World::new();
+    let (live, refusing, other) = (world.live(), world.refusing(), world.other());
+    let proxy = format!("http://127.0.0.1:{}", closed_port());
+    let urls = [refusing.as_str(), &live, "http://foo.example:8080/x"];
+    let is_kept = |output: &str| {
+        assert_eq!(lines(output, "stage "), ["0 -", "5 fine"], "{output}");
+        let said = lines(output, "log ").iter().any(|line| line.contains("is reached through a proxy"));
+        assert!(said, "{output}");
+    };
+    for function in ["order", "detailed", "internal"] {
+        let output = call_ours(function, &[&["--proxy", &proxy], &urls[..]].concat());
+        is_kept(&output);
+        assert_eq!(order(&output), [0, 1, 2], "{output}");
+    }
+    is_kept(&Call::of(ours(), "order", &urls).env("http_proxy", &proxy).output());
+    is_kept(&Call::of(ours(), "order", &urls).env("ALL_PROXY", "socks5h://127.0.0.1:1").output());
+    let alone = Call::of(ours(), "order", &[&["--no-handle"], &urls[..]].concat()).env("http_proxy", &proxy);
+    assert!(alone.output().contains("is reached through a proxy"));
+    // One for https alone; exceptions for none, for some, for all.
+    let both = [live.as_str(), &other];
+    is_kept(&Call::of(ours(), "order", &both).env("https_proxy", &proxy).output());
+    let partly = ["http://127.0.0.2:1/", "http://foo.example:1/"];
+    is_kept(
+        &Call::of(ours(), "order", &partly).env("http_proxy", &proxy).env("no_proxy", "127.0.0.2").output(),
+    );
+    let is_measured = |output: &str| assert!(output.contains("stage 3"), "{output}");
+    assert_eq!(world.live.accepted.load(std::sync::atomic::Ordering::SeqCst), 0, "nothing was connected to");
+    is_measured(&Call::of(ours(), "order", &both).env("ftp_proxy", &proxy).output());
+    let here = [live.as_str(), &refusing];
+    is_measured(
+        &Call::of(ours(), "order", &here).env("http_proxy", &proxy).env("no_proxy", "127.0.0.1").output(),
+    );
+    is_measured(&Call::of(ours(), "order", &here).env("http_proxy", &proxy).env("no_proxy", "*").output());
+}
+
+#[test]
+fn nobody_is_asked_for_the_address_of_a_proxy_or_a_mirror_behind_it() {
+    if caller().is_none() {
+        return;
+    }
+    lab::isolated("nobody_is_asked_for_the_address_of_a_proxy_or_a_mirror_behind_it", || {
+        let world = lab::World::start(lab::Spec::new()).expect("a world");
+        let urls = ["http://127.0.0.1:1/", "http://foo.example/"];
+        for proxy in
+            ["http://proxy.example:3128", "socks5h://proxy.example", "foo://127.0.0.1:9", "198.51.100.1"]
+        {
+            let output = Call::of(ours(), "order", &urls).env("http_proxy", proxy).output();
+            assert!(output.contains("is reached through a proxy") && !output.contains("stage 3"), "{output}");
+        }
+        let report = world.report();
+        let is_ours = |name: &String| name.contains("proxy") || name.contains("foo");
+        assert!(!report.lookups.keys().any(is_ours) && report.attempts.is_empty(), "{:?}", report.lookups);
+    });
+}
+
+#[test]
+fn each_handles_own_proxy_counts() {
+    if caller().is_none() {
+        return;
+    }
+    let world = World::new();
+    let (live, refusing) = (world.live(), world.refusing());
+    let proxy = format!("http://127.0.0.1:{}", closed_port());
+    // 127.0.0.3 and 127.0.0.4 are reached through it; what is there must not be told from what is not.
+    let behind = ["http://127.0.0.3:1/", "http://127.0.0.4:1/"];
+    let plain = [refusing.as_str(), &live];
+    let through = [&["--proxy", proxy.as_str()], &behind[..]].concat();
+    for (arguments, plain_first) in [
+        ([&plain[..], &["+"], &through[..]].concat(), true),
+        ([&through[..], &["+"], &plain[..]].concat(), false),
+    ] {
+        let output = call_ours("internal", &arguments);
+        let expected = if plain_first { [1, 0, 0, 1] } else { [0, 1, 1, 0] };
+        assert_eq!(order(&output), expected, "{output}");
+        assert!(!output.contains("127.0.0.3:1/: refused"), "{output}");
+        assert!(output.contains("stage 3 2\n"), "{output}");
+    }
+    // A handle with an empty proxy has none, whatever the environment says: dnf's proxy=_none_.
+    let none = [&["--proxy", ""], &plain[..]].concat();
+    let output = Call::of(ours(), "internal", &none).env("http_proxy", &proxy).output();
+    assert_eq!(order(&output), [1, 0], "{output}");
+}
+
+#[test]
+fn an_administrator_can_turn_it() {
+    if caller().is_none() {
+        return;
+    }
+    let world = World::new();
+    let urls = [world.refusing(), world.live()];
+    let urls = [urls[0].as_str(), &urls[1]];
+    let with = |name: &str, value: &str| Call::of(ours(), "order", &urls).env(name, value).output();
+    let off = with("FASTESTMIRROR_OFF", "1");
+    assert_eq!((order(&off), lines(&off, "stage ").len()), (vec![0, 1], 0));
+    let off = Call::of(ours(), "internal", &urls).env("FASTESTMIRROR_OFF", "1").output();
+    assert_eq!((order(&off), lines(&off, "stage ").len()), (vec![0, 1], 0));
+    assert!(off.contains("FASTESTMIRROR_OFF is set"));
+    for (name, value) in [
+        ("FASTESTMIRROR_OFF", "0"),
+        ("FASTESTMIRROR_OFF", ""),
+        ("FASTESTMIRROR_FALLBACKS", "all"),
+        ("FASTESTMIRROR_FACTOR", "1.5"),
+        ("FASTESTMIRROR_SLACK", "5"),
+    ] {
+        let output = with(name, value);
+        assert_eq!(order(&output), [1, 0], "{name}={value}");
+        assert!(!output.contains("ignored"), "{output}");
+    }
+    for (name, value) in
+        [("FASTESTMIRROR_OFF", "maybe"), ("FASTESTMIRROR_FACTOR", "0"), ("FASTESTMIRROR_SLACK", "x")]
+    {
+        let output = with(name, value);
+        assert_eq!(order(&output), [1, 0], "{name}={value}");
+        let said = lines(&output, "log ").iter().any(|line| line.contains(name) && line.contains("ignored"));
+        assert!(said, "{output}");
+    }
+}
+
+#[test]
+fn an_interrupt_ends_measuring_at_once() {
+    if caller().is_none() {
+        return;
+    }
+    let silent: Vec<Silent> =
+        [Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2)].map(Silent::start).into();
+    let urls: Vec<String> = silent.iter().map(|silent| format!("http://{}/", silent.address)).collect();
+    let time = |preload: Option<PathBuf>| {
+        let mut call = Call::of("loaded", "perform", &["--timeout", "4", &urls[0], &urls[1]]).0;
+        if let Some(library) = preload {
+            call.env("LD_PRELOAD", library);
+        }
+        let mut child = call.stdout(Stdio::piped()).spawn().expect("it runs");
+        let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut line = String::new();
+        while line != "begin\n" {
+            line.clear();
+            assert!(output.read_line(&mut line).expect("a pipe") > 0, "it has ended");
+        }
+        std::thread::sleep(Duration::from_millis(400));
+        // SAFETY: a signal to a child that has not been waited for.
+        unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGINT) };
+        let mut rest = String::new();
+        output.read_to_string(&mut rest).expect("UTF-8");
+        assert!(child.wait().expect("a child").success());
+        // LRE_INTERRUPTED.
+        assert!(lines(&rest, "error ")[0].ends_with(" 27"), "{rest}");
+        let milliseconds: u64 = lines(&rest, "milliseconds ")[0].parse().expect("a number");
+        (milliseconds, rest)
+    };
+    let (took, output) = time(Some(ours()));
+    assert!(output.contains("measuring ended with an interrupt"), "{output}");
+    assert!(took < 2500, "{took} ms: {output}");
+    let (theirs, _) = time(None);
+    assert!(theirs > 3900, "{theirs} ms");
+}
+
+#[test]
+fn linked_before_librepo_or_preloaded_it_takes_its_place() {
+    if caller().is_none() {
+        return;
+    }
+    make_soname();
+    let folder = with_librepo().display().to_string();
+    let before =
+        ["-Wl,--no-as-needed", &format!("-L{folder}"), "-lfastestmirror", &format!("-Wl,-rpath,{folder}")];
+    let linked = compile("tests/c/librepo_call.c", "call-linked", &before, &["librepo", "glib-2.0"]);
+    let world = World::new();
+    let arguments = ["loaded", "perform", &world.refusing(), &format!("{}1", world.refusing())];
+    let runs = [
+        (run(Command::new(linked).args(arguments)), true),
+        (run(Command::new(caller().expect("asked before")).args(arguments).env("LD_PRELOAD", ours())), true),
+        (run(Command::new(caller().expect("asked before")).args(arguments)), false),
+    ];
+    for (output, is_ours) in runs {
+        assert_eq!(lines(&output, "library ")[0].contains("libfastestmirror"), is_ours, "{output}");
+        // librepo itself called it.
+        let called = output.contains("lr_fastestmirror_sort_internalmirrorlist: 1 handle");
+        assert_eq!(called, is_ours, "{output}");
+    }
+}
+
+#[test]
+fn the_example_works_as_the_readme_builds_it() {
+    if !have_librepo() {
+        return;
+    }
+    make_soname();
+    let readme = fs::read_to_string(root().join("README.md")).expect("a README");
+    let line = readme.lines().map(str::trim).find(|line| line.starts_with("cc examples/through_librepo.c"));
+    let program = scratch().join("through_librepo");
+    let line = line.expect("the README says how to build it").replace("$PWD/", "");
+    let line = line.replace("target/release", &with_librepo().display().to_string());
+    let line = line.replace("target/through_librepo", &program.display().to_string());
+    run(Command::new("sh").current_dir(root()).args(["-ec", &format!("{line} -Wall -Wextra -Werror")]));
+    let world = World::new();
+    let urls = [world.refusing(), world.live()];
+    let output = run(Command::new(&program).args(&urls).env("G_MESSAGES_DEBUG", "librepo"));
+    assert!(output.contains("libfastestmirror 0."), "{output}");
+    let order: Vec<&str> = output.lines().filter(|line| line.starts_with("http")).collect();
+    assert_eq!(order, [urls[1].as_str(), &urls[0]]);
+}
+
+#[test]
+fn a_hundred_calls_leave_nothing_behind_and_valgrind_finds_nothing() {
+    if caller().is_none() {
+        return;
+    }
+    let world = World::new();
+    let (live, refusing, other) = (world.live(), world.refusing(), world.other());
+    let cache = world.file("cache");
+    let calls: &[(&str, &[&str])] = &[
+        ("order", &["--cache", &cache, &refusing, &live, &other, "http://127.0.0.1:1/a/", "file:///srv"]),
+        ("detailed", &["--cache", &cache, &refusing, &live, &other, "nonsense"]),
+        ("detailed", &["--no-handle", &refusing, &live]),
+        ("internal", &["--cache", &cache, &refusing, &live, "+", &other, &live]),
+        ("internal", &["--one-by-one", "--no-callback", &refusing, &live, "+", &other, &live]),
+        ("order", &["--no-list"]),
+        // librepo's own mirrors have a handle of libcurl's to free.
+        ("detailed", &["--free-by", THEIRS, &refusing, &live]),
+        ("internal", &["--meddle", &refusing, &live]),
+        ("internal", &["--meddle", "--cache", &cache, &refusing, &live, "+", &other, &refusing]),
+    ];
+    for (function, arguments) in calls {
+        let output = call_ours(function, &[&["--repeat", "100"], *arguments].concat());
+        assert_eq!(lines(&output, "left behind: "), ["0 descriptors, 0 threads"]);
+    }
+    if !have("valgrind", program("valgrind").arg("--version")) {
+        return;
+    }
+    let library = ours().display().to_string();
+    let theirs = ("detailed", &["--free-by", library.as_str(), &refusing, &live][..]);
+    for (index, (function, arguments)) in calls.iter().chain([&theirs]).enumerate() {
+        let library = if index == calls.len() { PathBuf::from(THEIRS) } else { ours() };
+        let mut valgrind = program("valgrind");
+        valgrind.args(["--quiet", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect,possible"]);
+        // glib and libcrypto keep what they allocate once; ours must not be in any leak.
+        valgrind.args([
+            "--show-leak-kinds=definite,indirect,possible",
+            "--error-exitcode=9",
+            "--track-fds=no",
+        ]);
+        let caller = caller().expect("asked before");
+        let output =
+            valgrind.arg(caller).arg(library).arg(function).args(["--repeat", "3"]).args(*arguments).output();
+        let output = output.expect("valgrind runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{function} {arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn without_librepo_nothing_happens_that_needs_it() {
+    let program = scratch().join("absent");
+    let mut cc = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    cc.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-g"]);
+    run(cc.arg(root().join("tests/c/librepo_absent.c")).arg("-o").arg(&program).arg("-ldl"));
+    assert_eq!(run(Command::new(&program).arg(ours())), "all is well\n");
+    assert_eq!(run(Command::new(&program).env("LD_PRELOAD", ours())), "all is well\n");
+}
+
+#[test]
+fn a_librepo_of_unknown_layout_is_used_by_its_public_interface() {
+    if !have("glib", program("pkg-config").args(["--exists", "glib-2.0"])) {
+        return;
+    }
+    for (name, define) in [("grown", &["-DLAYOUT=1"][..]), ("small", &["-DLAYOUT=0", "-DSMALL"])] {
+        let folder = scratch().join(name);
+        fs::create_dir_all(&folder).expect("the target folder can be written");
+        let shared = [define, &["-shared", "-fPIC", "-Wl,-soname,librepo.so.0"]].concat();
+        compile("tests/c/librepo_other.c", &format!("{name}/librepo.so.0"), &shared, &["glib-2.0"]);
+        let libraries = [ours(), folder.join("librepo.so.0")].map(|path| path.display().to_string());
+        let rpath = format!("-Wl,--no-as-needed,-rpath,{}:{}", with_librepo().display(), folder.display());
+        let more = [libraries[0].as_str(), &libraries[1], &rpath];
+        let caller = compile("tests/c/librepo_other_call.c", &format!("{name}/call"), &more, &["glib-2.0"]);
+        make_soname();
+        // Measured, as the getters allow it; the callback is not to be had, the internal list is left alone.
+        let output = run(Command::new(caller).env("G_MESSAGES_DEBUG", "librepo"));
+        assert!(output.ends_with("file:///srv\n") && !output.contains("stage"), "{output}");
+        assert!(output.contains("this librepo is not known well enough"), "{output}");
+    }
+}
+
+#[test]
+fn the_symbols_are_librepos_and_ours_and_no_others() {
+    if !have("nm", program("nm").arg("--version")) {
+        return;
+    }
+    let symbols = run(program("nm").args(["-D", "--defined-only"]).arg(ours()));
+    let mut symbols: Vec<&str> = symbols.lines().filter_map(|line| line.split(' ').nth(2)).collect();
+    symbols.sort_unstable();
+    let expected = fs::read_to_string(root().join("tests/c/symbols.txt")).expect("a list");
+    let expected = format!(
+        "{expected}lr_fastestmirror\nlr_fastestmirror_detailed\nlr_fastestmirror_sort_internalmirrorlist\n\
+         lr_fastestmirror_sort_internalmirrorlists\nlr_lrfastestmirror_free\n"
+    );
+    let mut expected: Vec<&str> = expected.lines().filter(|line| !line.is_empty()).collect();
+    expected.sort_unstable();
+    assert_eq!(symbols, expected);
+    let wanted = run(program("nm").args(["-D", "--undefined-only"]).arg(ours()));
+    for foreign in ["g_", "curl_", "lr_"] {
+        assert!(!wanted.contains(&format!(" {foreign}")), "{wanted}");
+    }
+    let needed = run(program("readelf").arg("-d").arg(ours()));
+    for foreign in ["glib", "curl", "repo", "gio"] {
+        let is_it = |line: &str| line.contains("NEEDED") && line.contains(&format!("lib{foreign}"));
+        assert!(!needed.lines().any(is_it), "{needed}");
+    }
+}

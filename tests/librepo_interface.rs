@@ -1,0 +1,390 @@
+//! librepo's own functions and ours, side by side: the same wherever there is a promise, and pinned where they differ on
+//! purpose.
+
+mod build;
+mod lab;
+mod librepo_calls;
+mod programs;
+mod servers;
+
+use librepo_calls::*;
+use servers::{Server, closed_port};
+use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+#[test]
+fn whatever_is_promised_is_seen_alike_of_both() {
+    if caller().is_none() {
+        return;
+    }
+    let world = World::new();
+    let (live, refusing) = (world.live(), world.refusing());
+    let nowhere = world.file("no-folder/cache");
+    let foreign = world.file("foreign");
+    fs::write(&foreign, "[something]\nelse=1\n").expect("a file");
+    let old = world.file("old");
+    fs::write(&old, "[:_librepo_:]\nversion=0\n").expect("a file");
+    let kept = world.file("kept");
+    let record = |url: &str, latency: &str| {
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
+        format!("[{url}]\nts={now}\nconnectime={latency}\n\n")
+    };
+    let three = [live.as_str(), "http://b.example", "http://c.example"];
+    let records = record(three[0], "0.3") + &record(three[1], "0.004") + &record(three[2], "0.1");
+    fs::write(&kept, format!("[:_librepo_:]\nversion=1\n\n{records}")).expect("a file");
+
+    let cases: &[(&str, &[&str])] = &[
+        // Contents, ownership, the sequence of stages.
+        ("order", &[&refusing, &live]),
+        ("detailed", &[&refusing, &live]),
+        ("order", &["--no-callback", &refusing, &live]),
+        ("detailed", &["--no-handle", &refusing, &live]),
+        ("order", &["--no-handle", &refusing, &live]),
+        ("order", &["--ip", "1", &refusing, &live]),
+        ("order", &[]),
+        ("detailed", &[]),
+        // Caches: none yet, unwritable, not one, of another version.
+        ("order", &["--cache", &nowhere, &refusing, &live]),
+        ("detailed", &["--cache", &foreign, &refusing, &live]),
+        ("detailed", &["--cache", &old, &refusing, &live]),
+        // From the cache, and nothing is measured; strictly sorted.
+        ("detailed", &["--cache", &kept, three[0], three[1], three[2]]),
+        ("detailed", &["--offline"]),
+        // Internal lists.
+        ("internal", &[&refusing, &live]),
+        ("internal", &["--one-by-one", &refusing, &live]),
+        ("internal", &[&live]),
+        ("internal", &["--offline", &refusing, &live]),
+        ("internal", &["http://a.example/1/", "http://a.example/2/"]),
+        ("internal", &[&refusing, "+", &live]),
+        ("internal", &[&refusing, &live, "+", &live, &refusing, "+", &refusing]),
+        ("internal", &["--no-list", &refusing, &live]),
+    ];
+    for (function, arguments) in cases {
+        let restore = |name: &str, text: &str| {
+            if arguments.contains(&name) {
+                fs::write(name, text).expect("a file");
+            }
+        };
+        let theirs = Call::of(THEIRS, function, arguments).output();
+        restore(&foreign, "[something]\nelse=1\n");
+        restore(&old, "[:_librepo_:]\nversion=0\n");
+        let ours = call_ours(function, arguments);
+        // They are two.
+        assert_ne!(lines(&theirs, "library "), lines(&ours, "library "));
+        assert!(lines(&theirs, "log ").is_empty());
+        let is_named = |line: &&str| line.starts_with("libfastestmirror 0.");
+        assert!(
+            arguments.contains(&"--no-list") || lines(&ours, "log ").first().is_some_and(is_named),
+            "{ours}"
+        );
+        assert_eq!(comparable(&theirs), comparable(&ours), "{function} {arguments:?}");
+        assert!(
+            !ours.contains("not sorted") && !ours.contains("was changed") && !ours.contains("contradict")
+        );
+    }
+}
+
+#[test]
+fn each_reads_the_others_cache() {
+    if caller().is_none() {
+        return;
+    }
+    let world = World::new();
+    let (live, other) = (world.live(), world.other().replace("https", "http"));
+    for (index, (writer, reader)) in
+        [(PathBuf::from(THEIRS), ours()), (ours(), PathBuf::from(THEIRS))].into_iter().enumerate()
+    {
+        let cache = world.file(&index.to_string());
+        let arguments = ["--cache", &cache, &live, &other];
+        let written = Call::of(&writer, "detailed", &arguments).output();
+        let read = Call::of(&reader, "detailed", &arguments).output();
+        assert_eq!(lines(&written, "stage ")[3], "3 2", "two are measured: {written}");
+        let stages = lines(&read, "stage ");
+        assert_eq!(stages, ["0 -", &format!("1 {cache}"), "2 fine", "4 -", "5 fine"], "none is measured");
+        let latencies = |output: &str| {
+            let mut items: Vec<(usize, f64)> = lines(output, "item ")
+                .into_iter()
+                .map(|line| {
+                    let words: Vec<&str> = line.split(' ').collect();
+                    (words[0].parse().expect("an index"), words[4].parse().expect("seconds"))
+                })
+                .collect();
+            items.sort_by_key(|(index, _)| *index);
+            items
+        };
+        for (written, read) in latencies(&written).into_iter().zip(latencies(&read)) {
+            // librepo writes 17 digits, we write microseconds.
+            assert!((written.1 - read.1).abs() < 2e-6, "{written:?}, {read:?}");
+        }
+        assert!(lines(&read, "item ").iter().all(|line| line.split(' ').nth(3) == Some("1")), "{read}");
+    }
+}
+
+/// librepo's own asks for whole hosts when it sorts; only a program that calls it directly asks for more.
+#[test]
+fn what_a_path_was_asked_for_with_is_remembered_for_its_host() {
+    if caller().is_none() {
+        return;
+    }
+    let world = World::new();
+    let (cache, host) = (world.file("cache"), world.live());
+    let with_path = format!("{host}/pub/linux/");
+    call_ours("detailed", &["--cache", &cache, &with_path]);
+    let probes = |library: &Path, url: &str| {
+        let output = Call::of(library, "detailed", &["--cache", &cache, url]).output();
+        lines(&output, "stage 3").len()
+    };
+    assert_eq!((probes(&ours(), &with_path), probes(&ours(), &host)), (0, 0));
+    assert_eq!((probes(Path::new(THEIRS), &host), probes(Path::new(THEIRS), &with_path)), (0, 1));
+    // What librepo's own has written for a path serves us.
+    assert_eq!(probes(&ours(), &with_path), 0);
+}
+
+#[test]
+fn nothing_but_a_handshake_and_no_whole_timeout_for_a_silent_mirror() {
+    if caller().is_none() {
+        return;
+    }
+    let world = World::new();
+    let (live, other, silent) = (world.live(), world.other(), world.silent());
+    let time = |library: &Path| {
+        let start = Instant::now();
+        let output = Call::of(library, "order", &["--timeout", "5", &silent, &live, &other]).output();
+        (start.elapsed(), output)
+    };
+    let (took, output) = time(&ours());
+    let mut live_ones = order(&output);
+    assert_eq!(live_ones.pop(), Some(0), "the silent one is last: {output}");
+    let (upstream, _) = time(Path::new(THEIRS));
+    assert!(upstream > Duration::from_secs(4) && took * 4 < upstream, "{took:?} and {upstream:?}");
+    // librepo's own has sent its TLS greeting; ours came first, and had sent none.
+    let world = World::new();
+    call_ours("order", &["--timeout", "5", &world.live(), &world.other()]);
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(world.other.bytes.load(std::sync::atomic::Ordering::SeqCst), 0);
+}
+
+#[test]
+fn the_order_given_stands_when_nothing_answers_and_offline() {
+    if caller().is_none() {
+        return;
+    }
+    let ports: Vec<u16> = (0..8).map(|_| closed_port()).collect();
+    let urls: Vec<String> =
+        ports.iter().map(|port| format!("http://127.0.0.{}:{port}/x", port % 200 + 1)).collect();
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let given: Vec<usize> = (0..urls.len()).collect();
+    for function in ["order", "detailed", "internal"] {
+        let output = call_ours(function, &urls);
+        assert_eq!(order(&output), given, "{function}");
+        // Offline, librepo's own empties the list; nothing is told or measured.
+        let output = call_ours(function, &[&["--offline"], &urls[..]].concat());
+        assert_eq!(order(&output), given, "{function}");
+        assert!(
+            lines(&output, "stage ").is_empty() && output.contains("the order is kept: offline"),
+            "{output}"
+        );
+    }
+    // Known latencies that are equal: ties.
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = folder.path().join("cache");
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
+    let mut text = "[:_librepo_:]\nversion=1\n\n[http://near.example]\nts=1\nconnectime=0\n"
+        .replace("ts=1", &format!("ts={now}"));
+    let mut far = vec!["http://near.example".to_string()];
+    for index in 0..8 {
+        far.push(format!("http://far{index}.example"));
+    }
+    text = text.replace("connectime=0\n", "connectime=0.001\n");
+    for url in &far[1..] {
+        text += &format!("[{url}]\nts={now}\nconnectime=0.5\n");
+    }
+    fs::write(&cache, text).expect("a file");
+    let mut arguments = vec!["--cache", cache.to_str().expect("UTF-8")];
+    arguments.extend(far.iter().map(String::as_str));
+    assert_eq!(order(&call_ours("order", &arguments)), (0..9).collect::<Vec<_>>());
+}
+
+#[test]
+fn siblings_stay_together_and_a_file_leaves_the_others_shuffled() {
+    if caller().is_none() {
+        return;
+    }
+    let world = World::new();
+    let (live, refusing) = (world.live(), world.refusing());
+    let (first, second) = (format!("{live}/1/"), format!("{live}/2/"));
+    let urls = [first.as_str(), &refusing, &second];
+    let output = call_ours("order", &urls);
+    assert!(output.contains("stage 3 2\n"), "two endpoints, three URLs: {output}");
+    // With librepo's own the second one lands behind the dead one.
+    assert_eq!(order(&call_ours("internal", &urls)), [0, 2, 1]);
+    assert_eq!(order(&Call::of(THEIRS, "internal", &urls).output()), [0, 1, 2]);
+
+    let server = Server::start(Ipv4Addr::UNSPECIFIED);
+    let urls: Vec<String> = (1..=4).map(|host| format!("http://127.0.0.{host}:{}/", server.port())).collect();
+    let arguments = ["file:///srv", &urls[0], &urls[1], &urls[2], &urls[3]];
+    let orders: Vec<Vec<usize>> = (0..12)
+        .map(|_| order(&Call::of(ours(), "order", &arguments).env("FASTESTMIRROR_SLACK", "1000").output()))
+        .collect();
+    assert!(orders.iter().all(|order| order[0] == 0), "{orders:?}");
+    assert!(orders.iter().any(|order| *order != orders[0]), "{orders:?}");
+}
+
+#[test]
+fn one_process_has_one_shuffle() {
+    if caller().is_none() {
+        return;
+    }
+    let server = Server::start(Ipv4Addr::UNSPECIFIED);
+    let url = |host: usize| format!("http://127.0.0.{host}:{}/", server.port());
+    let urls: Vec<String> = (1..=6).map(url).collect();
+    let mut arguments = vec!["--one-by-one"];
+    arguments.extend(urls.iter().map(String::as_str));
+    arguments.push("+");
+    arguments.extend(urls.iter().rev().map(String::as_str));
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..8 {
+        let output = Call::of(ours(), "internal", &arguments).env("FASTESTMIRROR_SLACK", "1000").output();
+        let items: Vec<String> = lines(&output, "item ")
+            .iter()
+            .map(|line| line.split(' ').nth(1).expect("a URL").to_string())
+            .collect();
+        // Two calls, for two handles whose lists are turned round.
+        assert_eq!(items[..6], items[6..], "{output}");
+        seen.insert(items[0].clone());
+        // What the handle tells of its mirrors is not shuffled.
+        assert!(output.contains("handle 1"));
+    }
+    assert!(seen.len() > 1, "every process prefers {seen:?}");
+}
+
+#[test]
+fn ipv6_literals_are_measured_and_remembered() {
+    if caller().is_none() || std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        return;
+    }
+    let world = World::new();
+    let six = Server::start(Ipv6Addr::LOCALHOST);
+    let url = format!("http://{}/", six.address);
+    let cache = world.file("cache");
+    for stages in [5, 4] {
+        // `output` asserts that nothing is on standard error, where librepo's own has glib's criticals.
+        let output = call_ours("internal", &["--cache", &cache, &world.refusing(), &url]);
+        assert_eq!(order(&output), [1, 0]);
+        assert_eq!(lines(&output, "stage ").len(), stages + 1, "{output}");
+    }
+}
+
+#[test]
+fn errors_are_librepos_and_only_for_wrong_arguments() {
+    if caller().is_none() {
+        return;
+    }
+    for (function, arguments) in [
+        ("order", &["--no-list", "http://a.example"][..]),
+        ("detailed", &["--no-list", "http://a.example"]),
+        ("internal", &["--no-handle", "--one-by-one", "http://a.example"]),
+    ] {
+        let output = call_ours(function, arguments);
+        assert_eq!(lines(&output, "result "), ["0"], "{output}");
+        assert_eq!(lines(&output, "error "), ["lr_fastestmirror_error 1"], "{output}");
+    }
+    // What librepo's own fails for: a string that is no URL.
+    let output = call_ours("order", &["", "\u{1b}[2J", "http://[nonsense", "nonsense://x"]);
+    assert_eq!((lines(&output, "result "), order(&output)), (vec!["1"], vec![0, 1, 2, 3]));
+    assert!(!output.contains('\u{1b}') || lines(&output, "log ").iter().all(|line| !line.contains('\u{1b}')));
+}
+
+#[test]
+fn caches_that_differ_are_warned_of() {
+    if caller().is_none() {
+        return;
+    }
+    let world = World::new();
+    let (a, b) = (world.file("a"), world.file("b"));
+    let (live, refusing) = (world.live(), world.refusing());
+    for arguments in
+        [&["--cache", &a, &live, "+", "--cache", &b, &refusing][..], &[&live, "+", "--cache", &b, &refusing]]
+    {
+        let theirs = Call::of(THEIRS, "internal", arguments).output();
+        let ours = call_ours("internal", arguments);
+        assert_eq!(lines(&theirs, "warning ").len(), 1, "{theirs}");
+        assert_eq!(lines(&ours, "warning ").len(), 1, "{ours}");
+        assert!(lines(&ours, "warning ")[0].contains(&b), "{ours}");
+    }
+}
+
+/// The fallbacks of one repository are none for another, and a mirror that was outside a pool of others is looked at again.
+#[test]
+fn no_list_of_a_batch_is_left_without_a_mirror_that_answers() {
+    if caller().is_none() {
+        return;
+    }
+    lab::isolated("no_list_of_a_batch_is_left_without_a_mirror_that_answers", || {
+        let mut mirrors = vec![
+            lab::Mirror::new("near.lab.example").ipv4(lab::answer(lab::ms(1.0))),
+            lab::Mirror::new("dead.lab.example").ipv4(lab::Fate::Silent),
+            lab::Mirror::new("far.lab.example").ipv4(lab::answer(lab::ms(250.0))),
+            lab::Mirror::new("mid.lab.example").ipv4(lab::answer(lab::ms(200.0))),
+        ];
+        let many: Vec<String> = (0..20).map(|n| format!("m{n}.lab.example")).collect();
+        let rtt = |n: usize| lab::answer(lab::ms(20.0 + 2.0 * n as f64));
+        mirrors.extend(many.iter().enumerate().map(|(n, name)| lab::Mirror::new(name).ipv4(rtt(n))));
+        let _world = lab::World::start(lab::Spec::new().mirrors(mirrors)).expect("a world");
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = folder.path().join("cache").display().to_string();
+        let url = |name: &str| format!("http://{name}/");
+        let few = ["dead", "far", "mid"].map(|name| url(&format!("{name}.lab.example")));
+        let (near, many): (String, Vec<String>) =
+            (url("near.lab.example"), many.iter().map(|name| url(name)).collect());
+        // First one list in which these are outside the pool, and far enough away not to be waited for.
+        let mut all = vec!["--cache", cache.as_str(), &near];
+        all.extend(many.iter().map(String::as_str));
+        all.extend(few.iter().map(String::as_str));
+        let first = call_ours("internal", &all);
+        let unanswered = first.lines().filter(|line| line.ends_with(": no answer")).count();
+        assert!(unanswered >= 3, "settled before they answered: {first}");
+        // Then the batch, twice.
+        let mut batch = vec!["--cache", cache.as_str(), &near, "+"];
+        batch.extend(many.iter().map(String::as_str));
+        batch.push("+");
+        batch.extend(few.iter().map(String::as_str));
+        for arguments in [&batch[..], &batch[..], &batch[2..]] {
+            let output = call_ours("internal", arguments);
+            // The other two are near enough to each other to be shuffled.
+            assert_eq!(order(&output).last(), Some(&0), "the dead one is last: {output}");
+        }
+    });
+}
+
+/// Ours ends as soon as the pool and 16 more are known; librepo's own waits for the last, up to the timeout.
+#[test]
+fn a_far_mirror_may_be_unmeasured_but_none_of_the_nearest_sixteen_outside_the_pool() {
+    if caller().is_none() {
+        return;
+    }
+    lab::isolated("a_far_mirror_may_be_unmeasured_but_none_of_the_nearest_sixteen_outside_the_pool", || {
+        let rtts: Vec<f64> =
+            [900.0; 5].into_iter().chain([20.0, 24.0]).chain((0..20).map(|n| 60.0 + n as f64)).collect();
+        let name = |index: usize| format!("m{index}.lab.example");
+        let mirrors = rtts
+            .iter()
+            .enumerate()
+            .map(|(index, rtt)| lab::Mirror::new(&name(index)).ipv4(lab::answer(lab::ms(*rtt))));
+        let world = lab::World::start(lab::Spec::new().mirrors(mirrors)).expect("a world");
+        let urls: Vec<String> = (0..rtts.len()).map(|index| format!("http://{}", name(index))).collect();
+        let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+        let output = call_ours("detailed", &urls);
+        assert!(!output.contains("not sorted"), "{output}");
+        let order = order(&output);
+        assert!(order.iter().take(2).all(|index| [5, 6].contains(index)), "{output}");
+        let unmeasured = lines(&output, "item ").iter().filter(|line| line.contains(" unmeasured ")).count();
+        let last = &order[order.len() - unmeasured..];
+        assert!(last.starts_with(&[0, 1, 2, 3, 4]) && last.is_sorted(), "last, in the order given: {output}");
+        assert!((5..=9).contains(&unmeasured), "{output}");
+        drop(world);
+    });
+}

@@ -1,0 +1,126 @@
+//! The numbers in `src/librepo/layout.rs` against librepo's headers, internal ones too, in each version that Debian has.
+
+mod build;
+#[path = "../src/librepo/layout.rs"]
+mod layout;
+mod librepo_source;
+
+use build::{root, run, target};
+use librepo_source::{RELEASES, Release, all_there, module, or_skip, program};
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+macro_rules! values {
+    ($($name:ident),* $(,)?) => { [$((stringify!($name), layout::$name)),*] };
+}
+
+/// Each field used: what it is part of, its name, its offset.
+const FIELDS: [(&str, &str, usize); 6] = [
+    ("struct _LrHandle", "curl_handle", layout::CURL),
+    ("struct _LrHandle", "internal_mirrorlist", layout::MIRRORS),
+    ("struct _LrHandle", "fastestmirrorcache", layout::CACHE),
+    ("struct _LrHandle", "fastestmirrorcb", layout::CALLBACK),
+    ("struct _LrHandle", "fastestmirrordata", layout::DATA),
+    ("LrInternalMirror", "url", layout::MIRROR_URL),
+];
+
+/// The values of enums that cross the border, under their own names.
+const VALUES: [(&str, i32); 19] = values![
+    LRO_URLS,
+    LRO_FASTESTMIRRORCACHE,
+    LRO_FASTESTMIRRORCB,
+    LRO_FASTESTMIRRORDATA,
+    LRI_FASTESTMIRRORCACHE,
+    LRI_FASTESTMIRRORMAXAGE,
+    LRI_IPRESOLVE,
+    LRI_FASTESTMIRRORTIMEOUT,
+    LRI_OFFLINE,
+    LR_IPRESOLVE_V4,
+    LR_IPRESOLVE_V6,
+    LRE_BADFUNCARG,
+    LRE_MEMORY,
+    LR_FMSTAGE_INIT,
+    LR_FMSTAGE_CACHELOADING,
+    LR_FMSTAGE_CACHELOADINGSTATUS,
+    LR_FMSTAGE_DETECTION,
+    LR_FMSTAGE_FINISHING,
+    LR_FMSTAGE_STATUS,
+];
+
+#[test]
+fn numbers_are_librepos() {
+    let needed = [program("cc")].into_iter().chain(["glib-2.0", "libcurl", "zck"].map(module));
+    if or_skip(all_there(needed)).is_none() {
+        return;
+    }
+    let pointer = size_of::<usize>();
+    let fields = FIELDS.iter().map(|(of, field, offset)| format!("{of}.{field} {offset} {pointer}"));
+    let values = VALUES.iter().map(|(name, value)| format!("{name} {value}"));
+    let size = format!("LrInternalMirror {}", layout::MIRROR_SIZE);
+    let expected: Vec<String> = fields.chain(values).chain([size]).collect();
+    for release in &RELEASES {
+        let Some(source) = release.source() else { continue };
+        // Debian and Fedora disagree on zchunk.
+        for zchunk in [false, true] {
+            let printed = printed(release, &source, zchunk);
+            assert_eq!(printed.lines().collect::<Vec<_>>(), expected, "{}", release.version);
+        }
+    }
+}
+
+#[test]
+fn every_number_is_compared() {
+    let text = fs::read_to_string(root().join("src/librepo/layout.rs")).expect("the numbers");
+    let constants = text.lines().filter(|line| line.contains("const ")).count();
+    assert_eq!(constants, FIELDS.len() + VALUES.len() + 1);
+}
+
+/// A C program that prints the same.
+fn source_text() -> String {
+    let mut text = "#include <stddef.h>\n#include <stdio.h>\n#include \"handle_internal.h\"\n\
+        #include \"fastestmirror.h\"\n#include \"rcodes.h\"\n\
+        /* Of pointers to LrInternalMirror. */\n\
+        GSList **list_of(struct _LrHandle *handle) { return &handle->internal_mirrorlist; }\n\
+        int main(void) {\n"
+        .to_owned();
+    for (of, field, _) in FIELDS {
+        let size = format!("sizeof((({of} *)0)->{field})");
+        writeln!(text, "printf(\"{of}.{field} %zu %zu\\n\", offsetof({of}, {field}), {size});")
+            .expect("a string");
+    }
+    for (name, _) in VALUES {
+        writeln!(text, "printf(\"{name} %d\\n\", (int){name});").expect("a string");
+    }
+    text + "printf(\"LrInternalMirror %zu\\n\", sizeof(LrInternalMirror));\nreturn 0;\n}\n"
+}
+
+/// What the program prints that was compiled with this source's headers.
+fn printed(release: &Release, source: &Path, zchunk: bool) -> String {
+    let folder = target().join("tmp/librepo_layout").join(format!("{}-{zchunk}", release.version));
+    let generated = folder.join("librepo");
+    fs::create_dir_all(&generated).expect("the target folder can be written");
+    // CMake makes some headers from templates.
+    for entry in fs::read_dir(source.join("librepo")).expect("a source tree").flatten() {
+        let name = entry.file_name().into_string().expect("ASCII");
+        if let Some(header) = name.strip_suffix(".in").filter(|header| header.ends_with(".h")) {
+            let text = fs::read_to_string(entry.path()).expect("a template");
+            let text = text.replace("@LIBREPO_ZCHUNK_ENABLED@", if zchunk { "1" } else { "0" });
+            fs::write(generated.join(header), text).expect("the target folder can be written");
+        }
+    }
+    let (program, text) = (folder.join("layout"), folder.join("layout.c"));
+    fs::write(&text, source_text()).expect("the target folder can be written");
+    let flags = run(Command::new("pkg-config").args(["--cflags", "glib-2.0", "libcurl"]));
+    let mut cc = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    cc.args(["-std=gnu99", "-Wall", "-Werror"]).args(flags.split_whitespace());
+    for folder in [&folder, &generated, source, &source.join("librepo")] {
+        cc.arg("-I").arg(folder);
+    }
+    if zchunk {
+        cc.arg("-DWITH_ZCHUNK");
+    }
+    run(cc.arg(&text).arg("-o").arg(&program));
+    run(&mut Command::new(program))
+}
