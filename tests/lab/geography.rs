@@ -200,7 +200,7 @@ impl Sites {
     }
 
     /// Moves those near the edge away from it, on their side.
-    fn clear_edge(&mut self) {
+    pub fn clear_edge(&mut self) {
         let best = self.best().as_secs_f64();
         for site in &mut self.0 {
             let times = site.rtt.as_secs_f64() / best;

@@ -61,7 +61,7 @@ impl Nginx {
         output(
             program("openssl")
                 .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=lab"])
-                .args(["-addext", "subjectAltName=DNS:*.lab.example"])
+                .args(["-addext", "subjectAltName=DNS:*.lab.example,DNS:*.mirrors.lab.example"])
                 .args(["-keyout", &path("key.pem"), "-out", &path("ca.pem")]),
         );
         let mut temporary = String::new();

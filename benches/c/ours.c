@@ -1,0 +1,31 @@
+/* fm_rank(), for the bench: FALLBACKS (a number or "all"), ENDPOINTS at most, and perhaps a CACHE.
+ * Prints "ended REASON" and a line "mirror INDEX SECONDS POOL" for each. */
+#include "client.h"
+#include <fastestmirror.h>
+
+int main(int argc, char **argv)
+{
+    fm_ranker *ranker = fm_ranker_new();
+    fm_ranking *ranking = NULL;
+    fm_summary summary;
+    fm_mirror mirror;
+    size_t fallbacks = strcmp(argv[1], "all") ? strtoul(argv[1], NULL, 10) : FM_FALLBACKS_ALL;
+
+    read_lines();
+    if (fm_ranker_set_fallbacks(ranker, fallbacks) || fm_ranker_set_limits(ranker, strtoul(argv[2], NULL, 10), 4) ||
+        fm_ranker_set_cache(ranker, argc > 3 ? argv[3] : NULL))
+        return 1;
+    struct cost before = begin();
+    if (fm_rank(ranker, (const char *const *)lines, NULL, count, &ranking) != FM_OK)
+        return 1;
+    end(before);
+    fm_ranking_summary(ranking, &summary);
+    printf("ended %d\n", summary.ended);
+    for (size_t i = 0; fm_ranking_mirror(ranking, i, &mirror) == FM_OK; i++)
+        printf("mirror %zu %.9f %d\n", mirror.index, mirror.latency, mirror.pool);
+    for (size_t i = 0; fm_ranking_note(ranking, i); i++)
+        fprintf(stderr, "%s\n", fm_ranking_note(ranking, i));
+    fm_ranking_free(ranking);
+    fm_ranker_free(ranker);
+    return 0;
+}

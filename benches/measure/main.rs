@@ -1,0 +1,138 @@
+//! Ours beside the librepo of the system, in worlds of the lab: time, processor time, errors, pool, packets, memory; how far ours
+//! is from the floor; how it grows; and how exact it stays on a busy machine.
+//!
+//! `cargo bench --bench measure` takes some five minutes. With `FASTESTMIRROR_RENEW=1` it puts its table into the README.
+//! `cargo test` runs it once, over a few mirrors, to keep it alive.
+
+#[path = "../asked.rs"]
+mod asked;
+#[path = "../../tests/build/mod.rs"]
+mod build;
+mod busy;
+mod clients;
+#[path = "../../tests/lab/mod.rs"]
+mod lab;
+#[path = "../../tests/programs/mod.rs"]
+mod programs;
+mod row;
+mod scene;
+mod table;
+
+use asked::Asked;
+use clients::{Client, Run};
+use programs::{Nginx, have, program};
+use row::{LookUps, Plan, Row};
+use scene::{ELSEWHERE, HERE, Scene};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Where the mirrors of the lab answer, unless nginx does it.
+const PORTS: [u16; 2] = [80, 443];
+
+fn main() -> ExitCode {
+    let full = match Asked::of("measure") {
+        Asked::Bench => true,
+        Asked::Test => false,
+        Asked::Nothing => return ExitCode::SUCCESS,
+    };
+    if !lab::is_inside() {
+        clients::build();
+    }
+    match lab::run(|| bench(full)) {
+        Ok(code) => code,
+        Err(why) => {
+            eprintln!("skipped: measure: {why}");
+            ExitCode::from(u8::from(std::env::var_os("CI").is_some()))
+        }
+    }
+}
+
+fn bench(full: bool) {
+    let scratch = tempfile::tempdir().expect("a folder");
+    let bench = Bench { full, scratch: scratch.path() };
+    let mut table = table::Table::default();
+    let sizes: &[usize] = if full { &[12, 30, 120, 421] } else { &[12] };
+    for &size in sizes {
+        for &dead in if full { &[0, 5][..] } else { &[5] } {
+            table.beside_librepo.extend(bench.beside_librepo(&Scene::new(HERE, size, dead, true)));
+        }
+    }
+    let names: &[usize] = if full { &[100, 421, 2000] } else { &[] };
+    let addresses: &[usize] = if full { &[100, 421, 2000, 10_000] } else { &[100] };
+    for (sizes, names) in [(names, true), (addresses, false)] {
+        table
+            .growth
+            .extend(sizes.iter().flat_map(|&size| bench.growth(&Scene::new(ELSEWHERE, size, 0, names))));
+    }
+    let (size, runs) = if full { (421, 5) } else { (12, 1) };
+    table.busy = Some(busy::measure(&Scene::new(HERE, size, 0, true), runs));
+    let text = table.markdown();
+    if full {
+        println!("\n{text}");
+    }
+    if full && std::env::var_os("FASTESTMIRROR_RENEW").is_some() {
+        table::renew_readme(&text);
+    }
+}
+
+struct Bench<'a> {
+    full: bool,
+    scratch: &'a Path,
+}
+
+impl Bench<'_> {
+    fn beside_librepo(&self, scene: &Scene) -> Vec<Row> {
+        let (row, look_ups) = self.look_ups(scene);
+        let ours = [Client::Defaults, Client::All, Client::Warm];
+        let mut rows = vec![row];
+        rows.extend(ours.map(|client| self.row(scene, client, &look_ups)));
+        // Without TLS behind the mirrors nothing could be said about librepo.
+        let servers =
+            have("nginx", program("nginx").arg("-v")) && have("openssl", program("openssl").arg("version"));
+        if clients::has_librepo() && servers {
+            let scratch = self.scratch.join("nginx");
+            std::fs::create_dir_all(scratch.join("files")).expect("a folder");
+            let _nginx = Nginx::start(&scratch);
+            let librepo = [Client::LibrepoHttp, Client::LibrepoHttps];
+            let plan = Plan { runs: self.runs(3), accept: &[], file: Some(scratch.join("ca.pem")) };
+            rows.extend(librepo.map(|client| row::measure(scene, client, &look_ups, &plan).0));
+            rows[4..].iter().for_each(table::show);
+        }
+        rows
+    }
+
+    fn growth(&self, scene: &Scene) -> Vec<Row> {
+        if !scene.names {
+            return vec![self.row(scene, Client::Defaults, &LookUps::new())];
+        }
+        let (row, look_ups) = self.look_ups(scene);
+        vec![row, self.row(scene, Client::Defaults, &look_ups)]
+    }
+
+    fn look_ups(&self, scene: &Scene) -> (Row, LookUps) {
+        let plan = Plan { runs: self.runs(7), accept: &PORTS, file: None };
+        let (row, runs) = row::measure(scene, Client::LookUps, &LookUps::new(), &plan);
+        table::show(&row);
+        let times = |run: &Run| run.found.iter().filter_map(|found| found.latency).collect();
+        (row, runs.iter().map(times).collect())
+    }
+
+    fn row(&self, scene: &Scene, client: Client, look_ups: &LookUps) -> Row {
+        let cache = (client == Client::Warm).then(|| self.scratch.join("cache"));
+        let plan = Plan { runs: self.runs(7), accept: &PORTS, file: cache };
+        // A host that stops this machine for a while spoils a world.
+        let mut tries =
+            (0..if self.full { 3 } else { 1 }).map(|_| row::measure(scene, client, look_ups, &plan).0);
+        let mut row = tries.next().expect("a try");
+        while row.lab.could_not_keep_up() {
+            let Some(again) = tries.next() else { break };
+            row = again;
+        }
+        table::show(&row);
+        row
+    }
+
+    fn runs(&self, many: usize) -> usize {
+        if self.full { many } else { 1 }
+    }
+}

@@ -1,0 +1,132 @@
+//! One client in one world: its runs, and what they come to.
+
+use super::clients::{Client, Found, Run};
+use super::lab::{LabError, World, percentile};
+use super::scene::{Ended, Scene};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// After this long two runs will do.
+const ENOUGH: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) label: String,
+    pub(crate) mirrors: usize,
+    pub(crate) dead: usize,
+    pub(crate) client: Client,
+    pub(crate) time: Duration,
+    pub(crate) processor: Duration,
+    /// KiB.
+    pub(crate) memory: f64,
+    /// |measured - truth| at the median and the 99th percentile; none where nothing was measured.
+    pub(crate) error: Option<(Duration, Duration)>,
+    /// Of all whom it took for near, how many were; of all who were, how many it took for near. None: it took nobody.
+    pub(crate) precision: Option<f64>,
+    pub(crate) recall: f64,
+    /// In a run.
+    pub(crate) syns: f64,
+    pub(crate) payload: f64,
+    pub(crate) floor: Option<(Ended, Duration)>,
+    pub(crate) lab: LabError,
+}
+
+/// The times at which each name was looked up, of each run.
+pub(crate) type LookUps = Vec<Vec<Duration>>;
+
+pub(crate) struct Plan<'a> {
+    pub(crate) runs: usize,
+    /// Ports at which the lab's own servers answer; none where nginx does.
+    pub(crate) accept: &'a [u16],
+    /// For the client: our cache, or a certificate authority for librepo.
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// Runs a client in a new world.
+pub(crate) fn measure(scene: &Scene, client: Client, look_ups: &LookUps, plan: &Plan) -> (Row, Vec<Run>) {
+    let world = World::start(scene.sites.spec().accept(plan.accept)).expect("a world");
+    let lines = match client {
+        Client::LookUps => scene.hosts(),
+        _ => scene.urls(client.scheme(), &world),
+    };
+    if let (Client::Warm, Some(cache)) = (client, &plan.file) {
+        let _ = std::fs::remove_file(cache);
+        // Routes of a new world may change while it comes up, and who seems to have moved remembers nothing: then once more.
+        for _ in 0..5 {
+            if !cache.exists() {
+                Client::All.run(&lines, Some(cache));
+            }
+        }
+    }
+    let before = world.report().total();
+    let start = Instant::now();
+    let mut runs: Vec<Run> = Vec::new();
+    while runs.len() < plan.runs && (runs.len() < 2 || start.elapsed() < ENOUGH) {
+        runs.push(client.run(&lines, plan.file.as_deref()));
+    }
+    let report = world.report();
+    let total = report.total();
+    let each = |number: usize| number as f64 / runs.len() as f64;
+
+    let (precision, recall) = judge(scene, client, &runs);
+    let ended = runs.last().and_then(|run| run.ended).and_then(Ended::from_number);
+    let floor = ended.map(|ended| {
+        let of_run = |times: &Vec<Duration>| scene.floor(Some(times), ended);
+        let floors = look_ups.iter().map(of_run).collect();
+        (ended, if scene.names { median(floors) } else { scene.floor(None, ended) })
+    });
+    let row = Row {
+        label: scene.label(),
+        mirrors: scene.sites.0.len(),
+        dead: scene.dead,
+        client,
+        time: median(runs.iter().map(|run| run.time).collect()),
+        processor: median(runs.iter().map(|run| run.processor).collect()),
+        memory: median(runs.iter().map(|run| run.memory).collect()),
+        error: if client == Client::LookUps { None } else { error(scene, &runs, |found| found.latency) },
+        precision,
+        recall,
+        syns: each(total.syns - before.syns),
+        payload: each((total.payload - before.payload) as usize),
+        floor,
+        lab: report.error,
+    };
+    (row, runs)
+}
+
+/// Precision and recall of the pool, over all runs. librepo's is what it would shuffle since 1.19: nearer than twice the best.
+fn judge(scene: &Scene, client: Client, runs: &[Run]) -> (Option<f64>, f64) {
+    let truth = scene.pool();
+    let (mut taken, mut right) = (0, 0);
+    for run in runs {
+        let best = run.found.iter().filter_map(|found| found.latency).min();
+        for (found, &near) in run.found.iter().zip(&truth) {
+            let in_pool = match client.is_librepo() {
+                true => found.latency.zip(best).is_some_and(|(latency, best)| latency < best * 2),
+                false => found.more > 0.0,
+            };
+            taken += usize::from(in_pool);
+            right += usize::from(in_pool && near);
+        }
+    }
+    let near = truth.iter().filter(|near| **near).count() * runs.len();
+    ((taken > 0).then(|| right as f64 / taken as f64), right as f64 / near as f64)
+}
+
+/// |measured - truth| over all mirrors of all runs: median and 99th percentile.
+pub(crate) fn error(
+    scene: &Scene,
+    runs: &[Run],
+    latency: impl Fn(&Found) -> Option<Duration>,
+) -> Option<(Duration, Duration)> {
+    let all = runs.iter().flat_map(|run| run.found.iter().zip(&scene.sites.0));
+    let mut errors: Vec<Duration> =
+        all.filter_map(|(found, site)| Some(latency(found)?.abs_diff(site.rtt))).collect();
+    errors.sort();
+    (!errors.is_empty()).then(|| (percentile(&errors, 0.5), percentile(&errors, 0.99)))
+}
+
+fn median<T: Copy + Default + PartialOrd>(mut all: Vec<T>) -> T {
+    all.sort_by(|a, b| a.partial_cmp(b).expect("no NaN"));
+    percentile(&all, 0.5)
+}

@@ -1,0 +1,180 @@
+//! What the bench prints: a table, and what follows from it; for the README too.
+
+use super::build::root;
+use super::busy::Busy;
+use super::clients::Client;
+use super::programs::{output, program};
+use super::row::Row;
+use std::fmt::Write;
+use std::fs;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+const BEGIN: &str = "<!-- from `cargo bench --bench measure` with FASTESTMIRROR_RENEW=1 -->";
+const END: &str = "<!-- to here -->";
+
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) beside_librepo: Vec<Row>,
+    pub(crate) growth: Vec<Row>,
+    pub(crate) busy: Option<Busy>,
+}
+
+/// Prints a row as soon as there is one.
+pub(crate) fn show(row: &Row) {
+    println!("{}", line(row));
+    if row.lab.could_not_keep_up() {
+        println!("  * {}", row.lab);
+    }
+}
+
+fn line(row: &Row) -> String {
+    let late = if row.lab.could_not_keep_up() { "*" } else { "" };
+    let error = row.error.map_or("–".into(), |(p50, p99)| format!("{}, {}", ms(p50), ms(p99)));
+    let percent = |share: f64| format!("{:.0} %", share * 100.0);
+    let pool = match row.client {
+        Client::LookUps => "–".into(),
+        _ => format!("{}, {}", row.precision.map_or("–".into(), percent), percent(row.recall)),
+    };
+    let floor = row.floor.map_or("–".into(), |(ended, floor)| {
+        let above = row.time.as_secs_f64() * 1e3 - floor.as_secs_f64() * 1e3;
+        format!("{}: {} {above:+.1}", ended.name(), ms(floor))
+    });
+    let (syns, payload) = (row.syns, row.payload);
+    format!(
+        "| {} | {}{late} | {} | {} | {error} | {pool} | {syns:.0} | {payload:.0} | {:.1} | {floor} |",
+        row.label,
+        row.client.name(),
+        ms(row.time),
+        ms(row.processor),
+        row.memory / 1024.0,
+    )
+}
+
+/// Milliseconds with three digits that count.
+fn ms(time: Duration) -> String {
+    let ms = time.as_secs_f64() * 1e3;
+    let digits = [1.0, 10.0, 100.0].iter().filter(|&&limit| ms < limit).count();
+    format!("{ms:.digits$}")
+}
+
+impl Table {
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = format!(
+            "{}\n\n\
+             | mirrors | who | time | processor time | error: median, p99 | pool: precision, recall | SYNs | bytes | memory | floor, and above it |\n\
+             |---|---|--:|--:|---|---|--:|--:|--:|---|\n",
+            versions()
+        );
+        let rows = || self.beside_librepo.iter().chain(&self.growth);
+        rows().for_each(|row| writeln!(text, "{}", line(row)).expect("a string"));
+        if rows().any(|row| row.lab.could_not_keep_up()) {
+            text.push_str(
+                "\n\\* While this ran, more than one packet in a hundred was over a millisecond late in the lab: \
+                 the machine was too busy, and the errors are in part the lab's.\n",
+            );
+        }
+        text.push('\n');
+        self.conclusions().iter().for_each(|line| writeln!(text, "- {line}").expect("a string"));
+        text
+    }
+
+    fn row(&self, mirrors: usize, dead: bool, client: Client) -> Option<&Row> {
+        let mut rows = self.beside_librepo.iter();
+        rows.find(|row| row.mirrors == mirrors && (row.dead > 0) == dead && row.client == client)
+    }
+
+    /// What the figures say of what they are there to show.
+    fn conclusions(&self) -> Vec<String> {
+        let pool = |row: &Row| match (row.precision, row.recall) {
+            (Some(1.0), 1.0) => "is exactly right".to_owned(),
+            (None, _) => "is empty".to_owned(),
+            (Some(precision), recall) => format!(
+                "is wrong ({:.0} % of it belong, {:.0} % of those that belong are in it)",
+                precision * 100.0,
+                recall * 100.0
+            ),
+        };
+        let mut lines = Vec::new();
+        let times = |theirs: Duration, ours: Duration| match theirs.as_secs_f64() / ours.as_secs_f64() {
+            times if times < 10.0 => format!("{times:.1} times"),
+            times => format!("{times:.0} times"),
+        };
+        for (mirrors, dead, librepo) in [
+            (30, false, Client::LibrepoHttps),
+            (421, true, Client::LibrepoHttps),
+            (421, true, Client::LibrepoHttp),
+        ] {
+            let rows = self.row(mirrors, dead, Client::Defaults).zip(self.row(mirrors, dead, librepo));
+            let Some((ours, theirs)) = rows else { continue };
+            lines.push(format!(
+                "{} mirrors: {} takes {} as long and {} the processor time. Our pool {}, its pool {}.",
+                ours.label,
+                librepo.name(),
+                times(theirs.time, ours.time),
+                times(theirs.processor, ours.processor),
+                pool(ours),
+                pool(theirs),
+            ));
+        }
+        if let Some(warm) = self.row(421, false, Client::Warm) {
+            lines.push(format!("421 mirrors from a warm cache: {} ms.", ms(warm.time)));
+        }
+        if let Some(most) = self.growth.iter().find(|row| row.mirrors == 10_000) {
+            lines.push(format!(
+                "{} mirrors given by address, 1,024 descriptors: {} ms, {:.1} µs of processor time and {:.2} KiB for each.",
+                most.mirrors,
+                ms(most.time),
+                most.processor.as_secs_f64() * 1e6 / most.mirrors as f64,
+                most.memory / most.mirrors as f64,
+            ));
+        }
+        if let Some(busy) = &self.busy {
+            let p99 = |error: Option<(Duration, Duration)>| error.map_or("–".into(), |(_, p99)| ms(p99));
+            let [lab, lab_of_clocks] = &busy.lab;
+            lines.push(format!(
+                "Other processes keep all processors busy, {} mirrors: the error of our latencies is {} ms (p99; the lab's own {}). \
+                 Of a program that connects to all at once, it is {} ms by the kernel's clock and {} ms by the wall's (the lab's own {}).",
+                busy.mirrors,
+                p99(busy.ours),
+                ms(lab.p99),
+                p99(busy.kernel),
+                p99(busy.wall),
+                ms(lab_of_clocks.p99),
+            ));
+        }
+        lines
+    }
+}
+
+/// Puts the table between its two marks.
+pub(crate) fn renew_readme(text: &str) {
+    let path = root().join("../README.md");
+    let readme = fs::read_to_string(&path).expect("a README");
+    let (before, rest) = readme.split_once(BEGIN).expect("the mark where the table begins");
+    let (_, after) = rest.split_once(END).expect("the mark where the table ends");
+    fs::write(&path, format!("{before}{BEGIN}\n{text}{END}{after}")).expect("a README that can be written");
+}
+
+fn versions() -> String {
+    let word = |command: &mut std::process::Command| output(command).trim().to_owned();
+    let librepo = match super::clients::has_librepo() {
+        true => format!("librepo {}", word(program("pkg-config").args(["--modversion", "librepo"]))),
+        false => "no librepo".to_owned(),
+    };
+    let kernel = word(program("uname").arg("-r"));
+    format!(
+        "{}: fastestmirror {}, {librepo}, Linux {}, {} processors.",
+        word(program("date").arg("+%Y-%m-%d")),
+        version(),
+        kernel.split('.').take(2).collect::<Vec<_>>().join("."),
+        available_parallelism().map_or(1, usize::from),
+    )
+}
+
+/// Of the library, whose manifest is not this one's.
+fn version() -> &'static str {
+    let manifest = include_str!("../../Cargo.toml");
+    let line = manifest.lines().find_map(|line| line.strip_prefix("version = "));
+    line.expect("a manifest with a version").trim_matches('"')
+}
