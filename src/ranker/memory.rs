@@ -109,6 +109,9 @@ impl Recollection {
             // of either network.
             let network = network::here();
             let moved = network.known_to_differ(&self.network);
+            if moved {
+                self.notes.push("nothing is remembered of this run: the network changed meanwhile".into());
+            }
             let status = cache.write(self.now, Some(&network), learned.into_iter().filter(|_| !moved), seed);
             note(&mut self.notes, &status);
         }
