@@ -100,20 +100,20 @@ impl Recollection {
         learned: impl Iterator<Item = (Key, Update)>,
         seed: Option<KeptSeed>,
     ) -> Vec<String> {
-        let learned: Vec<(Key, Update)> = learned.collect();
-        if learned.is_empty() && seed.is_none() {
-            return mem::take(&mut self.notes);
-        }
         if let Some(cache) = &self.cache {
-            // Asked again: the gateway's link-layer address is known by now. Who has moved meanwhile has learned nothing
-            // of either network.
-            let network = network::here();
-            let moved = network.known_to_differ(&self.network);
-            if moved {
-                self.notes.push("nothing is remembered of this run: the network changed meanwhile".into());
+            let learned: Vec<(Key, Update)> = learned.collect();
+            if !learned.is_empty() || seed.is_some() {
+                // Asked again: the gateway's link-layer address is known by now. Who has moved meanwhile has learned
+                // nothing of either network.
+                let network = network::here();
+                let moved = network.known_to_differ(&self.network);
+                if moved {
+                    self.notes
+                        .push("nothing is remembered of this run: the network changed meanwhile".into());
+                }
+                let learned = learned.into_iter().filter(|_| !moved);
+                note(&mut self.notes, &cache.write(self.now, Some(&network), learned, seed));
             }
-            let status = cache.write(self.now, Some(&network), learned.into_iter().filter(|_| !moved), seed);
-            note(&mut self.notes, &status);
         }
         mem::take(&mut self.notes)
     }
