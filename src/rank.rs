@@ -93,52 +93,65 @@ enum Class {
     Failed,
 }
 
-/// A host's lowest latency and highest weight: listed twice, it must not earn a double share.
-struct Standing {
-    latency: Duration,
+/// What an entry's place depends on beyond the entry: listed twice, a host must not earn a double share.
+struct Standing<'a> {
+    host: &'a Host,
+    /// The lowest, if it has one.
+    latency: Option<Duration>,
+    /// The highest.
     weight: f64,
+    /// Its first entry in each class: the others follow that one.
+    first: [Option<usize>; Class::Failed as usize + 1],
 }
 
 /// Puts the entries in order; every one goes out exactly once, except the excluded.
 pub(crate) fn rank(entries: &[Entry<'_>], rule: &Rule, seed: u64) -> Ranked {
     fault::point("rank");
-    let mut hosts: HashMap<&Host, Standing> = HashMap::new();
+    let mut hosts: Vec<Standing<'_>> = Vec::new();
+    let mut positions: HashMap<&Host, usize> = HashMap::with_capacity(entries.len());
+    let mut host_of: Vec<Option<usize>> = Vec::with_capacity(entries.len());
     for entry in entries {
-        if let (Some(host), Some(latency)) = (entry.host, entry.outcome.latency()) {
-            let standing = hosts.entry(host).or_insert(Standing { latency, weight: entry.weight });
-            standing.latency = standing.latency.min(latency);
+        let Some(host) = entry.host else {
+            host_of.push(None);
+            continue;
+        };
+        let position = *positions.entry(host).or_insert(hosts.len());
+        if position == hosts.len() {
+            hosts.push(Standing { host, latency: None, weight: entry.weight, first: Default::default() });
         }
+        let standing = &mut hosts[position];
+        standing.weight = standing.weight.max(entry.weight);
+        standing.latency = standing.latency.into_iter().chain(entry.outcome.latency()).min();
+        host_of.push(Some(position));
     }
-    for entry in entries {
-        if let Some(standing) = entry.host.and_then(|host| hosts.get_mut(host)) {
-            standing.weight = standing.weight.max(entry.weight);
-        }
-    }
-    let limit = hosts.values().map(|host| host.latency).min().map(|best| rule.limit(best));
-    let in_pool = |host: &Standing| limit.is_some_and(|limit| host.latency < limit);
+    let answering = || hosts.iter().filter_map(|host| host.latency);
+    let limit = answering().min().map(|best| rule.limit(best));
+    let is_near = |latency: Duration| limit.is_some_and(|limit| latency < limit);
+    let (answered, near) = (answering().count(), answering().filter(|&latency| is_near(latency)).count());
 
     // Where an entry stands: its class, in there the preferred first, its host's place, and behind its siblings
     // listed earlier.
-    let place =
-        |entry: &Entry<'_>| match (entry.outcome, entry.host.and_then(|host| hosts.get_key_value(host))) {
+    let place = |outcome: Outcome, host: Option<&Standing<'_>>| {
+        let latency = host.and_then(|host| host.latency);
+        match (outcome, host.zip(latency)) {
             (Outcome::Local, _) => (Class::Local, 0.0),
             // Nothing is known of the network: leave all else as it was given.
             _ if limit.is_none() => (Class::Unanswered, 0.0),
-            (Outcome::Measured(_) | Outcome::Cached(_), Some((host, standing))) if in_pool(standing) => {
-                (Class::Pool, shuffle_key(host, standing.weight, seed))
+            (Outcome::Measured(_) | Outcome::Cached(_), Some((host, latency))) if is_near(latency) => {
+                (Class::Pool, shuffle_key(host.host, host.weight, seed))
             }
-            (Outcome::Measured(_) | Outcome::Cached(_), Some((_, standing))) => {
-                (Class::Known, standing.latency.as_secs_f64())
+            (Outcome::Measured(_) | Outcome::Cached(_), Some((_, latency))) => {
+                (Class::Known, latency.as_secs_f64())
             }
             (Outcome::Unanswered, _) => (Class::Unanswered, 0.0),
             _ => (Class::Failed, 0.0),
-        };
-    let mut first_of_host: HashMap<(Class, &Host), usize> = HashMap::new();
+        }
+    };
     let mut keyed = Vec::with_capacity(entries.len());
     for (index, entry) in entries.iter().enumerate().filter(|(_, e)| e.outcome != Outcome::Excluded) {
-        let (class, place) = place(entry);
-        let first = match entry.host {
-            Some(host) if limit.is_some() => *first_of_host.entry((class, host)).or_insert(index),
+        let (class, place) = place(entry.outcome, host_of[index].map(|host| &hosts[host]));
+        let first = match host_of[index] {
+            Some(host) if limit.is_some() => *hosts[host].first[class as usize].get_or_insert(index),
             _ => index,
         };
         // What has not answered is not lifted by preference.
@@ -153,8 +166,7 @@ pub(crate) fn rank(entries: &[Entry<'_>], rule: &Rule, seed: u64) -> Ranked {
     for (_, _, _, index) in keyed.iter().filter(|key| key.0.0 == Class::Pool) {
         pool[*index] = true;
     }
-    let near = hosts.values().filter(|host| in_pool(host)).count();
-    let indistinct = hosts.len() >= INDISTINCT_HOSTS && near * 100 > hosts.len() * INDISTINCT_PERCENT;
+    let indistinct = answered >= INDISTINCT_HOSTS && near * 100 > answered * INDISTINCT_PERCENT;
     Ranked { order: keyed.into_iter().map(|key| key.3).collect(), pool, indistinct }
 }
 

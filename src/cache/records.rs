@@ -211,7 +211,9 @@ pub(crate) fn read(
     let file = parse(text)?;
     let now = unix_seconds(now);
     let max_age = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
-    let mut memory = Memory { seed: seed(&file), ..Memory::default() };
+    // An endpoint may have two groups, its own and our note on it.
+    let facts = HashMap::with_capacity(file.groups().count() / 2);
+    let mut memory = Memory { seed: seed(&file), facts };
     for group in file.groups() {
         let (name, fact) = match group.name.strip_prefix(OUTCOME_OF) {
             Some(name) => (name, failure(group)),

@@ -8,8 +8,9 @@ use crate::cache::Key;
 use crate::mirror::{Endpoint, Host, Mirror};
 use crate::probe::schedule::Ended;
 use crate::probe::{self, Job, Probed, Progress};
-use crate::rank::{self, Entry, Outcome};
+use crate::rank::{self, Outcome};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::mem;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -36,8 +37,8 @@ struct Targets {
 impl Targets {
     /// As far as the limits let them.
     fn of(ranker: &Ranker, list: &List) -> Targets {
-        let mut of_host: HashMap<&Host, usize> = HashMap::new();
-        let mut positions: HashMap<&Endpoint, usize> = HashMap::new();
+        let mut of_host: HashMap<&Host, usize> = HashMap::with_capacity(list.mirrors.len());
+        let mut positions: HashMap<&Endpoint, usize> = HashMap::with_capacity(list.mirrors.len());
         let mut targets = Targets { mirrors: Vec::new(), of_mirror: Vec::with_capacity(list.mirrors.len()) };
         for (index, mirror) in list.mirrors.iter().enumerate() {
             targets.of_mirror.push(match mirror {
@@ -45,15 +46,14 @@ impl Targets {
                     let ports = of_host.entry(&endpoint.host).or_default();
                     let has_room = targets.mirrors.len() < ranker.max_endpoints
                         && *ports < ranker.max_endpoints_per_host;
-                    match positions.get(endpoint) {
-                        Some(&position) => Some(position),
-                        None if has_room => {
+                    match positions.entry(endpoint) {
+                        Entry::Occupied(position) => Some(*position.get()),
+                        Entry::Vacant(position) if has_room => {
                             *ports += 1;
-                            positions.insert(endpoint, targets.mirrors.len());
                             targets.mirrors.push(index);
-                            Some(targets.mirrors.len() - 1)
+                            Some(*position.insert(targets.mirrors.len() - 1))
                         }
-                        None => None,
+                        Entry::Vacant(_) => None,
                     }
                 }
                 _ => None,
@@ -174,14 +174,14 @@ impl Run {
         let List { candidates, mirrors, .. } = &self.list;
         let entry = |index: usize| {
             let host = mirrors[index].host();
-            Entry {
+            rank::Entry {
                 host,
                 outcome: self.result(ranker, index).outcome,
                 weight: candidates[index].weight,
                 preferred: matches_any(&ranker.prefer, host),
             }
         };
-        let entries: Vec<Entry<'_>> = (0..mirrors.len()).map(entry).collect();
+        let entries: Vec<rank::Entry<'_>> = (0..mirrors.len()).map(entry).collect();
         let (seed, kept_seed) = ranker.seed.map_or_else(|| self.memory.seed(), |seed| (seed, None));
         let ranked = rank::rank(&entries, &ranker.rule, seed);
         drop(entries);
