@@ -1,6 +1,9 @@
 //! The library's inner parts for the bench `rank`: its own source, compiled here once more, so that it need not export what
 //! nobody else should call.
 
+// Its own tests are not for here, and would want what they use.
+#![cfg(not(test))]
+
 #[allow(dead_code, unused_imports, unreachable_pub)]
 #[path = "../src"]
 mod library {

@@ -102,13 +102,15 @@ impl Network {
 
     /// What [`to_text`](Network::to_text) wrote, and nothing else.
     pub(crate) fn from_text(text: &str) -> Option<Network> {
+        let is_digit = |digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+        // Without leading zeros and signs, which would be other spellings of the same.
+        let is_ours = |word: &str| word == "0" || (!word.starts_with('0') && word.bytes().all(is_digit));
         let word = |word: &str| match word {
             "x" => Some(None),
-            _ => u64::from_str_radix(word, 16).ok().map(Some),
+            _ => u64::from_str_radix(word, 16).ok().filter(|_| is_ours(word)).map(Some),
         };
         let (ipv4, ipv6) = text.split_once('-')?;
-        let network = Network { ipv4: word(ipv4)?, ipv6: word(ipv6)? };
-        (network.to_text() == text).then_some(network)
+        Some(Network { ipv4: word(ipv4)?, ipv6: word(ipv6)? })
     }
 }
 
