@@ -4,6 +4,7 @@
 
 mod build;
 mod lab;
+mod programs;
 mod servers;
 
 use build::{cargo, root, run, target};
@@ -14,7 +15,7 @@ use std::mem::{offset_of, size_of};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 
 const C99: [&str; 5] = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
@@ -76,15 +77,8 @@ impl Endpoints {
     }
 }
 
-/// Whether a program is there; under CI it has to be.
 fn have(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    let found = found.is_ok_and(|status| status.success());
-    assert!(found || std::env::var_os("CI").is_none(), "{program} is not installed: tests/run installs it");
-    if !found {
-        eprintln!("skipped: {program} is not installed");
-    }
-    found
+    programs::have(program, programs::program(program).arg("--version"))
 }
 
 #[test]

@@ -100,16 +100,22 @@ fn in_another_network_all_are_measured_anew_and_at_home_again_none() {
     });
 }
 
+/// Five mirrors that answer and one that never does, and their URLs.
+fn five_and_a_dead_one() -> (World, Vec<String>) {
+    let mut mirrors: Vec<_> =
+        (0..5).map(|n| Mirror::new(&format!("m{n}.lab.example")).ipv4(answer(ms(10 + n)))).collect();
+    mirrors.push(Mirror::new("dead.lab.example").ipv4(Fate::Silent));
+    let world = World::start(Spec::new().mirrors(mirrors)).expect("a world");
+    let urls: Vec<_> = world.spec().mirrors.iter().map(|m| format!("http://{}/", m.name)).collect();
+    (world, urls)
+}
+
 #[test]
 fn a_silent_mirror_is_left_alone_for_its_hour_and_does_not_cost_the_next_run() {
     lab::isolated("a_silent_mirror_is_left_alone_for_its_hour_and_does_not_cost_the_next_run", || {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = folder.path().join("cache");
-        let mut mirrors: Vec<_> =
-            (0..5).map(|n| Mirror::new(&format!("m{n}.lab.example")).ipv4(answer(ms(10 + n)))).collect();
-        mirrors.push(Mirror::new("dead.lab.example").ipv4(Fate::Silent));
-        let world = World::start(Spec::new().mirrors(mirrors)).expect("a world");
-        let urls: Vec<_> = world.spec().mirrors.iter().map(|m| format!("http://{}/", m.name)).collect();
+        let (world, urls) = five_and_a_dead_one();
         assert_eq!(rank(&cache, &urls).ended, Ended::Quiet);
         assert_eq!(rank(&cache, &urls).ended, Ended::Idle);
         assert_eq!(world.report().of("dead.lab.example").attempts, 2);
@@ -124,11 +130,7 @@ fn a_dead_mirror_whose_hour_is_over_costs_one_run_and_not_each() {
     lab::isolated("a_dead_mirror_whose_hour_is_over_costs_one_run_and_not_each", || {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = folder.path().join("cache");
-        let mut mirrors: Vec<_> =
-            (0..5).map(|n| Mirror::new(&format!("m{n}.lab.example")).ipv4(answer(ms(10 + n)))).collect();
-        mirrors.push(Mirror::new("dead.lab.example").ipv4(Fate::Silent));
-        let world = World::start(Spec::new().mirrors(mirrors)).expect("a world");
-        let urls: Vec<_> = world.spec().mirrors.iter().map(|m| format!("http://{}/", m.name)).collect();
+        let (world, urls) = five_and_a_dead_one();
         rank(&cache, &urls);
         let forget_the_dead = || {
             let text = std::fs::read_to_string(&cache).expect("a cache");

@@ -77,7 +77,7 @@ fn measured(
     }
 
     let mut ranker = Ranker::new();
-    ranker.interrupted(interrupted);
+    heed_interrupts(&mut ranker);
     if let Some(handle) = first {
         ranker.timeout(handle.timeout())?.family(handle.family()).max_age(handle.max_age());
     }
@@ -114,7 +114,7 @@ fn measured(
         mirror.index = positions[mirror.index];
     }
     if repositories > 1 {
-        measure_the_hopeless(log, &mut ranker, kept, &mut ranking)?;
+        measure_the_hopeless(log, &mut ranker, kept, &mut ranking);
     }
     Ok(Some(ranking))
 }
@@ -126,7 +126,7 @@ fn measure_the_hopeless(
     ranker: &mut Ranker,
     kept: Vec<(Range<usize>, Vec<String>)>,
     ranking: &mut Ranking,
-) -> Result<(), crate::Error> {
+) {
     for (range, urls) in kept {
         let mut mirrors = ranking.mirrors.iter().filter(|mirror| range.contains(&mirror.index));
         let is_good =
@@ -136,7 +136,14 @@ fn measure_the_hopeless(
             continue;
         }
         log.debug(&format!("none of {} mirrors of one repository is known to answer: once more", urls.len()));
-        let again = ranker.rank(urls)?;
+        let again = match ranker.rank(urls) {
+            Ok(again) => again,
+            // What is known of the others is not lost for that.
+            Err(why) => {
+                log.debug(&format!("its order is kept: {why}"));
+                continue;
+            }
+        };
         log.ranking(&again);
         ranking.mirrors.retain(|mirror| !range.contains(&mirror.index));
         let moved = |mut mirror: RankedMirror| {
@@ -145,7 +152,6 @@ fn measure_the_hopeless(
         };
         ranking.mirrors.extend(again.mirrors.into_iter().map(moved));
     }
-    Ok(())
 }
 
 /// Whether these mirrors can be reached directly, as far as libcurl is concerned.
@@ -181,17 +187,19 @@ impl Stages {
     }
 }
 
-/// Whether librepo's signal handler was called.
-fn interrupted() -> bool {
-    static FLAG: AtomicPtr<c_int> = AtomicPtr::new(ptr::null_mut());
-    let mut flag = FLAG.load(SeqCst);
-    if flag.is_null() {
-        let Some(librepo) = Librepo::find().filter(|librepo| !librepo.interrupt.is_null()) else {
-            return false;
-        };
-        flag = librepo.interrupt.cast_mut();
-        FLAG.store(flag, SeqCst);
+/// The flag that librepo's signal handler sets.
+static INTERRUPT: AtomicPtr<c_int> = AtomicPtr::new(ptr::null_mut());
+
+/// Lets an interrupt of librepo's end measuring, where its flag is to be found: once, not at each step.
+fn heed_interrupts(ranker: &mut Ranker) {
+    if let Some(librepo) = Librepo::find().filter(|librepo| !librepo.interrupt.is_null()) {
+        INTERRUPT.store(librepo.interrupt.cast_mut(), SeqCst);
+        ranker.interrupted(interrupted);
     }
-    // SAFETY: a `volatile sig_atomic_t` of librepo's, which stays loaded.
-    unsafe { flag.read_volatile() != 0 }
+}
+
+fn interrupted() -> bool {
+    let flag = INTERRUPT.load(SeqCst);
+    // SAFETY: NULL, or a `volatile sig_atomic_t` of librepo's, which stays loaded.
+    !flag.is_null() && unsafe { flag.read_volatile() != 0 }
 }
