@@ -234,6 +234,33 @@ fn siblings_stay_together_and_a_file_leaves_the_others_shuffled() {
 }
 
 #[test]
+fn what_no_latency_can_change_is_not_measured() {
+    if caller().is_none() {
+        return;
+    }
+    let world = World::new();
+    let urls = ["file:///srv", &world.silent()];
+    for function in ["order", "internal"] {
+        let output = call_ours(function, &urls);
+        assert!(!output.contains("stage 3") && output.contains("stage 4"), "{output}");
+        assert_eq!(order(&output), [0, 1]);
+    }
+    // But for who asks for the latency.
+    assert!(call_ours("detailed", &["file:///srv", &world.live()]).contains("stage 3 1\n"));
+}
+
+#[test]
+fn a_handle_that_is_offline_keeps_its_order_among_others() {
+    if caller().is_none() {
+        return;
+    }
+    let world = World::new();
+    let (live, refusing) = (world.live(), world.refusing());
+    let output = call_ours("internal", &[&refusing, &live, "+", "--offline", &refusing, &live]);
+    assert_eq!(order(&output), [1, 0, 0, 1], "{output}");
+}
+
+#[test]
 fn one_process_has_one_shuffle() {
     if caller().is_none() {
         return;

@@ -21,7 +21,7 @@
 //!   path, which is what it asks for itself.
 //! - An error is reported for wrong arguments only: whatever else happens, the caller has an order and gets TRUE. (Where
 //!   there is no glib, `lr_fastestmirror_detailed` has nothing to make a list of, or an error, and returns FALSE.)
-//! - A callback has to return: an exception that leaves it ends the program.
+//! - A callback has to return: an exception that leaves it ends the program (no test: who would throw through C).
 //!
 //! # Safety
 //! A C caller's pointers are what librepo's headers ask for: NULL or valid, handles of the librepo that is loaded, lists
