@@ -1,8 +1,8 @@
 //! The lab: a simulated internet for tests and for the demonstration of the example.
 //!
 //! On loopback every mirror is 0.05 ms away. Here a world of mirrors stands behind a TUN device in a network namespace of its own,
-//! each address with its own round-trip time, loss, refusal or silence, with a name server and ordinary servers behind all of
-//! them. Clients run unchanged; what they sent is counted, and so is the error of the lab itself.
+//! each address with its own round-trip time, loss, refusal or silence, with a name server, and with ordinary servers or the lab
+//! itself behind all of them. Clients run unchanged; what they sent is counted, and so is the error of the lab itself.
 //!
 //! What a client's kernel measures (tcpi_rtt) is some 0.03 ms more than was asked for: the way through the device and back. The
 //! host of a virtual machine adds milliseconds when it stops the machine for a while; [`LabError::could_not_keep_up`] tells.
@@ -32,7 +32,6 @@ mod packet;
 mod random;
 mod report;
 mod router;
-mod servers;
 mod spec;
 mod timeline;
 
@@ -48,7 +47,6 @@ use device::Device;
 use dns::{Host, NAME_SERVER, NameServer};
 use names::Files;
 use router::{Address, Router};
-use servers::Servers;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -86,17 +84,11 @@ impl World {
         let device = Device::open("lab")?;
         device.add_address(CLIENT_V4, 16)?;
         device.add_address(servers.0, 32)?;
-        let mut listen_on: Vec<IpAddr> = vec![servers.0.into()];
         // A world without IPv6 can do with a kernel without IPv6.
         if !v6.is_empty() {
             device.add_address(CLIENT_V6, 32)?;
             device.add_address(servers.1, 128)?;
-            listen_on.push(servers.1.into());
         }
-        let listen_on =
-            listen_on.iter().flat_map(|&ip| spec.accept.iter().map(move |&port| SocketAddr::new(ip, port)));
-        let listeners = Servers::listen(&listen_on.collect::<Vec<_>>())?;
-
         let (name_server, files) = match spec.names {
             Names::Dns { delay } => {
                 let name_server = NameServer::bind(hosts(&spec, &addresses, delay), delay)?;
@@ -106,7 +98,7 @@ impl World {
             Names::Untouched => (None, None),
         };
 
-        let router = Arc::new(Router::new(device.file, servers.0, servers.1, v4, v6));
+        let router = Arc::new(Router::new(device.file, servers.0, servers.1, spec.accept.clone(), v4, v6));
         let (stop, stopped) = UnixStream::pair().map_err(|why| Unavailable::new(why.to_string()))?;
         let mut world = World {
             spec,
@@ -129,8 +121,6 @@ impl World {
             router.run(&end);
         });
         let _ = punctual.recv();
-        let end = stopped.clone();
-        world.spawn("lab servers", move || listeners.run(&end));
         if let Some(name_server) = world.name_server.clone() {
             world.spawn("lab names", move || name_server.run(&stopped));
         }

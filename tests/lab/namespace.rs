@@ -152,7 +152,7 @@ fn adopt_report() -> Option<UnixStream> {
     Some(stream)
 }
 
-/// The servers of a world hold descriptors too, one for each open connection: they must not be at the client's cost.
+/// A world of thousands is more than the ordinary limit lets a test connect to at once.
 fn make_room() {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: both calls read or write the structure they are given.

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+pub const FIN: u8 = 0x01;
 pub const SYN: u8 = 0x02;
 pub const RST: u8 = 0x04;
 pub const ACK: u8 = 0x10;
@@ -62,10 +63,6 @@ impl Segment {
     pub fn is_syn(&self) -> bool {
         self.flags & (SYN | ACK | RST) == SYN
     }
-
-    pub fn is_syn_ack(&self) -> bool {
-        self.flags & (SYN | ACK | RST) == SYN | ACK
-    }
 }
 
 /// Of the options of a TCP header.
@@ -106,15 +103,34 @@ fn adjust(packet: &mut [u8], at: usize, change: u64) {
     packet[at..at + 2].copy_from_slice(&adjusted.to_be_bytes());
 }
 
+/// A segment without data that goes back to the sender of `to` and acknowledges all of it. `clocks` are the sender's and the
+/// receiver's (RFC 7323), for a connection that has them.
+pub fn reply(to: &Segment, flags: u8, sequence: u32, clocks: Option<(u32, u32)>) -> Vec<u8> {
+    let mut options = Vec::with_capacity(16);
+    if flags & SYN != 0 {
+        // The largest segment: 1,220 bytes fit into any packet of either family.
+        options.extend([2, 4, 0x04, 0xc4]);
+    }
+    if let Some((ours, theirs)) = clocks {
+        options.extend([1, 1, 8, 10]);
+        options.extend(ours.to_be_bytes());
+        options.extend(theirs.to_be_bytes());
+    }
+    // SYN and FIN count as a byte each.
+    let length = to.payload as u32 + u32::from(to.flags & SYN != 0) + u32::from(to.flags & FIN != 0);
+    let mut tcp = Vec::with_capacity(20 + options.len());
+    tcp.extend(to.destination_port.to_be_bytes());
+    tcp.extend(to.source_port.to_be_bytes());
+    tcp.extend(sequence.to_be_bytes());
+    tcp.extend(to.sequence.wrapping_add(length).to_be_bytes());
+    tcp.extend([(5 + options.len() as u8 / 4) << 4, flags | ACK, 0xff, 0xff, 0, 0, 0, 0]);
+    tcp.extend(options);
+    wrap(to.destination, to.source, TCP, tcp, 16)
+}
+
 /// The answer of a closed port to a SYN.
 pub fn reset(syn: &Segment) -> Vec<u8> {
-    let mut tcp = Vec::with_capacity(20);
-    tcp.extend(syn.destination_port.to_be_bytes());
-    tcp.extend(syn.source_port.to_be_bytes());
-    tcp.extend([0; 4]);
-    tcp.extend(syn.sequence.wrapping_add(1 + syn.payload as u32).to_be_bytes());
-    tcp.extend([5 << 4, RST | ACK, 0, 0, 0, 0, 0, 0]);
-    wrap(syn.destination, syn.source, TCP, tcp, 16)
+    reply(syn, RST, 0, None)
 }
 
 /// "Host unreachable" from a router on the way, with the SYN that did not get through.

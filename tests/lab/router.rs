@@ -4,8 +4,12 @@
 //! reply to M is routed into the device again, and rewritten to come from M and go to C. So neither side needs to know about the
 //! lab, and rewriting needs no memory. Time does: the answer to a SYN leaves one round trip after the SYN was *read*, however
 //! late the loop or the server was in between; other packets take half the round trip each way.
+//!
+//! Where nobody is to say anything (`Spec::accept`), the loop is the server itself: it shakes hands, acknowledges what comes, and
+//! closes when the client does. That takes half the packets and none of the kernel's work on them, which matters where client and
+//! lab share two processors.
 
-use super::packet::{self, ACK, RST, Segment};
+use super::packet::{self, ACK, FIN, RST, SYN, Segment};
 use super::random::Random;
 use super::report::{Attempt, LATE, LATE_HANDSHAKE, Lateness, stolen};
 use super::spec::{Answer, CLIENT_V4, CLIENT_V6, Fate, number_of};
@@ -31,8 +35,11 @@ const LARGEST: usize = 65_536;
 const READ_BURST: usize = 256;
 const WRITE_BURST: usize = 8;
 
-/// Waking takes some time: what is due within this is waited for awake.
+/// Waking takes some time: an answer to a SYN that is due within this is waited for awake.
 const SPIN: Duration = Duration::from_micros(30);
+
+/// The first sequence number of the loop's own servers.
+const SEQUENCE: u32 = 1_000_000;
 
 /// One address of a mirror.
 pub struct Address {
@@ -61,6 +68,8 @@ pub struct Router {
     device: File,
     servers_v4: IpAddr,
     servers_v6: IpAddr,
+    /// The ports that the loop serves itself.
+    accept: Vec<u16>,
     start: Instant,
     stolen_before: Duration,
     state: Mutex<State>,
@@ -85,6 +94,8 @@ struct Flow {
     /// The client's clock in that SYN, and how long the answer to it is to take.
     sent: Option<u32>,
     asked: Option<Duration>,
+    /// The clock in the first SYN that reached the loop's own server.
+    heard: Option<Option<u32>>,
 }
 
 impl Flow {
@@ -111,6 +122,7 @@ impl Router {
         device: File,
         servers_v4: Ipv4Addr,
         servers_v6: Ipv6Addr,
+        accept: Vec<u16>,
         v4: Vec<Address>,
         v6: Vec<Address>,
     ) -> Self {
@@ -118,6 +130,7 @@ impl Router {
             device,
             servers_v4: servers_v4.into(),
             servers_v6: servers_v6.into(),
+            accept,
             start: Instant::now(),
             stolen_before: stolen(),
             state: Mutex::new(State {
@@ -156,14 +169,13 @@ impl Router {
                 let mut state = self.lock();
                 let quiet = self.read_burst(&mut state, &mut buffer);
                 self.release(&mut state);
-                (quiet, state.timeline.next_due())
+                let early = |due: &Due| if due.answers.is_some() { SPIN } else { Duration::ZERO };
+                (quiet, state.timeline.next().map(|(time, due)| time - early(due)))
             };
-            let soon = next.is_some_and(|next| next <= Instant::now() + SPIN);
-            if !quiet || soon {
+            if !quiet || next.is_some_and(|next| next <= Instant::now()) {
                 continue;
             }
-            if wait(self.device.as_raw_fd(), stop.as_raw_fd(), next.map(|next| next - SPIN)) == Woken::ToStop
-            {
+            if wait(self.device.as_raw_fd(), stop.as_raw_fd(), next) == Woken::ToStop {
                 return;
             }
         }
@@ -197,15 +209,21 @@ impl Router {
         };
         let key = (segment.destination, segment.source_port, segment.destination_port);
         let since_start = read - self.start;
+        let timeline = &mut state.timeline;
 
         if segment.is_syn() {
-            let again = state
-                .flows
-                .get(&key)
-                .filter(|flow| flow.sequence == segment.sequence)
-                .map(|flow| flow.attempt);
-            let attempt = again.unwrap_or(state.attempts.len());
-            if again.is_none() {
+            let before = state.flows.get(&key).filter(|flow| flow.sequence == segment.sequence);
+            let attempt = before.map_or(state.attempts.len(), |flow| flow.attempt);
+            let flow = Flow {
+                attempt,
+                sequence: segment.sequence,
+                syn_read: read,
+                open: true,
+                sent: segment.timestamp,
+                heard: before.and_then(|flow| flow.heard),
+                asked: None,
+            };
+            if before.is_none() {
                 state.attempts.push(Attempt {
                     mirror: address.mirror,
                     to: SocketAddr::new(segment.destination, segment.destination_port),
@@ -217,15 +235,7 @@ impl Router {
                 });
             }
             state.attempts[attempt].syns.push(since_start);
-            let flow = Flow {
-                attempt,
-                sequence: segment.sequence,
-                syn_read: read,
-                open: true,
-                sent: segment.timestamp,
-                asked: None,
-            };
-            state.flows.insert(key, flow);
+            let mut entry = state.flows.entry(key).insert_entry(flow);
             address.syns += 1;
             let (rtt, answer) = match &address.fate {
                 Fate::Silent => return,
@@ -238,19 +248,19 @@ impl Router {
                 }
                 Fate::Answer(Answer { lose_first_syns, loss, .. }) => {
                     if address.syns > *lose_first_syns && !address.random.chance(*loss) {
-                        self.on_to_server(address, &mut state.timeline, read, segment, packet);
+                        self.on_to_server(address, entry.get_mut(), timeline, read, segment, packet);
                     }
                     return;
                 }
             };
             let due = read + rtt;
             let answers = Some(Answers { attempt, asked: Some(due) });
-            state.timeline.push(due, Due { packet: answer, answers });
+            timeline.push(due, Due { packet: answer, answers });
             return;
         }
 
         // Of connections older than this world nothing is known.
-        let Some(flow) = state.flows.get(&key) else {
+        let Some(flow) = state.flows.get_mut(&key) else {
             return;
         };
         let attempt = &mut state.attempts[flow.attempt];
@@ -265,21 +275,45 @@ impl Router {
                 return;
             }
         }
-        self.on_to_server(address, &mut state.timeline, read, segment, packet);
+        self.on_to_server(address, flow, timeline, read, segment, packet);
     }
 
     fn on_to_server(
         &self,
-        address: &Address,
+        address: &mut Address,
+        flow: &mut Flow,
         timeline: &mut Timeline<Due>,
         read: Instant,
         segment: Segment,
         packet: &mut [u8],
     ) {
         let Some(half) = address.half() else { return };
+        if self.accept.contains(&segment.destination_port) {
+            if let Some((flags, reply)) = self.serve(flow, &segment) {
+                to_client(address, flow, timeline, read + half, flags, reply);
+            }
+            return;
+        }
         let servers = if segment.source.is_ipv4() { self.servers_v4 } else { self.servers_v6 };
         packet::readdress(packet, segment.destination, servers);
         timeline.push(read + half, Due { packet: packet.to_vec(), answers: None });
+    }
+
+    /// What the loop's own server replies to a segment, and the flags of that.
+    fn serve(&self, flow: &mut Flow, segment: &Segment) -> Option<(u8, Vec<u8>)> {
+        let (flags, sequence) = match segment.flags & (SYN | FIN | RST) {
+            SYN => (SYN | ACK, SEQUENCE),
+            FIN => (FIN | ACK, SEQUENCE + 1),
+            0 if segment.payload > 0 => (ACK, SEQUENCE + 1),
+            _ => return None,
+        };
+        let echo = match flags & SYN {
+            // As a kernel does it: the clock in the first SYN that has arrived, however often it is repeated.
+            SYN => *flow.heard.get_or_insert(segment.timestamp),
+            _ => segment.timestamp,
+        };
+        let clocks = echo.map(|theirs| (self.start.elapsed().as_millis() as u32, theirs));
+        Some((flags, packet::reply(segment, flags, sequence, clocks)))
     }
 
     fn server_sent(&self, state: &mut State, read: Instant, segment: Segment, packet: &mut [u8]) {
@@ -294,32 +328,8 @@ impl Router {
         let Some(flow) = state.flows.get_mut(&key) else {
             return;
         };
-        let Fate::Answer(answer) = &address.fate else {
-            return;
-        };
         packet::readdress(packet, segment.destination, client);
-
-        let mut due = read + answer.rtt / 2;
-        let mut answers = None;
-        // A port where nobody listens answers with RST, to a SYN that is open.
-        if segment.is_syn_ack() || (flow.open && segment.flags & RST != 0) {
-            if segment.is_syn_ack() {
-                address.syn_acks += 1;
-            }
-            let open = std::mem::take(&mut flow.open);
-            if segment.is_syn_ack()
-                && (address.syn_acks <= answer.lose_first_syn_acks || address.random.chance(answer.loss))
-            {
-                return;
-            }
-            if open {
-                let asked = answer.rtt + answer.jitter.mul_f64(address.random.unit());
-                flow.asked = Some(asked);
-                due = flow.syn_read + asked;
-            }
-            answers = Some(Answers { attempt: flow.attempt, asked: open.then_some(due) });
-        }
-        state.timeline.push(due, Due { packet: packet.to_vec(), answers });
+        to_client(address, flow, &mut state.timeline, read, segment.flags, packet.to_vec());
     }
 
     /// Writes what is due, up to a burst.
@@ -337,6 +347,40 @@ impl Router {
             let _ = (&self.device).write(&packet);
         }
     }
+}
+
+/// Sends a server's packet, which left the server at this time.
+fn to_client(
+    address: &mut Address,
+    flow: &mut Flow,
+    timeline: &mut Timeline<Due>,
+    left: Instant,
+    flags: u8,
+    packet: Vec<u8>,
+) {
+    let Fate::Answer(answer) = &address.fate else {
+        return;
+    };
+    let mut due = left + answer.rtt / 2;
+    let mut answers = None;
+    let is_syn_ack = flags & (SYN | ACK | RST) == SYN | ACK;
+    // A port where nobody listens answers with RST, to a SYN that is open.
+    if is_syn_ack || (flow.open && flags & RST != 0) {
+        address.syn_acks += u32::from(is_syn_ack);
+        let open = std::mem::take(&mut flow.open);
+        if is_syn_ack
+            && (address.syn_acks <= answer.lose_first_syn_acks || address.random.chance(answer.loss))
+        {
+            return;
+        }
+        if open {
+            let asked = answer.rtt + answer.jitter.mul_f64(address.random.unit());
+            flow.asked = Some(asked);
+            due = flow.syn_read + asked;
+        }
+        answers = Some(Answers { attempt: flow.attempt, asked: open.then_some(due) });
+    }
+    timeline.push(due, Due { packet, answers });
 }
 
 fn is_open(only_ports: &Option<Vec<u16>>, port: u16) -> bool {
