@@ -80,7 +80,8 @@ impl Mirror {
     }
 
     fn read(url: &str) -> Option<Mirror> {
-        if url.bytes().any(|b| b.is_ascii_control()) {
+        // A fold looks at many bytes at once.
+        if url.bytes().fold(false, |found, b| found | b.is_ascii_control()) {
             return None;
         }
         let (scheme, rest) = url.split_once(':')?;
@@ -90,16 +91,18 @@ impl Mirror {
         let (_, protocol, default_port) =
             *REMOTE.iter().find(|(name, ..)| scheme.eq_ignore_ascii_case(name))?;
         let rest = rest.strip_prefix("//")?;
-        let authority = rest.split(['/', '?', '#']).next()?;
+        // By bytes, since a list has thousands of them: what is looked for is never a part of another character.
+        let authority =
+            &rest[..rest.bytes().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len())];
         // A password may hold an `@`: the host follows the last one.
-        let address = authority.rsplit('@').next()?;
+        let address = &authority[authority.bytes().rposition(|b| b == b'@').map_or(0, |at| at + 1)..];
         let (host, port) = match address.strip_prefix('[') {
             Some(literal) => {
                 let (literal, port) = literal.split_once(']')?;
                 (Host::Address(literal.parse::<Ipv6Addr>().ok()?.into()), port)
             }
             None => {
-                let end = address.find(':').unwrap_or(address.len());
+                let end = address.bytes().position(|b| b == b':').unwrap_or(address.len());
                 let (host, port) = address.split_at(end);
                 (read_host(host)?, port)
             }
@@ -119,18 +122,19 @@ fn read_host(host: &str) -> Option<Host> {
     }
     // Limits of RFC 1035, section 2.3.4. The underscore is in no host name by the book and in some in the field.
     // Other scripts arrive in their punycode form or not at all.
-    let label_is_fine = |label: &str| {
+    let label_is_fine = |label: &[u8]| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && label.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
+    let mut labels = name.as_bytes().split(|&b| b == b'.');
+    let fine = name.len() <= 253 && labels.clone().all(label_is_fine);
     // A number at the end is one of the old spellings of IPv4 addresses (127.1, 0x7f.1), under which one host could
     // pass for many: no domain is called so.
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
-    let is_number = last.bytes().all(|b| b.is_ascii_digit())
-        || hex.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
-    let fine = name.len() <= 253 && name.split('.').all(label_is_fine) && !is_number;
-    fine.then(|| Host::Name(host.to_ascii_lowercase()))
+    let last = labels.next_back().unwrap_or_default();
+    let hex = last.strip_prefix(b"0x").or_else(|| last.strip_prefix(b"0X"));
+    let is_number = last.iter().all(u8::is_ascii_digit)
+        || hex.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    (fine && !is_number).then(|| Host::Name(host.to_ascii_lowercase()))
 }
 
 fn read_port(digits: &str) -> Option<u16> {

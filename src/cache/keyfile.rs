@@ -47,11 +47,6 @@ impl<'f> Group<'f> {
         let lines = sections.flat_map(move |number| &self.sections[number].lines);
         lines.filter_map(|line| Some((line.key()?, line.value()?)))
     }
-
-    /// The value of a key, as it stands there: the last one counts.
-    pub(crate) fn value(self, key: &str) -> Option<&'f [u8]> {
-        self.pairs().filter(|(name, _)| *name == key.as_bytes()).last().map(|(_, value)| value)
-    }
 }
 
 /// The sections of a group, from its first one.
@@ -95,31 +90,14 @@ impl<'a> KeyFile<'a> {
     /// Reads a file, or says why GLib would not. Takes time in proportion to the text.
     pub(crate) fn parse(text: &'a [u8]) -> Result<KeyFile<'a>, &'static str> {
         let mut file = KeyFile { sections: vec![Section::default()], index: HashMap::new() };
-        let mut first_group: Option<&[u8]> = None;
-        let mut group: Option<&[u8]> = None;
-        for raw in lines(text) {
-            let pair = match kind(raw)? {
-                Kind::Group(name) => {
-                    let name = &raw[name];
-                    first_group = first_group.or(Some(name));
-                    group = Some(name);
-                    file.begin(Cow::Borrowed(name), Cow::Borrowed(raw));
+        for line in scan(text) {
+            let (raw, pair) = match line? {
+                (raw, Kind::Group(name)) => {
+                    file.begin(Cow::Borrowed(&raw[name]), Cow::Borrowed(raw));
                     continue;
                 }
-                Kind::Nothing => None,
-                Kind::Pair(pair) => {
-                    if group.is_none() {
-                        return Err("it does not begin with a group");
-                    }
-                    let value = &raw[pair.value.clone()];
-                    if group == first_group
-                        && &raw[pair.key.clone()] == b"Encoding"
-                        && !value.eq_ignore_ascii_case(b"UTF-8")
-                    {
-                        return Err("its encoding is not UTF-8");
-                    }
-                    Some(pair)
-                }
+                (raw, Kind::Nothing) => (raw, None),
+                (raw, Kind::Pair(pair)) => (raw, Some(pair)),
             };
             if let Some(section) = file.sections.last_mut() {
                 section.lines.push(Line { raw: Cow::Borrowed(raw), pair });
@@ -282,6 +260,48 @@ fn lines(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// The lines of a text and what they are, up to the one for which GLib would not read the file.
+fn scan(text: &[u8]) -> impl Iterator<Item = Result<(&[u8], Kind), &'static str>> {
+    let mut first_group: Option<&[u8]> = None;
+    let mut in_first = false;
+    lines(text).map(move |raw| {
+        let kind = kind(raw)?;
+        match &kind {
+            Kind::Group(name) => {
+                let name = &raw[name.clone()];
+                in_first = *first_group.get_or_insert(name) == name;
+            }
+            Kind::Pair(_) if first_group.is_none() => return Err("it does not begin with a group"),
+            Kind::Pair(Pair { key, value }) if in_first && &raw[key.clone()] == b"Encoding" => {
+                if !raw[value.clone()].eq_ignore_ascii_case(b"UTF-8") {
+                    return Err("its encoding is not UTF-8");
+                }
+            }
+            Kind::Pair(_) | Kind::Nothing => {}
+        }
+        Ok((raw, kind))
+    })
+}
+
+/// What a file says, in its order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Item<'a> {
+    /// What follows belongs to this group, which may be begun again.
+    Group(&'a [u8]),
+    /// A key and its value.
+    Pair(&'a [u8], &'a [u8]),
+}
+
+/// What a file says, for whom it is enough to hear it once; after the line for which GLib would not read it, why.
+pub(crate) fn items(text: &[u8]) -> impl Iterator<Item = Result<Item<'_>, &'static str>> {
+    scan(text).filter_map(|line| match line {
+        Ok((raw, Kind::Group(name))) => Some(Ok(Item::Group(&raw[name]))),
+        Ok((raw, Kind::Pair(Pair { key, value }))) => Some(Ok(Item::Pair(&raw[key], &raw[value]))),
+        Ok((_, Kind::Nothing)) => None,
+        Err(why) => Some(Err(why)),
+    })
+}
+
 /// Whether a line is one that a key file may hold.
 pub(crate) fn is_valid(raw: &[u8]) -> bool {
     kind(raw).is_ok()
@@ -305,7 +325,8 @@ fn kind(raw: &[u8]) -> Result<Kind, &'static str> {
     let start = content.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(content.len());
     // To GLib a line ends at a NUL, ...
     let mut line = &content[start..];
-    if line.contains(&0) {
+    // A fold, here and below, looks at many bytes at once, which is quicker than to stop at the first.
+    if line.iter().fold(false, |found, &byte| found | (byte == 0)) {
         line = line.split(|&byte| byte == 0).next().unwrap_or_default();
     }
     match line.first() {
@@ -345,7 +366,7 @@ fn group_end(line: &[u8]) -> Option<usize> {
 /// Follows `g_key_file_is_group_name`.
 pub(crate) fn is_group_name(name: &[u8]) -> bool {
     let fine = |byte: &u8| !matches!(byte, b'[' | b']') && !byte.is_ascii_control();
-    !name.is_empty() && name.iter().all(fine)
+    !name.is_empty() && name.iter().fold(true, |all, byte| all & fine(byte))
 }
 
 /// Follows `g_key_file_is_key_name`: anything without brackets, then perhaps a locale in them.

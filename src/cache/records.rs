@@ -29,9 +29,10 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use super::keyfile::{self, Group, KeyFile};
+use super::keyfile::{self, Group, Item, KeyFile};
 use crate::mirror::{Endpoint, Host, Mirror, Protocol};
 use crate::network::Network;
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -162,8 +163,10 @@ impl Fact {
     /// same second the better one, since whoever answers is up.
     fn beats(&self, other: &Fact) -> bool {
         let worth = |fact: &Fact| match fact.known {
-            Known::Latency(latency) => (1, std::cmp::Reverse(latency)),
-            _ => (0, std::cmp::Reverse(Duration::ZERO)),
+            Known::Latency(latency) => (3, Reverse(latency)),
+            Known::Refused => (2, Reverse(Duration::ZERO)),
+            Known::Unreachable => (1, Reverse(Duration::ZERO)),
+            Known::OutsidePool => (0, Reverse(Duration::ZERO)),
         };
         (self.at, worth(self)) > (other.at, worth(other))
     }
@@ -201,6 +204,88 @@ fn is_fresh(drawn: i64, now: i64, rotate_every: Duration) -> bool {
     age >= -TOLERANCE && age < i64::try_from(rotate_every.as_secs()).unwrap_or(i64::MAX)
 }
 
+/// What a group is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum About {
+    /// A mirror; or what is none of our business.
+    Mirror,
+    /// In which network a mirror was measured.
+    Network,
+    /// A mirror that did not answer.
+    Outcome,
+}
+
+impl About {
+    /// What a group is about, and of which mirror.
+    fn of(group: &[u8]) -> (About, &[u8]) {
+        let note = |prefix, about| Some((about, group.strip_prefix(prefix)?));
+        note(NETWORK_OF, About::Network)
+            .or_else(|| note(OUTCOME_OF, About::Outcome))
+            .unwrap_or((About::Mirror, group))
+    }
+}
+
+/// What a group says, as far as we ask.
+#[derive(Debug, Default, PartialEq)]
+struct Said<'a> {
+    ts: Option<i64>,
+    latency: Option<Duration>,
+    outcome: Option<Known>,
+    network: Option<&'a [u8]>,
+    /// Of the groups that are about no mirror.
+    version: Option<i32>,
+    seed: Option<u64>,
+    drawn: Option<i64>,
+}
+
+impl<'a> Said<'a> {
+    fn by(group: Group<'a>) -> Said<'a> {
+        let mut said = Said::default();
+        group.pairs().for_each(|(key, value)| said.hear(key, value));
+        said
+    }
+
+    /// What is said twice is as it was said last.
+    fn hear(&mut self, key: &[u8], value: &'a [u8]) {
+        match std::str::from_utf8(key) {
+            Ok(TS) => self.ts = integer64(value),
+            Ok(LATENCY) => self.latency = seconds_of(value).and_then(latency_of),
+            Ok(NETWORK) => self.network = Some(value),
+            Ok(OUTCOME) => {
+                self.outcome = match value {
+                    b"refused" => Some(Known::Refused),
+                    b"unreachable" => Some(Known::Unreachable),
+                    b"outside" => Some(Known::OutsidePool),
+                    _ => None,
+                }
+            }
+            Ok(VERSION) => self.version = integer(value),
+            Ok(SEED) => self.seed = std::str::from_utf8(value).ok().and_then(|seed| seed.parse().ok()),
+            Ok(DRAWN) => self.drawn = integer64(value),
+            _ => {}
+        }
+    }
+
+    /// Of a record.
+    fn latency(&self) -> Option<Fact> {
+        Some(Fact { at: self.ts?, known: Known::Latency(self.latency?) })
+    }
+
+    /// Of a note on an outcome.
+    fn failure(&self) -> Option<Fact> {
+        Some(Fact { at: self.ts?, known: self.outcome? })
+    }
+
+    fn network(&self) -> Option<Network> {
+        Network::from_text(std::str::from_utf8(self.network?).ok()?)
+    }
+
+    /// The seed, and when it was drawn.
+    fn seed(&self) -> Option<(u64, i64)> {
+        self.seed.zip(self.drawn)
+    }
+}
+
 /// Reads a file, or says why it is not a cache; librepo would not take it for one either.
 pub(crate) fn read(
     text: &[u8],
@@ -208,51 +293,77 @@ pub(crate) fn read(
     network: Option<&Network>,
     max_age: Duration,
 ) -> Result<Memory, &'static str> {
-    let file = parse(text)?;
     let now = unix_seconds(now);
     let max_age = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
+    let groups = groups(text)?;
     // An endpoint may have two groups, its own and our note on it.
-    let facts = HashMap::with_capacity(file.groups().count() / 2);
-    let mut memory = Memory { seed: seed(&file), facts };
-    for group in file.groups() {
-        let (name, fact) = match group.name.strip_prefix(OUTCOME_OF) {
-            Some(name) => (name, failure(group)),
-            None if group.name.starts_with(NO_RECORD) => continue,
-            None => (group.name, latency(group)),
+    let mut facts: HashMap<Endpoint, Fact> = HashMap::with_capacity(groups.len() / 2);
+    for (&(about, name), said) in &groups {
+        let (fact, max_age) = match about {
+            About::Mirror if !name.starts_with(NO_RECORD) => (said.latency(), max_age),
+            About::Outcome => (said.failure(), FAILURE_COUNTS),
+            About::Mirror | About::Network => (None, 0),
         };
-        let Some(fact) = fact else { continue };
-        let max_age = if let Known::Latency(_) = fact.known { max_age } else { FAILURE_COUNTS };
-        let age = now.saturating_sub(fact.at);
-        if age < -TOLERANCE || age > max_age {
-            continue;
-        }
-        let elsewhere = match fact.known {
-            Known::Latency(_) => network_of_record(&file, group.name, fact.at),
-            _ => network_in(group),
+        let age = |fact: &Fact| now.saturating_sub(fact.at);
+        let Some(fact) = fact.filter(|fact| (-TOLERANCE..=max_age).contains(&age(fact))) else { continue };
+        let note = match about {
+            // It counts if it is of the same writing: librepo renews records, but not notes.
+            About::Mirror => groups.get(&(About::Network, name)).filter(|note| note.ts == Some(fact.at)),
+            About::Network | About::Outcome => Some(said),
         };
-        if elsewhere.zip(network).is_some_and(|(measured_in, here)| measured_in.known_to_differ(here)) {
+        let elsewhere = note.and_then(Said::network).zip(network);
+        if elsewhere.is_some_and(|(measured_in, here)| measured_in.known_to_differ(here)) {
             continue;
         }
         let Mirror::Remote(_, endpoint) = Key::read(name) else { continue };
-        let known = memory.facts.entry(endpoint).or_insert(fact);
+        let known = facts.entry(endpoint).or_insert(fact);
         if fact.beats(known) {
             *known = fact;
         }
     }
-    Ok(memory)
+    Ok(Memory { facts, seed: groups.get(&(About::Mirror, OWN)).and_then(Said::seed) })
+}
+
+/// What each group of a file says: enough to read it, while changing it takes a [`KeyFile`].
+fn groups(text: &[u8]) -> Result<HashMap<(About, &[u8]), Said<'_>>, &'static str> {
+    /// What a group of ours takes, about.
+    const TYPICAL: usize = 100;
+    let text = whole(text)?;
+    let mut groups = HashMap::with_capacity(text.len() / TYPICAL);
+    // Nothing is said before the first group.
+    let mut said = &mut Said::default();
+    for item in keyfile::items(text) {
+        match item? {
+            Item::Group(name) => said = groups.entry(About::of(name)).or_default(),
+            Item::Pair(key, value) => said.hear(key, value),
+        }
+    }
+    is_cache(groups.get(&(About::Mirror, HEADER)))?;
+    Ok(groups)
 }
 
 fn parse(text: &[u8]) -> Result<KeyFile<'_>, &'static str> {
-    if text.len() > MAX_SIZE {
-        return Err("it is too large");
-    }
-    let file = KeyFile::parse(without_cut_line(text))?;
-    let header = file.group(HEADER).ok_or("it is not a cache of fastestmirror")?;
-    // Without a version it is version 0 to librepo.
-    match header.value(VERSION).and_then(integer) {
-        Some(1) => Ok(file),
+    let file = KeyFile::parse(whole(text)?)?;
+    is_cache(said_by(&file, HEADER).as_ref())?;
+    Ok(file)
+}
+
+fn said_by<'f>(file: &'f KeyFile<'_>, group: &[u8]) -> Option<Said<'f>> {
+    file.group(group).map(Said::by)
+}
+
+/// By what the header says, if there is one.
+fn is_cache(header: Option<&Said<'_>>) -> Result<(), &'static str> {
+    match header.ok_or("it is not a cache of fastestmirror")?.version {
+        Some(1) => Ok(()),
+        // Without a version it is version 0 to librepo.
         _ => Err("it is of another version"),
     }
+}
+
+/// The text without what somebody has not finished writing.
+fn whole(text: &[u8]) -> Result<&[u8], &'static str> {
+    if text.len() > MAX_SIZE { Err("it is too large") } else { Ok(without_cut_line(text)) }
 }
 
 /// librepo writes the file in place, and a reader may meet half of it. A last line without its end may be half a number,
@@ -268,16 +379,6 @@ fn without_cut_line(text: &[u8]) -> &[u8] {
     if cut { whole } else { text }
 }
 
-/// What a record says, if it can be believed.
-fn latency(group: Group<'_>) -> Option<Fact> {
-    let latency = latency_of(seconds_of(group.value(LATENCY)?)?)?;
-    Some(Fact { at: ts(group)?, known: Known::Latency(latency) })
-}
-
-fn ts(group: Group<'_>) -> Option<i64> {
-    integer64(group.value(TS)?)
-}
-
 /// Follows `g_key_file_get_double`, except that it also takes hexadecimal digits, which librepo does not write.
 pub(crate) fn seconds_of(value: &[u8]) -> Option<f64> {
     std::str::from_utf8(value).ok()?.parse().ok()
@@ -291,34 +392,8 @@ fn latency_of(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok().filter(|_| fine).map(|latency| latency.max(least))
 }
 
-fn failure(group: Group<'_>) -> Option<Fact> {
-    let known = match group.value(OUTCOME)? {
-        b"refused" => Known::Refused,
-        b"unreachable" => Known::Unreachable,
-        b"outside" => Known::OutsidePool,
-        _ => return None,
-    };
-    Some(Fact { at: ts(group)?, known })
-}
-
 fn note(prefix: &[u8], name: &[u8]) -> Vec<u8> {
     [prefix, name].concat()
-}
-
-/// Where a record was measured, if its note is of the same writing: librepo renews records, but not notes.
-fn network_of_record(file: &KeyFile<'_>, name: &[u8], at: i64) -> Option<Network> {
-    let note = file.group(&note(NETWORK_OF, name))?;
-    network_in(note).filter(|_| ts(note) == Some(at))
-}
-
-fn network_in(group: Group<'_>) -> Option<Network> {
-    Network::from_text(std::str::from_utf8(group.value(NETWORK)?).ok()?)
-}
-
-fn seed(file: &KeyFile<'_>) -> Option<(u64, i64)> {
-    let group = file.group(OWN)?;
-    let seed = std::str::from_utf8(group.value(SEED)?).ok()?.parse().ok()?;
-    Some((seed, integer64(group.value(DRAWN)?)?))
 }
 
 /// A seed to keep, and for how long: one that is younger stays in its place, since others follow it already.
@@ -355,7 +430,9 @@ pub(crate) fn merge(
         apply(&mut file, name.as_bytes(), *update, now, network);
     }
     if let Some(KeptSeed { seed: value, rotate_every }) = seed {
-        let younger = self::seed(&file).is_some_and(|(_, drawn)| is_fresh(drawn, now, rotate_every));
+        let younger = said_by(&file, OWN)
+            .and_then(|said| said.seed())
+            .is_some_and(|(_, drawn)| is_fresh(drawn, now, rotate_every));
         if !younger {
             file.set(OWN, SEED, &value.to_string());
             file.set(OWN, DRAWN, &now.to_string());
@@ -376,7 +453,9 @@ fn apply(file: &mut KeyFile<'_>, name: &[u8], update: Update, now: i64, network:
     let ts = now.to_string();
     // Another process may have been here since; one with a clock far ahead does not count.
     let newer = |fact: Option<Fact>| fact.is_some_and(|fact| fact.at > now && fact.at - now <= TOLERANCE);
-    if newer(file.group(name).and_then(latency)) || newer(file.group(&outcome_note).and_then(failure)) {
+    if newer(said_by(file, name).and_then(|said| said.latency()))
+        || newer(said_by(file, &outcome_note).and_then(|said| said.failure()))
+    {
         return;
     }
     let network = network.map(|network| network.to_text());
@@ -419,12 +498,12 @@ fn hide_passwords(file: &mut KeyFile<'_>) {
         .map(<[u8]>::to_vec)
         .collect();
     for group in secret {
-        let name = [NETWORK_OF, OUTCOME_OF].iter().find_map(|prefix| group.strip_prefix(*prefix));
-        let Mirror::Remote(protocol, endpoint) = Key::read(name.unwrap_or(&group)) else { continue };
+        let (about, name) = About::of(&group);
+        let Mirror::Remote(protocol, endpoint) = Key::read(name) else { continue };
         let Key(key) = Key::canonical(protocol, &endpoint);
-        let fact = |name: &[u8]| file.group(name).and_then(latency);
+        let fact = |name: &[u8]| said_by(file, name).and_then(|said| said.latency());
         let (old, new) = (fact(&group), fact(key.as_bytes()));
-        if let (None, Some(Fact { at, known: Known::Latency(latency) })) = (name, old) {
+        if let (About::Mirror, Some(Fact { at, known: Known::Latency(latency) })) = (about, old) {
             if new.is_none_or(|new| new.at < at) {
                 file.set(key.as_bytes(), TS, &at.to_string());
                 file.set(key.as_bytes(), LATENCY, &as_glib_does(latency.as_secs_f64()));
@@ -438,24 +517,24 @@ fn hide_passwords(file: &mut KeyFile<'_>) {
 /// no record of a mirror.
 fn drop_outdated(file: &mut KeyFile<'_>, now: i64) {
     let speaks = |group: &Group<'_>| {
-        if let Some(name) = group.name.strip_prefix(NETWORK_OF) {
-            let of_record = file.group(name).and_then(ts);
-            return of_record.is_some_and(|at| ts(*group) == Some(at) && now.saturating_sub(at) <= KEPT);
-        }
-        if let Some(name) = group.name.strip_prefix(OUTCOME_OF) {
-            let record = file.group(name).and_then(latency);
-            return failure(*group).is_some_and(|failure| {
+        let said = Said::by(*group);
+        let record = |name| said_by(file, name);
+        match About::of(group.name) {
+            (About::Network, name) => {
+                let at = record(name).and_then(|record| record.ts);
+                at.is_some_and(|at| said.ts == Some(at) && now.saturating_sub(at) <= KEPT)
+            }
+            (About::Outcome, name) => said.failure().is_some_and(|failure| {
                 let age = now.saturating_sub(failure.at);
+                let record = record(name).and_then(|record| record.latency());
                 (-TOLERANCE..=FAILURE_COUNTS).contains(&age)
                     && record.is_none_or(|record| record.at < failure.at || record.at > now + TOLERANCE)
-            });
-        }
-        if group.name.starts_with(NO_RECORD) {
-            return true;
-        }
-        match ts(*group) {
-            Some(at) => now.saturating_sub(at) <= KEPT,
-            None => matches!(Key::read(group.name), Mirror::Unsupported),
+            }),
+            (About::Mirror, name) if name.starts_with(NO_RECORD) => true,
+            (About::Mirror, name) => match said.ts {
+                Some(at) => now.saturating_sub(at) <= KEPT,
+                None => matches!(Key::read(name), Mirror::Unsupported),
+            },
         }
     };
     let silent = file.groups().filter(|group| !speaks(group)).map(|group| group.name.to_vec());
@@ -470,7 +549,7 @@ fn drop_older_half(file: &mut KeyFile<'_>) {
     let mut records: Vec<(i64, Vec<u8>)> = file
         .groups()
         .filter(|group| !group.name.starts_with(NO_RECORD))
-        .filter_map(|group| Some((ts(group)?, group.name.to_vec())))
+        .filter_map(|group| Some((Said::by(group).ts?, group.name.to_vec())))
         .collect();
     records.sort_unstable();
     records.truncate(records.len().div_ceil(2));

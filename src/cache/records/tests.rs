@@ -267,6 +267,22 @@ fn the_newer_of_a_latency_and_a_failure_counts() {
 }
 
 #[test]
+fn of_two_failures_in_the_same_second_the_better_one_counts_in_whatever_order() {
+    let said = |outcome, name| format!("[:_fm_:outcome:http://{name}]\nts={NOW}\noutcome={outcome}\n");
+    let outcomes =
+        [("refused", Known::Refused), ("unreachable", Known::Unreachable), ("outside", Known::OutsidePool)];
+    for (better, (good, wanted)) in outcomes.into_iter().enumerate() {
+        for (bad, _) in &outcomes[better..] {
+            let (good, bad) = (said(good, "mirror.example"), said(bad, "mirror.example:80"));
+            for notes in [[&good, &bad], [&bad, &good]] {
+                let file = format!("[:_librepo_:]\nversion=1\n{}{}", notes[0], notes[1]);
+                assert_eq!(known(&file), Some(wanted), "{file}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_newer_of_two_writers_wins() {
     let url = "http://mirror.example/";
     let known = |file: &[u8], now| memory(file, now, None).of(&endpoint(url));

@@ -40,6 +40,26 @@ proptest! {
     }
 
     #[test]
+    fn reading_a_file_and_changing_it_see_the_same(
+        lines in proptest::collection::vec(
+            "\\[(http://[ab]|:_fm_:(network:|outcome:)?http://[ab]|:_fm_:|:_librepo_:)\\]|(ts|drawn|seed)=[0-9 ]{1,3}|version=1|connectime=[0-9.]{1,3}|network=[0-9-]{1,3}|outcome=(refused|outside|x)|#",
+            0..30,
+        ),
+        last in proptest::option::weighted(0.1, Just("=")),
+    ) {
+        let text = format!("[:_librepo_:]\nversion=1\n{}\n{}", lines.join("\n"), last.unwrap_or_default());
+        match (groups(text.as_bytes()), parse(text.as_bytes())) {
+            (Ok(groups), Ok(file)) => {
+                prop_assert_eq!(groups.len(), file.groups().count());
+                for group in file.groups() {
+                    prop_assert_eq!(groups.get(&About::of(group.name)), Some(&Said::by(group)));
+                }
+            }
+            (groups, file) => prop_assert_eq!(groups.err(), file.err()),
+        }
+    }
+
+    #[test]
     fn a_valid_file_is_kept_and_stays_valid(
         lines in proptest::collection::vec("(\\[[a-z :_]{1,4}\\]|[a-z]{1,3} ?= ?[ -~]{0,4}|#.{0,3}| ?)\r?", 0..20),
     ) {
