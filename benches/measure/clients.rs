@@ -26,6 +26,8 @@ pub(crate) enum Client {
     LibrepoHttp,
     /// `getaddrinfo` alone.
     LookUps,
+    /// The same, and a SYN to each.
+    Syns,
     /// Two clocks for one handshake.
     Clock,
 }
@@ -39,12 +41,18 @@ impl Client {
             Client::LibrepoHttps => "librepo, https",
             Client::LibrepoHttp => "librepo, http",
             Client::LookUps => "look-ups alone",
+            Client::Syns => "look-ups and SYNs alone",
             Client::Clock => "two clocks",
         }
     }
 
     pub(crate) fn scheme(self) -> &'static str {
         if self == Client::LibrepoHttp { "http" } else { "https" }
+    }
+
+    /// Only what any client has to do: it finds out nothing.
+    pub(crate) fn is_bare(self) -> bool {
+        matches!(self, Client::LookUps | Client::Syns)
     }
 
     pub(crate) fn is_librepo(self) -> bool {
@@ -56,6 +64,7 @@ impl Client {
             Client::Defaults | Client::All | Client::Warm => "ours",
             Client::LibrepoHttps | Client::LibrepoHttp => "librepo",
             Client::LookUps => "lookups",
+            Client::Syns => "syns",
             Client::Clock => "clock",
         }
     }
@@ -104,6 +113,7 @@ pub(crate) fn build() {
     let ours = [format!("-I{include}"), format!("-L{libraries}"), format!("-Wl,-rpath,{libraries}")];
     compile("ours", ours.iter().map(String::as_str).chain([library]));
     compile("lookups", ["-lpthread"]);
+    compile("syns", ["-lpthread"]);
     compile("clock", []);
     let _ = fs::remove_file(folder().join("librepo"));
     if have("librepo-dev", program("pkg-config").args(["--exists", "librepo"])) {
@@ -127,7 +137,7 @@ impl Client {
         match self {
             Client::Defaults | Client::Warm => drop(command.args(["16", "1000000"])),
             Client::All => drop(command.args(["all", "1000000"])),
-            Client::LookUps => drop(command.arg(THREADS)),
+            Client::LookUps | Client::Syns => drop(command.arg(THREADS)),
             Client::LibrepoHttps | Client::LibrepoHttp | Client::Clock => {}
         }
         command.args(file).stdin(Stdio::piped()).stdout(Stdio::piped());

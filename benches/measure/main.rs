@@ -21,7 +21,7 @@ mod table;
 use asked::Asked;
 use clients::{Client, Run};
 use programs::{Nginx, have, program};
-use row::{LookUps, Plan, Row};
+use row::{Bare, Plan, Row};
 use scene::{ELSEWHERE, HERE, Scene};
 use std::path::Path;
 use std::process::ExitCode;
@@ -82,10 +82,9 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     fn beside_librepo(&self, scene: &Scene) -> Vec<Row> {
-        let (row, look_ups) = self.look_ups(scene);
+        let (mut rows, bare) = self.bare(scene);
         let ours = [Client::Defaults, Client::All, Client::Warm];
-        let mut rows = vec![row];
-        rows.extend(ours.map(|client| self.row(scene, client, &look_ups)));
+        rows.extend(ours.map(|client| self.row(scene, client, &bare)));
         // Without TLS behind the mirrors nothing could be said about librepo.
         let servers =
             have("nginx", program("nginx").arg("-v")) && have("openssl", program("openssl").arg("version"));
@@ -93,36 +92,44 @@ impl Bench<'_> {
             let scratch = self.scratch.join("nginx");
             std::fs::create_dir_all(scratch.join("files")).expect("a folder");
             let _nginx = Nginx::start(&scratch);
-            let librepo = [Client::LibrepoHttp, Client::LibrepoHttps];
             let plan = Plan { runs: self.runs(3), accept: &[], file: Some(scratch.join("ca.pem")) };
-            rows.extend(librepo.map(|client| row::measure(scene, client, &look_ups, &plan).0));
-            rows[4..].iter().for_each(table::show);
+            for client in [Client::LibrepoHttp, Client::LibrepoHttps] {
+                let (row, _) = row::measure(scene, client, &bare, &plan);
+                table::show(&row);
+                rows.push(row);
+            }
         }
         rows
     }
 
     fn growth(&self, scene: &Scene) -> Vec<Row> {
-        if !scene.names {
-            return vec![self.row(scene, Client::Defaults, &LookUps::new())];
-        }
-        let (row, look_ups) = self.look_ups(scene);
-        vec![row, self.row(scene, Client::Defaults, &look_ups)]
+        let (mut rows, bare) = if scene.names { self.bare(scene) } else { Default::default() };
+        rows.push(self.row(scene, Client::Defaults, &bare));
+        rows
     }
 
-    fn look_ups(&self, scene: &Scene) -> (Row, LookUps) {
+    /// What nobody can do without; SYNs only where they may all be under way at once.
+    fn bare(&self, scene: &Scene) -> (Vec<Row>, Bare) {
         let plan = Plan { runs: self.runs(7), accept: &PORTS, file: None };
-        let (row, runs) = row::measure(scene, Client::LookUps, &LookUps::new(), &plan);
-        table::show(&row);
-        let times = |run: &Run| run.found.iter().filter_map(|found| found.latency).collect();
-        (row, runs.iter().map(times).collect())
+        let mut rows = Vec::new();
+        let mut times = |client| {
+            let (row, runs) = row::measure(scene, client, &Bare::default(), &plan);
+            table::show(&row);
+            rows.push(row);
+            let times = |run: &Run| run.found.iter().filter_map(|found| found.latency).collect();
+            runs.iter().map(times).collect()
+        };
+        let look_ups = times(Client::LookUps);
+        let syns = if scene.sites.0.len() <= 500 { times(Client::Syns) } else { Vec::new() };
+        (rows, Bare { look_ups, syns })
     }
 
-    fn row(&self, scene: &Scene, client: Client, look_ups: &LookUps) -> Row {
+    fn row(&self, scene: &Scene, client: Client, bare: &Bare) -> Row {
         let cache = (client == Client::Warm).then(|| self.scratch.join("cache"));
         let plan = Plan { runs: self.runs(7), accept: &PORTS, file: cache };
         // A host that stops this machine for a while spoils a world.
         let mut tries =
-            (0..if self.full { 3 } else { 1 }).map(|_| row::measure(scene, client, look_ups, &plan).0);
+            (0..if self.full { 3 } else { 1 }).map(|_| row::measure(scene, client, bare, &plan).0);
         let mut row = tries.next().expect("a try");
         while row.lab.could_not_keep_up() {
             let Some(again) = tries.next() else { break };

@@ -27,12 +27,37 @@ pub(crate) struct Row {
     /// In a run.
     pub(crate) syns: f64,
     pub(crate) payload: f64,
-    pub(crate) floor: Option<(Ended, Duration)>,
+    pub(crate) floor: Option<Floor>,
     pub(crate) lab: LabError,
 }
 
-/// The times at which each name was looked up, of each run.
-pub(crate) type LookUps = Vec<Vec<Duration>>;
+/// The earliest a run that ended so could end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Floor {
+    pub(crate) ended: Ended,
+    /// With these look-ups.
+    pub(crate) look_ups: Duration,
+    /// With these look-ups and SYNs, where that was tried.
+    pub(crate) syns: Option<Duration>,
+}
+
+/// What nobody can do without, of each run: when each name was looked up, and, of other runs, when each SYN had left.
+#[derive(Debug, Default)]
+pub(crate) struct Bare {
+    pub(crate) look_ups: Vec<Vec<Duration>>,
+    pub(crate) syns: Vec<Vec<Duration>>,
+}
+
+impl Bare {
+    fn floor(&self, scene: &Scene, ended: Ended) -> Floor {
+        let lowest = |runs: &[Vec<Duration>]| {
+            let floors: Vec<_> = runs.iter().map(|times| scene.floor(Some(times), ended)).collect();
+            (!floors.is_empty()).then(|| median(floors))
+        };
+        let look_ups = lowest(&self.look_ups).unwrap_or_else(|| scene.floor(None, ended));
+        Floor { ended, look_ups, syns: lowest(&self.syns) }
+    }
+}
 
 pub(crate) struct Plan<'a> {
     pub(crate) runs: usize,
@@ -43,10 +68,10 @@ pub(crate) struct Plan<'a> {
 }
 
 /// Runs a client in a new world.
-pub(crate) fn measure(scene: &Scene, client: Client, look_ups: &LookUps, plan: &Plan) -> (Row, Vec<Run>) {
+pub(crate) fn measure(scene: &Scene, client: Client, bare: &Bare, plan: &Plan) -> (Row, Vec<Run>) {
     let world = World::start(scene.sites.spec().accept(plan.accept)).expect("a world");
     let lines = match client {
-        Client::LookUps => scene.hosts(),
+        Client::LookUps | Client::Syns => scene.hosts(),
         _ => scene.urls(client.scheme(), &world),
     };
     if let (Client::Warm, Some(cache)) = (client, &plan.file) {
@@ -70,11 +95,7 @@ pub(crate) fn measure(scene: &Scene, client: Client, look_ups: &LookUps, plan: &
 
     let (precision, recall) = judge(scene, client, &runs);
     let ended = runs.last().and_then(|run| run.ended).and_then(Ended::from_number);
-    let floor = ended.map(|ended| {
-        let of_run = |times: &Vec<Duration>| scene.floor(Some(times), ended);
-        let floors = look_ups.iter().map(of_run).collect();
-        (ended, if scene.names { median(floors) } else { scene.floor(None, ended) })
-    });
+    let floor = ended.map(|ended| bare.floor(scene, ended));
     let row = Row {
         label: scene.label(),
         mirrors: scene.sites.0.len(),
@@ -83,7 +104,7 @@ pub(crate) fn measure(scene: &Scene, client: Client, look_ups: &LookUps, plan: &
         time: median(runs.iter().map(|run| run.time).collect()),
         processor: median(runs.iter().map(|run| run.processor).collect()),
         memory: median(runs.iter().map(|run| run.memory).collect()),
-        error: if client == Client::LookUps { None } else { error(scene, &runs, |found| found.latency) },
+        error: if client.is_bare() { None } else { error(scene, &runs, |found| found.latency) },
         precision,
         recall,
         syns: each(total.syns - before.syns),

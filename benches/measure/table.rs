@@ -4,7 +4,7 @@ use super::build::root;
 use super::busy::Busy;
 use super::clients::Client;
 use super::programs::{output, program};
-use super::row::Row;
+use super::row::{Floor, Row};
 use std::fmt::Write;
 use std::fs;
 use std::thread::available_parallelism;
@@ -32,13 +32,16 @@ fn line(row: &Row) -> String {
     let late = if row.lab.could_not_keep_up() { "*" } else { "" };
     let error = row.error.map_or("–".into(), |(p50, p99)| format!("{}, {}", ms(p50), ms(p99)));
     let percent = |share: f64| format!("{:.0} %", share * 100.0);
-    let pool = match row.client {
-        Client::LookUps => "–".into(),
-        _ => format!("{}, {}", row.precision.map_or("–".into(), percent), percent(row.recall)),
+    let pool = match row.client.is_bare() {
+        true => "–".into(),
+        false => format!("{}, {}", row.precision.map_or("–".into(), percent), percent(row.recall)),
     };
-    let floor = row.floor.map_or("–".into(), |(ended, floor)| {
-        let above = row.time.as_secs_f64() * 1e3 - floor.as_secs_f64() * 1e3;
-        format!("{}: {} {above:+.1}", ended.name(), ms(floor))
+    let above = |floor: Duration| {
+        format!("{} {:+.1}", ms(floor), row.time.as_secs_f64() * 1e3 - floor.as_secs_f64() * 1e3)
+    };
+    let floor = row.floor.map_or("–".into(), |Floor { ended, look_ups, syns }| {
+        let with_syns = syns.map_or(String::new(), |floor| format!("; {}", above(floor)));
+        format!("{}: {}{with_syns}", ended.name(), above(look_ups))
     });
     let (syns, payload) = (row.syns, row.payload);
     format!(
@@ -62,7 +65,7 @@ impl Table {
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!(
             "{}\n\n\
-             | mirrors | who | time | processor time | error: median, p99 | pool: precision, recall | SYNs | bytes | memory | floor, and above it |\n\
+             | mirrors | who | time | processor time | error: median, p99 | pool: precision, recall | SYNs | bytes | memory | floors, and above them |\n\
              |---|---|--:|--:|---|---|--:|--:|--:|---|\n",
             versions()
         );

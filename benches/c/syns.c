@@ -1,0 +1,83 @@
+/* What nobody who measures these hosts can do without: their look-ups, with so many THREADS, and a SYN to each, sent by the
+ * thread that has found its address. Who answers meanwhile is timed by the kernel and closed. Nothing is decided.
+ * Prints a line "mirror INDEX SECONDS" for each, from the beginning until its SYN has left; over when the last one has. */
+#include "client.h"
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static atomic_size_t next, working;
+static double start, *sent;
+static int events, finished;
+
+static void ask(size_t name)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
+    if (getaddrinfo(lines[name], "443", &hints, &list))
+        return;
+    int fd = socket(list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    struct epoll_event event = {.events = EPOLLOUT | EPOLLET, .data.fd = fd};
+    if (fd < 0 || (connect(fd, list->ai_addr, list->ai_addrlen) && errno != EINPROGRESS))
+        abort();
+    /* Not before: a socket that does not connect yet counts as hung up. */
+    epoll_ctl(events, EPOLL_CTL_ADD, fd, &event);
+    sent[name] = now() - start;
+    freeaddrinfo(list);
+}
+
+static void *work(void *unused)
+{
+    size_t name;
+    while ((name = atomic_fetch_add(&next, 1)) < count)
+        ask(name);
+    if (atomic_fetch_sub(&working, 1) == 1)
+        eventfd_write(finished, 1);
+    return unused;
+}
+
+int main(int argc, char **argv)
+{
+    size_t threads = argc > 1 ? strtoul(argv[1], NULL, 10) : 1;
+    struct epoll_event ready[256], last = {.events = EPOLLIN, .data.fd = -1};
+    pthread_attr_t attributes;
+    pthread_t thread;
+
+    read_lines();
+    threads = threads < count ? threads : count;
+    sent = calloc(count, sizeof *sent);
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 1024 * 1024);
+    struct cost before = begin();
+    start = before.time;
+    events = epoll_create1(EPOLL_CLOEXEC);
+    finished = eventfd(0, EFD_CLOEXEC);
+    epoll_ctl(events, EPOLL_CTL_ADD, finished, &last);
+    working = threads;
+    for (size_t i = 0; i < threads; i++)
+        if (pthread_create(&thread, &attributes, work, NULL))
+            abort();
+    for (int over = 0; !over;) {
+        int answers = epoll_wait(events, ready, 256, -1);
+        for (int i = 0; i < answers; i++) {
+            int fd = ready[i].data.fd;
+            struct tcp_info info;
+            socklen_t length = sizeof info;
+            over |= fd < 0;
+            if (fd < 0)
+                continue;
+            getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);
+            close(fd);
+        }
+    }
+    end(before);
+    for (size_t i = 0; i < count; i++)
+        printf("mirror %zu %.9f\n", i, sent[i]);
+    return 0;
+}
