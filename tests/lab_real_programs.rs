@@ -1,10 +1,12 @@
 //! Unchanged programs run against a world of the lab: nginx behind the mirrors, curl and librepo before them.
 
+mod build;
 mod lab;
 mod programs;
 
+use build::run;
 use lab::{Mirror, Spec, World, answer, figure, ms};
-use programs::{Nginx, have, output, program};
+use programs::{Nginx, have, program};
 use std::fs;
 use std::path::Path;
 
@@ -38,19 +40,17 @@ fn curl_fetches_over_http_and_https_at_the_distance_asked_for() {
         for (name, rtt) in MIRRORS {
             for scheme in ["http", "https"] {
                 let url = format!("{scheme}://{name}/repodata/repomd.xml");
-                let text = output(
-                    program("curl")
-                        .args([
-                            "--silent",
-                            "--show-error",
-                            "--fail",
-                            "--write-out",
-                            "\n%{time_namelookup} %{time_connect}",
-                        ])
-                        .arg("--cacert")
-                        .arg(scratch.join("ca.pem"))
-                        .arg(url),
-                );
+                let text = run(program("curl")
+                    .args([
+                        "--silent",
+                        "--show-error",
+                        "--fail",
+                        "--write-out",
+                        "\n%{time_namelookup} %{time_connect}",
+                    ])
+                    .arg("--cacert")
+                    .arg(scratch.join("ca.pem"))
+                    .arg(url));
                 assert!(text.contains("<repomd"), "{text}");
                 let times: Vec<f64> =
                     text.lines().last().unwrap().split(' ').map(|time| time.parse().unwrap()).collect();
@@ -80,7 +80,7 @@ fn librepo_finds_the_nearest_mirror_of_the_world() {
     }
     with_nginx("librepo_finds_the_nearest_mirror_of_the_world", |world, scratch| {
         let urls = MIRRORS.map(|(name, _)| format!("http://{name}/"));
-        let seconds = output(program("/usr/bin/python3").args(["-c", LIBREPO]).args(urls));
+        let seconds = run(program("/usr/bin/python3").args(["-c", LIBREPO]).args(urls));
         figure(&format!("librepo itself, three http mirrors, one file: {} s", seconds.trim()));
         for (name, _) in MIRRORS {
             assert!(world.report().of(name).attempts >= 1, "librepo has not measured {name}");

@@ -3,9 +3,11 @@
 //! The library runs in a process of its own beside the world, so that what is counted is its cost and not the lab's:
 //! this file is both, and [`CLIENT`] tells which.
 
+mod build;
 mod lab;
 mod programs;
 
+use build::run;
 use fastestmirror::*;
 use lab::{Fate, Mirror, Names, Spec, World, answer, figure, ms};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -135,7 +137,7 @@ impl Told {
         let own = std::env::current_exe().expect("a path").display().to_string();
         let client = [&own, "client", "--exact", "--nocapture", "--test-threads=1"];
         let words: Vec<&str> = before.iter().copied().chain(client).collect();
-        let output = programs::output(programs::program(words[0]).args(&words[1..]).env(CLIENT, list));
+        let output = run(programs::program(words[0]).args(&words[1..]).env(CLIENT, list));
         let pairs = output.lines().filter_map(|line| line.split_once('='));
         Told(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
     }

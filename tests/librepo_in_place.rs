@@ -9,7 +9,7 @@ mod servers;
 
 use build::{root, run, with_librepo};
 use librepo_calls::*;
-use programs::{have, program};
+use programs::{have, module, program};
 use servers::{Silent, closed_port};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -285,7 +285,7 @@ fn without_librepo_nothing_happens_that_needs_it() {
 
 #[test]
 fn a_librepo_of_unknown_layout_is_used_by_its_public_interface() {
-    if !have("glib", program("pkg-config").args(["--exists", "glib-2.0"])) {
+    if !have("glib", &mut module("glib-2.0")) {
         return;
     }
     for (name, define) in [("grown", &["-DLAYOUT=1"][..]), ("small", &["-DLAYOUT=0", "-DSMALL"])] {

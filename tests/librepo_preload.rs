@@ -6,7 +6,7 @@ mod lab;
 mod programs;
 
 use build::with_librepo;
-use programs::{have, make_package, output, program};
+use programs::{have, make_package, program};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,12 +61,13 @@ fn assert_only_ours_is_more(library: &Path, without: &BTreeSet<&str>, with: &BTr
 #[test]
 fn it_needs_the_system_library_alone() {
     let library = shared_library();
-    let dynamic = output(program("readelf").args(["-d", "-W"]).arg(&library));
+    let dynamic = build::run(program("readelf").args(["-d", "-W"]).arg(&library));
     let needed: Vec<_> = dynamic.lines().filter(|line| line.contains("(NEEDED)")).collect();
     let system = ["[libc.so.", "[libm.so.", "[libgcc_s.so.", "[ld-linux"];
     let all = needed.iter().all(|line| system.iter().any(|name| line.contains(name)));
     assert!(!needed.is_empty() && all, "{needed:#?}");
-    let undefined = output(program("nm").args(["-D", "--undefined-only", "--format=posix"]).arg(&library));
+    let undefined =
+        build::run(program("nm").args(["-D", "--undefined-only", "--format=posix"]).arg(&library));
     for line in undefined.lines() {
         let [symbol, kind] = line.split(' ').take(2).collect::<Vec<_>>()[..] else { panic!("{line:?}") };
         // Weak ones may be missing; all others say which system library they are from.
@@ -120,7 +121,7 @@ fn the_kernel_is_asked_for_nothing_that_a_loader_does_not_ask() {
         if let Some(library) = preload {
             strace.arg("-E").arg(format!("LD_PRELOAD={}", library.display()));
         }
-        output(strace.arg("/bin/true"));
+        build::run(strace.arg("/bin/true"));
         fs::read_to_string(file).expect("strace has written it")
     };
     // In some containers it is there and may not trace.
@@ -190,7 +191,7 @@ fn starting_a_program_costs_about_what_any_preloaded_library_costs() {
     // One with nothing in it: what is the loader's own price.
     let (source, empty) = (folder.path().join("empty.c"), folder.path().join("libempty.so"));
     fs::write(&source, "").expect("a writable folder");
-    output(program("cc").args(["-shared", "-o"]).arg(&empty).arg(&source));
+    build::run(program("cc").args(["-shared", "-o"]).arg(&empty).arg(&source));
     let variants = [None, Some(empty.as_path()), Some(library.as_path())];
     let mut times = variants.map(|_| Vec::with_capacity(RUNS));
     for _ in 0..RUNS {

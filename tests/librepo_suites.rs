@@ -4,6 +4,7 @@
 mod build;
 mod lab;
 mod librepo_source;
+mod programs;
 
 use build::{run, with_librepo};
 use lab::figure;

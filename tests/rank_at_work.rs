@@ -3,10 +3,12 @@
 
 mod build;
 mod lab;
+mod programs;
 mod servers;
 mod users;
 
 use lab::{Lookup, Mirror, Spec, World, answer, figure, ms};
+use programs::cannot_run;
 use serde_json::Value;
 use servers::{Server, Silent, closed_port};
 use std::collections::HashMap;
@@ -51,9 +53,8 @@ impl Tls {
             .args(["-keyout", &path("key.pem"), "-out", &path("certificate.pem")])
             .output();
         let made = made.is_ok_and(|output| output.status.success());
-        assert!(made || std::env::var_os("CI").is_none(), "openssl is not installed: tests/run installs it");
         if !made {
-            eprintln!("skipped: openssl is not installed, so no server has TLS");
+            cannot_run("openssl is not installed, so no server has TLS: tests/run installs it");
             return None;
         }
         let port = closed_port();

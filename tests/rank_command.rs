@@ -8,8 +8,10 @@ mod build;
 #[path = "../examples/rank.rs"]
 #[allow(dead_code)]
 mod parts;
+mod programs;
 mod servers;
 
+use programs::skipped;
 use serde_json::Value;
 use servers::Silent;
 use std::fs;
@@ -187,7 +189,7 @@ fn json_tells_all_of_each_mirror() {
 #[test]
 fn ipv6_mirrors_are_measured_and_a_family_can_be_chosen() {
     let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
-        eprintln!("skipped: there is no IPv6 on this machine");
+        skipped("there is no IPv6 on this machine");
         return;
     };
     let v6 = format!("http://[::1]:{}/", listener.local_addr().expect("it is bound").port());

@@ -2,7 +2,7 @@
 //! of the C library, librepo's through the librepo of the system, and the look-ups alone.
 
 use super::build::{cargo, root, run, target};
-use super::programs::{have, program};
+use super::programs::{have, module, program};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
@@ -116,7 +116,7 @@ pub(crate) fn build() {
     compile("syns", ["-lpthread"]);
     compile("clock", []);
     let _ = fs::remove_file(folder().join("librepo"));
-    if have("librepo-dev", program("pkg-config").args(["--exists", "librepo"])) {
+    if have("librepo-dev", &mut module("librepo")) {
         let flags = run(program("pkg-config").args(["--cflags", "--libs", "librepo"]));
         compile("librepo", flags.split_whitespace());
     }

@@ -1,9 +1,9 @@
 //! What the bench prints: a table, and what follows from it; for the README too.
 
-use super::build::root;
+use super::build::{root, run};
 use super::busy::Busy;
 use super::clients::Client;
-use super::programs::{output, program};
+use super::programs::program;
 use super::row::{Floor, Row};
 use std::fmt::Write;
 use std::fs;
@@ -160,7 +160,7 @@ pub(crate) fn renew_readme(text: &str) {
 }
 
 fn versions() -> String {
-    let word = |command: &mut std::process::Command| output(command).trim().to_owned();
+    let word = |command: &mut std::process::Command| run(command).trim().to_owned();
     let librepo = match super::clients::has_librepo() {
         true => format!("librepo {}", word(program("pkg-config").args(["--modversion", "librepo"]))),
         false => "no librepo".to_owned(),

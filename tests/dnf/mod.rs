@@ -1,8 +1,9 @@
 //! Real dnf in a world of the lab: two repositories behind twelve mirrors, their lists by another host, one run of dnf at a time,
 //! and what it asked of whom.
 
+use crate::build::run;
 use crate::lab::{Attempt, Fate, Mirror, Spec, World, answer, ms};
-use crate::programs::{Nginx, have, make_package, output, program};
+use crate::programs::{Nginx, have, make_package, program};
 use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -131,9 +132,9 @@ impl Site {
         for repository in REPOSITORIES {
             let files = scratch.path().join("files").join(repository);
             make_package(scratch.path(), &files, &format!("lab-{repository}"), "");
-            output(program("createrepo_c").args(["--quiet", "--no-database"]).arg(&files));
+            run(program("createrepo_c").args(["--quiet", "--no-database"]).arg(&files));
             let repomd = fs::read(files.join("repodata/repomd.xml")).expect("createrepo_c has written it");
-            let hash = output(program("sha256sum").arg(files.join("repodata/repomd.xml")));
+            let hash = run(program("sha256sum").arg(files.join("repodata/repomd.xml")));
             let hash = hash.split(' ').next().expect("a hash");
             for (scheme, dead) in [("http", true), ("http", false), ("https", true), ("https", false)] {
                 let folder = scratch.path().join("files").join(lists_folder(scheme, dead));
@@ -180,7 +181,7 @@ impl Site {
         dnf.envs(setup.environment.iter().copied());
         let attempts_before = self.world.report().attempts.len();
         let begin = Instant::now();
-        output(&mut dnf);
+        run(&mut dnf);
         let elapsed = begin.elapsed();
 
         let attempts = self.world.report().attempts.split_off(attempts_before);

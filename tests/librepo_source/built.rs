@@ -1,7 +1,8 @@
 //! Builds librepo and its suites, as it is and with this library inside, as contrib/librepo describes it.
 
-use super::{Release, WithAdded, all_there, home, module, or_skip, partial, program, python, turn};
+use super::{Release, WithAdded, home, partial, turn};
 use crate::build::{root, run};
+use crate::programs::{have, module, program, python};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,8 +21,7 @@ pub(crate) struct Built {
 impl Built {
     /// Builds both; with this library as `archive`. None, and the reason said, where something is missing.
     pub(crate) fn new(release: &Release, archive: &Path) -> Option<Built> {
-        let source = release.source()?;
-        or_skip(tools())?;
+        let source = release.source().filter(|_| has_tools())?;
         let built = Built::of(release);
         let _turn = turn(&built.tree);
         let patch = fs::read(root().join("contrib/librepo/fastestmirror.patch")).expect("the patch");
@@ -110,7 +110,8 @@ pub(crate) fn python_suite(tree: &Path) -> Command {
 }
 
 /// For the build, and then for the suites.
-fn tools() -> Result<(), String> {
-    let programs = ["cmake", "make", "patch"].map(program);
-    all_there(programs.into_iter().chain(MODULES.map(module)).chain(["gpg", "requests", "xattr"].map(python)))
+fn has_tools() -> bool {
+    ["cmake", "make", "patch"].iter().all(|name| have(name, program(name).arg("--version")))
+        && MODULES.iter().all(|name| have(name, &mut module(name)))
+        && ["gpg", "requests", "xattr"].iter().all(|name| have(name, &mut python(name)))
 }

@@ -7,11 +7,11 @@ pub(crate) mod built;
 mod sources_list;
 
 use crate::build::target;
+use crate::programs::cannot_run;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 /// A version of librepo that Debian has, and what its own suites amount to.
 #[derive(Debug)]
@@ -38,48 +38,9 @@ impl Release {
     }
 }
 
-/// What is there, or None and the reason. Under CI nothing is skipped.
+/// What is there, or None after the reason has been said.
 pub(crate) fn or_skip<T>(there: Result<T, String>) -> Option<T> {
-    match there {
-        Ok(there) => Some(there),
-        Err(why) if std::env::var_os("CI").is_some() => panic!("{why}"),
-        Err(why) => {
-            // Not eprintln, which the harness keeps to itself when a test passes.
-            let _ = writeln!(io::stderr(), "skipped: {why}");
-            None
-        }
-    }
-}
-
-/// The first of the commands that do not succeed, each under the name of what it stands for.
-pub(crate) fn all_there<'a>(things: impl IntoIterator<Item = (&'a str, Command)>) -> Result<(), String> {
-    for (name, mut command) in things {
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        if !command.status().is_ok_and(|status| status.success()) {
-            return Err(format!("{name} is not installed: tests/run installs it"));
-        }
-    }
-    Ok(())
-}
-
-pub(crate) fn program(name: &str) -> (&str, Command) {
-    let mut command = Command::new(name);
-    command.arg("--version");
-    (name, command)
-}
-
-/// What pkg-config knows under this name.
-pub(crate) fn module(name: &str) -> (&str, Command) {
-    let mut command = Command::new("pkg-config");
-    command.args(["--exists", name]);
-    (name, command)
-}
-
-/// A module of the system's Python.
-pub(crate) fn python(name: &str) -> (&str, Command) {
-    let mut command = Command::new("/usr/bin/python3");
-    command.args(["-c", &format!("import {name}")]);
-    (name, command)
+    there.map_err(|why| cannot_run(&why)).ok()
 }
 
 fn home() -> PathBuf {

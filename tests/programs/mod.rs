@@ -1,8 +1,10 @@
 //! The system's own programs, for tests that run unchanged software: whether they are there, nginx as a server, packages for rpm.
 #![allow(dead_code)]
 
-use std::fmt::Write;
+use crate::build::run;
+use std::fmt::Write as _;
 use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,22 +16,39 @@ pub(crate) fn program(name: &str) -> Command {
     command
 }
 
-/// Says why a test cannot run here: a failure under CI, where nothing is skipped in silence.
-pub(crate) fn have(program: &str, probe: &mut Command) -> bool {
+/// What pkg-config knows under this name.
+pub(crate) fn module(name: &str) -> Command {
+    let mut command = program("pkg-config");
+    command.args(["--exists", name]);
+    command
+}
+
+/// A module of the system's Python.
+pub(crate) fn python(name: &str) -> Command {
+    let mut command = program("/usr/bin/python3");
+    command.args(["-c", &format!("import {name}")]);
+    command
+}
+
+/// Whether something is there, which `probe` then finds. If not, the test cannot run.
+pub(crate) fn have(what: &str, probe: &mut Command) -> bool {
     let found =
         probe.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-    assert!(found || std::env::var_os("CI").is_none(), "{program} is not installed: tests/run installs it");
     if !found {
-        eprintln!("skipped: {program} is not installed");
+        cannot_run(&format!("{what} is not installed: tests/run installs it"));
     }
     found
 }
 
-pub(crate) fn output(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|why| panic!("{command:?}: {why}"));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}: {stderr}", output.status);
-    String::from_utf8(output.stdout).expect("UTF-8")
+/// A failure under CI, where nothing is skipped for want of what could be there.
+pub(crate) fn cannot_run(why: &str) {
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci.is_empty()), "{why}");
+    skipped(why);
+}
+
+/// Says that a test is skipped. Not by eprintln, which the harness keeps to itself when a test passes.
+pub(crate) fn skipped(why: &str) {
+    let _ = writeln!(io::stderr(), "skipped: {why}");
 }
 
 /// Builds a package without files into `folder`; `sections` is for scriptlets.
@@ -45,7 +64,7 @@ pub(crate) fn make_package(scratch: &Path, folder: &Path, name: &str, sections: 
     build.arg("--define").arg(format!("_topdir {}", scratch.join("rpmbuild").display()));
     build.arg("--define").arg(format!("_tmppath {}", scratch.display()));
     build.arg("--define").arg(format!("_rpmdir {}", folder.display()));
-    output(build.args(["--define", "_build_name_fmt %%{NAME}.rpm"]).arg(&spec));
+    run(build.args(["--define", "_build_name_fmt %%{NAME}.rpm"]).arg(&spec));
     folder.join(format!("{name}.rpm"))
 }
 
@@ -58,12 +77,10 @@ impl Nginx {
     /// Serves the folder `files` below `scratch`, where the certificate authority is put as `ca.pem`.
     pub(crate) fn start(scratch: &Path) -> Nginx {
         let path = |name: &str| scratch.join(name).display().to_string();
-        output(
-            program("openssl")
-                .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=lab"])
-                .args(["-addext", "subjectAltName=DNS:*.lab.example,DNS:*.mirrors.lab.example"])
-                .args(["-keyout", &path("key.pem"), "-out", &path("ca.pem")]),
-        );
+        run(program("openssl")
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=lab"])
+            .args(["-addext", "subjectAltName=DNS:*.lab.example,DNS:*.mirrors.lab.example"])
+            .args(["-keyout", &path("key.pem"), "-out", &path("ca.pem")]));
         let mut temporary = String::new();
         for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
             writeln!(temporary, "{kind}_temp_path {};", path(kind)).expect("a string");
