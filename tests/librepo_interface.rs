@@ -44,14 +44,12 @@ fn whatever_is_promised_is_seen_alike_of_both() {
         ("order", &["--no-handle", &refusing, &live]),
         ("order", &["--ip", "1", &refusing, &live]),
         ("order", &[]),
-        ("detailed", &[]),
         // Caches: none yet, unwritable, not one, of another version.
         ("order", &["--cache", &nowhere, &refusing, &live]),
         ("detailed", &["--cache", &foreign, &refusing, &live]),
         ("detailed", &["--cache", &old, &refusing, &live]),
         // From the cache, and nothing is measured; strictly sorted.
         ("detailed", &["--cache", &kept, three[0], three[1], three[2]]),
-        ("detailed", &["--offline"]),
         // Internal lists.
         ("internal", &[&refusing, &live]),
         ("internal", &["--one-by-one", &refusing, &live]),
@@ -83,6 +81,23 @@ fn whatever_is_promised_is_seen_alike_of_both() {
         assert_eq!(comparable(&theirs), comparable(&ours), "{function} {arguments:?}");
         assert!(
             !ours.contains("not sorted") && !ours.contains("was changed") && !ours.contains("contradict")
+        );
+    }
+}
+
+#[test]
+fn a_result_without_mirrors_is_written_where_librepo_leaves_what_was_there() {
+    if caller().is_none() {
+        return;
+    }
+    for arguments in [&[][..], &["--offline"]] {
+        let theirs = Call::of(THEIRS, "detailed", arguments).output();
+        let ours = call_ours("detailed", arguments);
+        assert!(theirs.contains("no list was written\n"), "{theirs}");
+        assert_eq!(
+            comparable(&theirs).replace("no list was written\n", ""),
+            comparable(&ours),
+            "{arguments:?}"
         );
     }
 }

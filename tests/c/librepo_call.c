@@ -195,10 +195,14 @@ static void detailed(void)
     Detailed *function = (Detailed *)find("lr_fastestmirror_detailed");
     void *from = free_by ? dlopen(free_by, RTLD_NOW | RTLD_LOCAL) : place;
     Free *free_mirror = (Free *)dlsym(from, "lr_lrfastestmirror_free");
-    GSList *list = list_of(0), *result = NULL;
+    GSList unset, *list = list_of(0), *result = &unset;
     GError *error = NULL;
     gboolean fine = function(with_handle ? handles[0] : NULL, list, no_list ? NULL : &result, &error);
     print_result(fine, error);
+    if (result == &unset) {
+        printf("no list was written\n");
+        result = NULL;
+    }
     GSList *node = list;
     for (int i = 0; i < counts[0]; i++, node = node->next)
         if (node->data != urls[0][i])
