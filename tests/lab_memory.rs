@@ -19,6 +19,22 @@ fn order(ranking: &Ranking) -> Vec<(usize, bool)> {
 }
 
 #[test]
+fn a_run_in_a_world_that_has_just_begun_is_remembered() {
+    lab::isolated("a_run_in_a_world_that_has_just_begun_is_remembered", || {
+        let folder = tempfile::tempdir().expect("a folder");
+        for attempt in 0..20 {
+            let world = World::start(Spec::new().mirror(Mirror::new("a.lab.example").both(answer(ms(2)))))
+                .expect("a world");
+            // No run of this world is to look at its routes later than this.
+            let cache = folder.path().join(attempt.to_string());
+            rank(&cache, &["http://a.lab.example/".to_owned()]);
+            assert_eq!(world.report().total().handshakes, 1);
+            assert!(cache.exists());
+        }
+    });
+}
+
+#[test]
 fn the_second_run_sends_nothing_and_takes_the_time_of_reading_the_file() {
     lab::isolated("the_second_run_sends_nothing_and_takes_the_time_of_reading_the_file", || {
         let folder = tempfile::tempdir().expect("a folder");

@@ -6,6 +6,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::time::{Duration, Instant};
 
 const TUN: &str = "/dev/net/tun";
 
@@ -63,7 +64,29 @@ impl Device {
         body.extend(attribute(libc::IFA_ADDRESS, &octets));
         let hint = if address.is_ipv6() { " (is IPv6 switched off?)" } else { "" };
         ask_kernel(libc::RTM_NEWADDR, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &body)
-            .context(&format!("cannot give the TUN device the address {address}{hint}"))
+            .context(&format!("cannot give the TUN device the address {address}{hint}"))?;
+        await_local(address);
+        Ok(())
+    }
+}
+
+/// The kernel makes an IPv6 address its own a little later than it says. Who looks at the routes until then, as a client with a
+/// cache does, sees another network than afterwards.
+fn await_local(address: IpAddr) {
+    let IpAddr::V6(address) = address else { return };
+    const LOCAL: u32 = 1 << 31;
+    let own = format!("{:032x} 80 ", u128::from(address));
+    let is_local = |line: &str| {
+        let flags = line.split_whitespace().nth(8).and_then(|flags| u32::from_str_radix(flags, 16).ok());
+        line.starts_with(&own) && flags.is_some_and(|flags| flags & LOCAL != 0)
+    };
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(1) {
+        let routes = std::fs::read_to_string("/proc/self/net/ipv6_route").unwrap_or_default();
+        if routes.lines().any(is_local) {
+            return;
+        }
+        std::thread::sleep(Duration::from_micros(200));
     }
 }
 
