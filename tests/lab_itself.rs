@@ -13,7 +13,7 @@ mod names;
 mod namespace;
 mod users;
 
-use client::{connect, handshakes, of_all};
+use client::{connect, handshakes, of_all, tcp_info};
 use lab::*;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -216,6 +216,27 @@ fn ten_thousand_mirrors_answer() {
         let total = world.report().total();
         assert_eq!((total.attempts, total.payload), (10_000, 0));
         assert!(world.report().each().iter().all(|(_, counts)| counts.attempts == 1));
+    });
+}
+
+#[test]
+fn the_labs_own_server_takes_whatever_comes_and_closes_with_the_client() {
+    isolated("the_labs_own_server_takes_whatever_comes_and_closes_with_the_client", || {
+        let world = World::start(unnamed([Mirror::new("a").both(answer(ms(10)))])).unwrap();
+        for &address in world.addresses("a") {
+            for size in [0, 1, 1221, 1_000_000] {
+                let repeats = || {
+                    let (mut stream, begin) = (connect(address, 80).0.unwrap(), Instant::now());
+                    stream.write_all(&vec![7; size]).unwrap();
+                    stream.shutdown(Shutdown::Write).unwrap();
+                    assert_eq!(stream.read(&mut [0; 10]).unwrap(), 0, "it has nothing to say");
+                    assert!(begin.elapsed() >= ms(10));
+                    tcp_info(&stream).tcpi_total_retrans
+                };
+                // On a busy machine an acknowledgement may be late.
+                assert!((0..5).any(|_| repeats() == 0), "{size} bytes to {address} are sent again");
+            }
+        }
     });
 }
 

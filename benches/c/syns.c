@@ -21,15 +21,21 @@ static void ask(size_t name)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
     if (getaddrinfo(lines[name], "443", &hints, &list))
-        return;
+        abort();
     int fd = socket(list->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct epoll_event event = {.events = EPOLLOUT | EPOLLET, .data.fd = fd};
     if (fd < 0 || (connect(fd, list->ai_addr, list->ai_addrlen) && errno != EINPROGRESS))
         abort();
+    sent[name] = now() - start;
     /* Not before: a socket that does not connect yet counts as hung up. */
     epoll_ctl(events, EPOLL_CTL_ADD, fd, &event);
-    sent[name] = now() - start;
     freeaddrinfo(list);
+}
+
+static void done(void)
+{
+    if (atomic_fetch_sub(&working, 1) == 1)
+        eventfd_write(finished, 1);
 }
 
 static void *work(void *unused)
@@ -37,8 +43,7 @@ static void *work(void *unused)
     size_t name;
     while ((name = atomic_fetch_add(&next, 1)) < count)
         ask(name);
-    if (atomic_fetch_sub(&working, 1) == 1)
-        eventfd_write(finished, 1);
+    done();
     return unused;
 }
 
@@ -47,11 +52,11 @@ int main(int argc, char **argv)
     size_t threads = argc > 1 ? strtoul(argv[1], NULL, 10) : 1;
     struct epoll_event ready[256], last = {.events = EPOLLIN, .data.fd = -1};
     pthread_attr_t attributes;
-    pthread_t thread;
 
     read_lines();
     threads = threads < count ? threads : count;
     sent = calloc(count, sizeof *sent);
+    pthread_t *ids = calloc(threads, sizeof *ids);
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, 1024 * 1024);
     struct cost before = begin();
@@ -59,10 +64,13 @@ int main(int argc, char **argv)
     events = epoll_create1(EPOLL_CLOEXEC);
     finished = eventfd(0, EFD_CLOEXEC);
     epoll_ctl(events, EPOLL_CTL_ADD, finished, &last);
-    working = threads;
+    if (events < 0 || finished < 0)
+        abort();
+    working = threads + 1;
     for (size_t i = 0; i < threads; i++)
-        if (pthread_create(&thread, &attributes, work, NULL))
+        if (pthread_create(&ids[i], &attributes, work, NULL))
             abort();
+    done();
     for (int over = 0; !over;) {
         int answers = epoll_wait(events, ready, 256, -1);
         for (int i = 0; i < answers; i++) {
@@ -77,6 +85,8 @@ int main(int argc, char **argv)
         }
     }
     end(before);
+    for (size_t i = 0; i < threads; i++)
+        pthread_join(ids[i], NULL);
     for (size_t i = 0; i < count; i++)
         printf("mirror %zu %.9f\n", i, sent[i]);
     return 0;

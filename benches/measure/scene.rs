@@ -74,10 +74,10 @@ impl Scene {
         self.sites.0.iter().map(|site| site.is_live() && site.rtt < limit).collect()
     }
 
-    /// The earliest moment at which a run that ends so can end, when look-ups are done at these times (none without names) and
-    /// each SYN leaves at once and is answered in time. That a rule makes the run wait is part of it.
-    pub(crate) fn floor(&self, looked_up: Option<&[Duration]>, ended: Ended) -> Duration {
-        let at = |index: usize| looked_up.map_or(Duration::ZERO, |times| times[index]);
+    /// The earliest moment at which a run that ends so can end, when SYNs leave at these times (none: all at once) and are
+    /// answered in time. That a rule makes the run wait is part of it.
+    pub(crate) fn floor(&self, left: Option<&[Duration]>, ended: Ended) -> Duration {
+        let at = |index: usize| left.map_or(Duration::ZERO, |times| times[index]);
         let live = || self.sites.0.iter().enumerate().filter(|(_, site)| site.is_live());
         let answers = || live().map(|(index, site)| at(index) + site.rtt);
         let last_answer = answers().max().unwrap_or_default();
@@ -88,14 +88,14 @@ impl Scene {
                 last_answer + slowest.max(Duration::from_millis(100))
             }
             Ended::Settled => {
-                let last_look_up = (0..self.sites.0.len()).map(at).max().unwrap_or_default();
+                let last_syn = (0..self.sites.0.len()).map(at).max().unwrap_or_default();
                 let limit = self.sites.best() * 2;
                 let mut outside: Vec<Duration> = live()
                     .filter(|(_, site)| site.rtt >= limit)
                     .map(|(index, site)| at(index) + site.rtt)
                     .collect();
                 outside.sort();
-                (last_look_up + limit).max(outside.get(15).copied().unwrap_or_default())
+                (last_syn + limit).max(outside.get(15).copied().unwrap_or_default())
             }
         }
     }

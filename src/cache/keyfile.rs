@@ -260,7 +260,8 @@ fn lines(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The lines of a text and what they are, up to the one for which GLib would not read the file.
+/// The lines of a text and what they are; in place of one for which GLib would not read the file, why. What follows that one
+/// counts for nothing.
 fn scan(text: &[u8]) -> impl Iterator<Item = Result<(&[u8], Kind), &'static str>> {
     let mut first_group: Option<&[u8]> = None;
     let mut in_first = false;
@@ -292,7 +293,7 @@ pub(crate) enum Item<'a> {
     Pair(&'a [u8], &'a [u8]),
 }
 
-/// What a file says, for whom it is enough to hear it once; after the line for which GLib would not read it, why.
+/// What a file says, for whom it is enough to hear it once; errors as [`scan`]'s.
 pub(crate) fn items(text: &[u8]) -> impl Iterator<Item = Result<Item<'_>, &'static str>> {
     scan(text).filter_map(|line| match line {
         Ok((raw, Kind::Group(name))) => Some(Ok(Item::Group(&raw[name]))),

@@ -159,8 +159,9 @@ struct Fact {
 }
 
 impl Fact {
-    /// Whether it is to be believed rather than another about the same endpoint: the newer one; and of two from the
-    /// same second the better one, since whoever answers is up.
+    /// Whether it is to be believed rather than another about the same endpoint: the newer one; of two from the same
+    /// second a latency, since whoever answers is up, and the lower one; and of two failures always the same, whichever
+    /// is read first.
     fn beats(&self, other: &Fact) -> bool {
         let worth = |fact: &Fact| match fact.known {
             Known::Latency(latency) => (3, Reverse(latency)),
@@ -207,8 +208,8 @@ fn is_fresh(drawn: i64, now: i64, rotate_every: Duration) -> bool {
 /// What a group is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum About {
-    /// A mirror; or what is none of our business.
-    Mirror,
+    /// Of a mirror that answered; or what is none of our business.
+    Record,
     /// In which network a mirror was measured.
     Network,
     /// A mirror that did not answer.
@@ -221,7 +222,7 @@ impl About {
         let note = |prefix, about| Some((about, group.strip_prefix(prefix)?));
         note(NETWORK_OF, About::Network)
             .or_else(|| note(OUTCOME_OF, About::Outcome))
-            .unwrap_or((About::Mirror, group))
+            .unwrap_or((About::Record, group))
     }
 }
 
@@ -232,7 +233,12 @@ struct Said<'a> {
     latency: Option<Duration>,
     outcome: Option<Known>,
     network: Option<&'a [u8]>,
-    /// Of the groups that are about no mirror.
+    of_file: Option<Box<OfFile>>,
+}
+
+/// What the groups say that are about no mirror; apart, since there are so many others.
+#[derive(Debug, Default, PartialEq)]
+struct OfFile {
     version: Option<i32>,
     seed: Option<u64>,
     drawn: Option<i64>,
@@ -259,11 +265,17 @@ impl<'a> Said<'a> {
                     _ => None,
                 }
             }
-            Ok(VERSION) => self.version = integer(value),
-            Ok(SEED) => self.seed = std::str::from_utf8(value).ok().and_then(|seed| seed.parse().ok()),
-            Ok(DRAWN) => self.drawn = integer64(value),
+            Ok(VERSION) => self.of_file().version = integer(value),
+            Ok(SEED) => {
+                self.of_file().seed = std::str::from_utf8(value).ok().and_then(|seed| seed.parse().ok());
+            }
+            Ok(DRAWN) => self.of_file().drawn = integer64(value),
             _ => {}
         }
+    }
+
+    fn of_file(&mut self) -> &mut OfFile {
+        self.of_file.get_or_insert_default()
     }
 
     /// Of a record.
@@ -282,7 +294,8 @@ impl<'a> Said<'a> {
 
     /// The seed, and when it was drawn.
     fn seed(&self) -> Option<(u64, i64)> {
-        self.seed.zip(self.drawn)
+        let of_file = self.of_file.as_ref()?;
+        of_file.seed.zip(of_file.drawn)
     }
 }
 
@@ -295,20 +308,20 @@ pub(crate) fn read(
 ) -> Result<Memory, &'static str> {
     let now = unix_seconds(now);
     let max_age = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
-    let groups = groups(text)?;
+    let groups = read_groups(text)?;
     // An endpoint may have two groups, its own and our note on it.
     let mut facts: HashMap<Endpoint, Fact> = HashMap::with_capacity(groups.len() / 2);
     for (&(about, name), said) in &groups {
         let (fact, max_age) = match about {
-            About::Mirror if !name.starts_with(NO_RECORD) => (said.latency(), max_age),
+            About::Record if !name.starts_with(NO_RECORD) => (said.latency(), max_age),
             About::Outcome => (said.failure(), FAILURE_COUNTS),
-            About::Mirror | About::Network => (None, 0),
+            About::Record | About::Network => (None, 0),
         };
         let age = |fact: &Fact| now.saturating_sub(fact.at);
         let Some(fact) = fact.filter(|fact| (-TOLERANCE..=max_age).contains(&age(fact))) else { continue };
         let note = match about {
             // It counts if it is of the same writing: librepo renews records, but not notes.
-            About::Mirror => groups.get(&(About::Network, name)).filter(|note| note.ts == Some(fact.at)),
+            About::Record => groups.get(&(About::Network, name)).filter(|note| note.ts == Some(fact.at)),
             About::Network | About::Outcome => Some(said),
         };
         let elsewhere = note.and_then(Said::network).zip(network);
@@ -321,11 +334,11 @@ pub(crate) fn read(
             *known = fact;
         }
     }
-    Ok(Memory { facts, seed: groups.get(&(About::Mirror, OWN)).and_then(Said::seed) })
+    Ok(Memory { facts, seed: groups.get(&(About::Record, OWN)).and_then(Said::seed) })
 }
 
 /// What each group of a file says: enough to read it, while changing it takes a [`KeyFile`].
-fn groups(text: &[u8]) -> Result<HashMap<(About, &[u8]), Said<'_>>, &'static str> {
+fn read_groups(text: &[u8]) -> Result<HashMap<(About, &[u8]), Said<'_>>, &'static str> {
     /// What a group of ours takes, about.
     const TYPICAL: usize = 100;
     let text = whole(text)?;
@@ -338,7 +351,7 @@ fn groups(text: &[u8]) -> Result<HashMap<(About, &[u8]), Said<'_>>, &'static str
             Item::Pair(key, value) => said.hear(key, value),
         }
     }
-    is_cache(groups.get(&(About::Mirror, HEADER)))?;
+    is_cache(groups.get(&(About::Record, HEADER)))?;
     Ok(groups)
 }
 
@@ -354,7 +367,8 @@ fn said_by<'f>(file: &'f KeyFile<'_>, group: &[u8]) -> Option<Said<'f>> {
 
 /// By what the header says, if there is one.
 fn is_cache(header: Option<&Said<'_>>) -> Result<(), &'static str> {
-    match header.ok_or("it is not a cache of fastestmirror")?.version {
+    let header = header.ok_or("it is not a cache of fastestmirror")?;
+    match header.of_file.as_ref().and_then(|of_file| of_file.version) {
         Some(1) => Ok(()),
         // Without a version it is version 0 to librepo.
         _ => Err("it is of another version"),
@@ -503,7 +517,7 @@ fn hide_passwords(file: &mut KeyFile<'_>) {
         let Key(key) = Key::canonical(protocol, &endpoint);
         let fact = |name: &[u8]| said_by(file, name).and_then(|said| said.latency());
         let (old, new) = (fact(&group), fact(key.as_bytes()));
-        if let (About::Mirror, Some(Fact { at, known: Known::Latency(latency) })) = (about, old) {
+        if let (About::Record, Some(Fact { at, known: Known::Latency(latency) })) = (about, old) {
             if new.is_none_or(|new| new.at < at) {
                 file.set(key.as_bytes(), TS, &at.to_string());
                 file.set(key.as_bytes(), LATENCY, &as_glib_does(latency.as_secs_f64()));
@@ -530,8 +544,8 @@ fn drop_outdated(file: &mut KeyFile<'_>, now: i64) {
                 (-TOLERANCE..=FAILURE_COUNTS).contains(&age)
                     && record.is_none_or(|record| record.at < failure.at || record.at > now + TOLERANCE)
             }),
-            (About::Mirror, name) if name.starts_with(NO_RECORD) => true,
-            (About::Mirror, name) => match said.ts {
+            (About::Record, name) if name.starts_with(NO_RECORD) => true,
+            (About::Record, name) => match said.ts {
                 Some(at) => now.saturating_sub(at) <= KEPT,
                 None => matches!(Key::read(name), Mirror::Unsupported),
             },

@@ -67,7 +67,6 @@ pub fn ms(count: impl Into<f64>) -> Duration {
 pub struct World {
     spec: Spec,
     addresses: Vec<Vec<IpAddr>>,
-    servers: (Ipv4Addr, Ipv6Addr),
     router: Arc<Router>,
     name_server: Option<Arc<NameServer>>,
     files: Option<Files>,
@@ -103,7 +102,6 @@ impl World {
         let mut world = World {
             spec,
             addresses,
-            servers,
             router,
             name_server,
             files,
@@ -151,11 +149,6 @@ impl World {
     fn first(&self, name: &str, wanted: impl Fn(&IpAddr) -> bool) -> IpAddr {
         let found = self.addresses(name).iter().copied().find(wanted);
         found.unwrap_or_else(|| panic!("{name} has no address of that family"))
-    }
-
-    /// Where connections to all mirrors arrive: a server that listens here, or on any address, stands behind all of them.
-    pub fn servers(&self) -> (Ipv4Addr, Ipv6Addr) {
-        self.servers
     }
 
     pub fn spec(&self) -> &Spec {

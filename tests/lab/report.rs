@@ -188,9 +188,11 @@ pub struct LabError {
 }
 
 impl LabError {
-    /// More than one packet or handshake in a hundred was late: nothing should be concluded from such a run.
+    /// More than one packet or handshake in a hundred was late, and more than a single one: nothing should be concluded from
+    /// such a run.
     pub fn could_not_keep_up(&self) -> bool {
-        self.late * 100 > self.packets || self.late_handshakes * 100 > self.handshakes
+        let too_many = |late: u64, of: u64| late > 1 + of / 100;
+        too_many(self.late, self.packets) || too_many(self.late_handshakes, self.handshakes)
     }
 }
 

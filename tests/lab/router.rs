@@ -80,8 +80,34 @@ struct State {
     v6: Vec<Address>,
     flows: HashMap<(IpAddr, u16, u16), Flow>,
     attempts: Vec<Attempt>,
-    timeline: Timeline<Due>,
+    queue: Queue,
     lateness: Lateness,
+}
+
+/// Packets on their way: answers to SYNs apart from the others, since they are the ones to be punctual.
+struct Queue {
+    answers: Timeline<Due>,
+    others: Timeline<Due>,
+}
+
+impl Queue {
+    fn push(&mut self, due: Instant, packet: Due) {
+        let timeline = if packet.answers.is_some() { &mut self.answers } else { &mut self.others };
+        timeline.push(due, packet);
+    }
+
+    /// The next whose time has come.
+    fn pop(&mut self, now: Instant) -> Option<(Instant, Due)> {
+        let (answer, other) = (self.answers.next_due(), self.others.next_due());
+        let answer_first = answer.is_some_and(|answer| other.is_none_or(|other| answer <= other));
+        if answer_first { self.answers.pop(now) } else { self.others.pop(now) }
+    }
+
+    /// When to be awake.
+    fn next(&self) -> Option<Instant> {
+        let answer = self.answers.next_due().map(|due| due - SPIN);
+        answer.into_iter().chain(self.others.next_due()).min()
+    }
 }
 
 /// A connection, by mirror's address, client's port and mirror's port.
@@ -95,7 +121,7 @@ struct Flow {
     sent: Option<u32>,
     asked: Option<Duration>,
     /// The clock in the first SYN that reached the loop's own server.
-    heard: Option<Option<u32>>,
+    heard: Option<u32>,
 }
 
 impl Flow {
@@ -138,7 +164,7 @@ impl Router {
                 v6,
                 flows: HashMap::new(),
                 attempts: Vec::new(),
-                timeline: Timeline::new(),
+                queue: Queue { answers: Timeline::new(), others: Timeline::new() },
                 lateness: Lateness::default(),
             }),
         }
@@ -169,8 +195,7 @@ impl Router {
                 let mut state = self.lock();
                 let quiet = self.read_burst(&mut state, &mut buffer);
                 self.release(&mut state);
-                let early = |due: &Due| if due.answers.is_some() { SPIN } else { Duration::ZERO };
-                (quiet, state.timeline.next().map(|(time, due)| time - early(due)))
+                (quiet, state.queue.next())
             };
             if !quiet || next.is_some_and(|next| next <= Instant::now()) {
                 continue;
@@ -209,7 +234,7 @@ impl Router {
         };
         let key = (segment.destination, segment.source_port, segment.destination_port);
         let since_start = read - self.start;
-        let timeline = &mut state.timeline;
+        let queue = &mut state.queue;
 
         if segment.is_syn() {
             let before = state.flows.get(&key).filter(|flow| flow.sequence == segment.sequence);
@@ -248,14 +273,14 @@ impl Router {
                 }
                 Fate::Answer(Answer { lose_first_syns, loss, .. }) => {
                     if address.syns > *lose_first_syns && !address.random.chance(*loss) {
-                        self.on_to_server(address, entry.get_mut(), timeline, read, segment, packet);
+                        self.on_to_server(address, entry.get_mut(), queue, read, segment, packet);
                     }
                     return;
                 }
             };
             let due = read + rtt;
             let answers = Some(Answers { attempt, asked: Some(due) });
-            timeline.push(due, Due { packet: answer, answers });
+            queue.push(due, Due { packet: answer, answers });
             return;
         }
 
@@ -275,14 +300,14 @@ impl Router {
                 return;
             }
         }
-        self.on_to_server(address, flow, timeline, read, segment, packet);
+        self.on_to_server(address, flow, queue, read, segment, packet);
     }
 
     fn on_to_server(
         &self,
         address: &mut Address,
         flow: &mut Flow,
-        timeline: &mut Timeline<Due>,
+        queue: &mut Queue,
         read: Instant,
         segment: Segment,
         packet: &mut [u8],
@@ -290,13 +315,13 @@ impl Router {
         let Some(half) = address.half() else { return };
         if self.accept.contains(&segment.destination_port) {
             if let Some((flags, reply)) = self.serve(flow, &segment) {
-                to_client(address, flow, timeline, read + half, flags, reply);
+                to_client(address, flow, queue, read + half, flags, reply);
             }
             return;
         }
         let servers = if segment.source.is_ipv4() { self.servers_v4 } else { self.servers_v6 };
         packet::readdress(packet, segment.destination, servers);
-        timeline.push(read + half, Due { packet: packet.to_vec(), answers: None });
+        queue.push(read + half, Due { packet: packet.to_vec(), answers: None });
     }
 
     /// What the loop's own server replies to a segment, and the flags of that.
@@ -307,11 +332,9 @@ impl Router {
             0 if segment.payload > 0 => (ACK, SEQUENCE + 1),
             _ => return None,
         };
-        let echo = match flags & SYN {
-            // As a kernel does it: the clock in the first SYN that has arrived, however often it is repeated.
-            SYN => *flow.heard.get_or_insert(segment.timestamp),
-            _ => segment.timestamp,
-        };
+        flow.heard = flow.heard.or(segment.timestamp);
+        // As a kernel does it: the clock in the first SYN that has arrived, however often it is repeated.
+        let echo = if flags & SYN != 0 { flow.heard } else { segment.timestamp };
         let clocks = echo.map(|theirs| (self.start.elapsed().as_millis() as u32, theirs));
         Some((flags, packet::reply(segment, flags, sequence, clocks)))
     }
@@ -329,14 +352,14 @@ impl Router {
             return;
         };
         packet::readdress(packet, segment.destination, client);
-        to_client(address, flow, &mut state.timeline, read, segment.flags, packet.to_vec());
+        to_client(address, flow, &mut state.queue, read, segment.flags, packet.to_vec());
     }
 
     /// Writes what is due, up to a burst.
     fn release(&self, state: &mut State) {
         for _ in 0..WRITE_BURST {
             let now = Instant::now();
-            let Some((due, Due { packet, answers })) = state.timeline.pop(now) else { return };
+            let Some((due, Due { packet, answers })) = state.queue.pop(now) else { return };
             state.lateness.packets += 1;
             state.lateness.late += u64::from(now - due > LATE);
             if let Some(Answers { attempt, asked }) = answers {
@@ -353,7 +376,7 @@ impl Router {
 fn to_client(
     address: &mut Address,
     flow: &mut Flow,
-    timeline: &mut Timeline<Due>,
+    queue: &mut Queue,
     left: Instant,
     flags: u8,
     packet: Vec<u8>,
@@ -380,7 +403,7 @@ fn to_client(
         }
         answers = Some(Answers { attempt: flow.attempt, asked: open.then_some(due) });
     }
-    timeline.push(due, Due { packet, answers });
+    queue.push(due, Due { packet, answers });
 }
 
 fn is_open(only_ports: &Option<Vec<u16>>, port: u16) -> bool {

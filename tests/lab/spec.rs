@@ -95,7 +95,8 @@ pub struct Mirror {
     pub lookup: Lookup,
     /// Instead of the name server's ordinary delay.
     pub lookup_delay: Option<Duration>,
-    /// Other ports of this mirror are refused. None: all ports lead to the servers of the world.
+    /// Other ports of this mirror are refused. None: all ports lead to the servers of the world: the lab's own ([`Spec::accept`]),
+    /// and else whoever listens on any address in this namespace.
     pub only_ports: Option<Vec<u16>>,
 }
 
@@ -162,7 +163,8 @@ pub struct Spec {
     pub names: Names,
     /// Of loss and jitter.
     pub seed: u64,
-    /// Where the lab itself accepts, reads until the client closes, and closes; empty to leave the ports to a real server.
+    /// Where the lab itself accepts, reads until the client closes, and closes; empty to leave the ports to a real server, which
+    /// would hear nothing on these.
     pub accept: Vec<u16>,
 }
 

@@ -28,12 +28,8 @@ impl<T> Timeline<T> {
         self.heap.push(Reverse(Entry { due, order: self.pushed, item }));
     }
 
-    pub fn next(&self) -> Option<(Instant, &T)> {
-        self.heap.peek().map(|next| (next.0.due, &next.0.item))
-    }
-
     pub fn next_due(&self) -> Option<Instant> {
-        self.next().map(|(due, _)| due)
+        self.heap.peek().map(|next| next.0.due)
     }
 
     /// The next thing whose time has come.

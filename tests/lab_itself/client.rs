@@ -53,7 +53,7 @@ pub(crate) fn handshakes(targets: &[SocketAddr], patience: Duration) -> Vec<Opti
         open.retain(|&i| {
             let over = ready.next().unwrap();
             if over && sockets[i].take_error().unwrap().is_none() {
-                times[i] = Some(handshake_time(&sockets[i]));
+                times[i] = Some(Duration::from_micros(tcp_info(&sockets[i]).tcpi_rtt.into()));
             }
             !over
         });
@@ -61,14 +61,14 @@ pub(crate) fn handshakes(targets: &[SocketAddr], patience: Duration) -> Vec<Opti
     times
 }
 
-fn handshake_time(socket: &Socket) -> Duration {
+/// What the kernel knows of a connection.
+pub(crate) fn tcp_info(socket: &impl AsRawFd) -> libc::tcp_info {
     // SAFETY: plain data, filled in by the kernel up to the length it is given.
-    let info = unsafe {
+    unsafe {
         let mut info: libc::tcp_info = std::mem::zeroed();
         let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
         let (level, name) = (libc::IPPROTO_TCP, libc::TCP_INFO);
         assert_eq!(libc::getsockopt(socket.as_raw_fd(), level, name, (&raw mut info).cast(), &mut length), 0);
         info
-    };
-    Duration::from_micros(info.tcpi_rtt.into())
+    }
 }

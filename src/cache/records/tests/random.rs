@@ -48,7 +48,7 @@ proptest! {
         last in proptest::option::weighted(0.1, Just("=")),
     ) {
         let text = format!("[:_librepo_:]\nversion=1\n{}\n{}", lines.join("\n"), last.unwrap_or_default());
-        match (groups(text.as_bytes()), parse(text.as_bytes())) {
+        match (read_groups(text.as_bytes()), parse(text.as_bytes())) {
             (Ok(groups), Ok(file)) => {
                 prop_assert_eq!(groups.len(), file.groups().count());
                 for group in file.groups() {
