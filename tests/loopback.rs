@@ -274,7 +274,7 @@ fn one_seed_gives_one_order_and_the_default_is_the_same_throughout_a_process() {
 }
 
 /// Runs the body in a child process that has this soft limit of descriptors.
-fn with_descriptors(test: &str, limit: u64, body: impl FnOnce()) {
+fn with_descriptors(test: &str, limit: libc::rlim_t, body: impl FnOnce()) {
     const INSIDE: &str = "FASTESTMIRROR_TEST_INSIDE";
     if std::env::var_os(INSIDE).is_some() {
         return body();

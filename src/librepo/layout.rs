@@ -1,26 +1,29 @@
 //! librepo's ABI in numbers: its public enum values, and where it keeps what its public interface does not tell
 //! (offsets in bytes in `struct _LrHandle` and `LrInternalMirror`).
 //!
-//! The same in every version from 1.7.14 (2015) to 1.21 on 64-bit machines. A test compares them with the sources it
-//! fetches, and `handle.rs` proves the offsets anew in every process.
+//! The same in every version from 1.7.14 (2015) to 1.21. A test compares them with the sources it fetches, for the
+//! machine it runs on, and `handle.rs` proves the offsets anew in every process.
 #![forbid(unsafe_code)]
 #![allow(dead_code)] // the test includes this file, too
+
+/// What a pointer or a `long` takes.
+const WORD: usize = size_of::<usize>();
 
 /// `CURL *curl_handle`.
 pub(crate) const CURL: usize = 0;
 /// `GSList *internal_mirrorlist`, of `LrInternalMirror`.
-pub(crate) const MIRRORS: usize = 16;
+pub(crate) const MIRRORS: usize = 2 * WORD;
 /// `gchar *fastestmirror_cache`, which has a public getter as well.
-pub(crate) const CACHE: usize = 48;
+pub(crate) const CACHE: usize = 6 * WORD;
 /// `LrFastestMirrorCb fastestmirrorcb`.
-pub(crate) const CALLBACK: usize = 64;
+pub(crate) const CALLBACK: usize = 8 * WORD;
 /// `void *fastestmirrordata`.
-pub(crate) const DATA: usize = 72;
+pub(crate) const DATA: usize = 9 * WORD;
 
 /// `char *url` in `LrInternalMirror`.
 pub(crate) const MIRROR_URL: usize = 0;
-/// `sizeof(LrInternalMirror)`; its other fields are left alone.
-pub(crate) const MIRROR_SIZE: usize = 16;
+/// `sizeof(LrInternalMirror)`: the URL and two integers, which are left alone.
+pub(crate) const MIRROR_SIZE: usize = WORD + 8;
 
 pub(crate) const LRO_URLS: i32 = 1;
 pub(crate) const LRO_FASTESTMIRRORCACHE: i32 = 28;

@@ -225,7 +225,7 @@ static void detailed(void)
 
 static GSList **internal_list(LrHandle *handle)
 {
-    return (GSList **)((char *)handle + 16);
+    return (GSList **)((char *)handle + 2 * sizeof(void *));
 }
 
 static void internal(void)

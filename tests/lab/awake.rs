@@ -58,7 +58,8 @@ fn start(processor: usize) -> Option<JoinHandle<()>> {
 
 /// Binds the calling thread to a processor and puts it into the idle class.
 fn stay_on(processor: usize) -> bool {
-    let lowest = libc::sched_param { sched_priority: 0 };
+    // SAFETY: integers only; musl has more of them.
+    let lowest: libc::sched_param = unsafe { std::mem::zeroed() };
     // SAFETY: plain data, and calls that concern the calling thread alone.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();

@@ -8,11 +8,15 @@ use std::fmt::Write as _;
 struct Random(u64);
 
 impl Random {
-    fn below(&mut self, end: usize) -> usize {
+    fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % end
+        self.0 >> 11
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
     }
 
     fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
@@ -245,9 +249,9 @@ fn a_latency_is_written_as_glib_writes_it() {
     let mut random = Random(3);
     let mut numbers: Vec<f64> = (0..10_000u32)
         .map(|n| match n % 4 {
-            0 => f64::from_bits((random.below(1 << 52) as u64) << 11 | random.below(1 << 11) as u64),
-            1 => Duration::from_micros(random.below(60_000_000) as u64).as_secs_f64(),
-            2 => Duration::from_nanos(random.below(60_000_000_000) as u64).as_secs_f64(),
+            0 => f64::from_bits((random.next() % (1 << 52)) << 11 | random.next() % (1 << 11)),
+            1 => Duration::from_micros(random.next() % 60_000_000).as_secs_f64(),
+            2 => Duration::from_nanos(random.next() % 60_000_000_000).as_secs_f64(),
             _ => 10f64.powi(random.below(40) as i32 - 20) * f64::from(n),
         })
         .filter(|number| number.is_finite())

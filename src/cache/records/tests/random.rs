@@ -52,7 +52,8 @@ proptest! {
             (Ok(groups), Ok(file)) => {
                 prop_assert_eq!(groups.len(), file.groups().count());
                 for group in file.groups() {
-                    prop_assert_eq!(groups.get(&About::of(group.name)), Some(&Said::by(group)));
+                    let said = Said::by(group);
+                    prop_assert_eq!(groups.get(&About::of(group.name)), Some(&said));
                 }
             }
             (groups, file) => prop_assert_eq!(groups.err(), file.err()),
