@@ -249,7 +249,7 @@ fn a_latency_is_written_as_glib_writes_it() {
     let mut random = Random(3);
     let mut numbers: Vec<f64> = (0..10_000u32)
         .map(|n| match n % 4 {
-            0 => f64::from_bits((random.next() % (1 << 52)) << 11 | random.next() % (1 << 11)),
+            0 => f64::from_bits(((random.next() % (1 << 52)) << 11) | (random.next() % (1 << 11))),
             1 => Duration::from_micros(random.next() % 60_000_000).as_secs_f64(),
             2 => Duration::from_nanos(random.next() % 60_000_000_000).as_secs_f64(),
             _ => 10f64.powi(random.below(40) as i32 - 20) * f64::from(n),
