@@ -61,8 +61,14 @@ fn run(
     count: usize,
     lines: impl Fn(&World) -> Vec<String>,
 ) -> (Vec<Run>, LabError) {
-    let world = World::start(scene.sites.spec().accept(&super::PORTS)).expect("a world");
-    let lines = lines(&world);
-    let runs = (0..count).map(|_| client.run(&lines, None)).collect();
-    (runs, world.report().error)
+    super::until_the_lab_keeps_up(
+        count > 1,
+        || {
+            let world = World::start(scene.sites.spec().accept(&super::PORTS)).expect("a world");
+            let lines = lines(&world);
+            let runs = (0..count).map(|_| client.run(&lines, None)).collect();
+            (runs, world.report().error)
+        },
+        |(_, lab)| lab,
+    )
 }

@@ -3,6 +3,7 @@
 use super::build::{root, run};
 use super::busy::Busy;
 use super::clients::Client;
+use super::lab::LabError;
 use super::programs::program;
 use super::row::{Floor, Row};
 use std::fmt::Write;
@@ -29,7 +30,7 @@ pub(crate) fn show(row: &Row) {
 }
 
 fn line(row: &Row) -> String {
-    let late = if row.lab.could_not_keep_up() { "*" } else { "" };
+    let late = mark(&row.lab);
     let error = row.error.map_or("–".into(), |(p50, p99)| format!("{}, {}", ms(p50), ms(p99)));
     let percent = |share: f64| format!("{:.0} %", share * 100.0);
     let pool = match row.client.is_bare() {
@@ -54,6 +55,11 @@ fn line(row: &Row) -> String {
     )
 }
 
+/// What [`Table::markdown`] explains.
+fn mark(lab: &LabError) -> &'static str {
+    if lab.could_not_keep_up() { "*" } else { "" }
+}
+
 /// Milliseconds with three digits that count.
 fn ms(time: Duration) -> String {
     let ms = time.as_secs_f64() * 1e3;
@@ -71,7 +77,8 @@ impl Table {
         );
         let rows = || self.beside_librepo.iter().chain(&self.growth);
         rows().for_each(|row| writeln!(text, "{}", line(row)).expect("a string"));
-        if rows().any(|row| row.lab.could_not_keep_up()) {
+        let busy = self.busy.iter().flat_map(|busy| &busy.lab);
+        if rows().map(|row| &row.lab).chain(busy).any(LabError::could_not_keep_up) {
             text.push_str(
                 "\n\\* While this ran, more than one packet in a hundred was over a millisecond late in the lab: \
                  the machine was too busy, and the errors are in part the lab's.\n",
@@ -134,16 +141,16 @@ impl Table {
         }
         if let Some(busy) = &self.busy {
             let p99 = |error: Option<(Duration, Duration)>| error.map_or("–".into(), |(_, p99)| ms(p99));
-            let [lab, lab_of_clocks] = &busy.lab;
+            let [lab, lab_of_clocks] = busy.lab.each_ref().map(|lab| format!("{}{}", ms(lab.p99), mark(lab)));
             lines.push(format!(
                 "Other processes keep all processors busy, {} mirrors: the error of our latencies is {} ms (p99; the lab's own {}). \
                  Of a program that connects to all at once, it is {} ms by the kernel's clock and {} ms by the wall's (the lab's own {}).",
                 busy.mirrors,
                 p99(busy.ours),
-                ms(lab.p99),
+                lab,
                 p99(busy.kernel),
                 p99(busy.wall),
-                ms(lab_of_clocks.p99),
+                lab_of_clocks,
             ));
         }
         lines
