@@ -64,7 +64,7 @@ fn run(
     super::until_the_lab_keeps_up(
         count > 1,
         || {
-            let world = World::start(scene.sites.spec().accept(&super::PORTS)).expect("a world");
+            let world = scene.world(&super::PORTS);
             let lines = lines(&world);
             let runs = (0..count).map(|_| client.run(&lines, None)).collect();
             (runs, world.report().error)

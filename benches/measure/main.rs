@@ -65,6 +65,9 @@ fn bench(full: bool) {
             .growth
             .extend(sizes.iter().flat_map(|&size| bench.growth(&Scene::new(ELSEWHERE, size, 0, names))));
     }
+    if full {
+        table.growth.extend(bench.growth(&Scene::new(HERE, 421, 0, true).far_from_names()));
+    }
     let (size, runs) = if full { (421, 5) } else { (12, 1) };
     table.busy = Some(busy::measure(&Scene::new(HERE, size, 0, true), runs));
     let text = table.markdown();

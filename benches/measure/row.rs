@@ -1,7 +1,7 @@
 //! One client in one world: its runs, and what they come to.
 
 use super::clients::{Client, Found, Run};
-use super::lab::{LabError, World, percentile};
+use super::lab::{LabError, percentile};
 use super::scene::{Ended, Scene};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -69,7 +69,7 @@ pub(crate) struct Plan<'a> {
 
 /// Runs a client in a new world.
 pub(crate) fn measure(scene: &Scene, client: Client, bare: &Bare, plan: &Plan) -> (Row, Vec<Run>) {
-    let world = World::start(scene.sites.spec().accept(plan.accept)).expect("a world");
+    let world = scene.world(plan.accept);
     let lines = match client {
         Client::LookUps | Client::Syns => scene.hosts(),
         _ => scene.urls(client.scheme(), &world),

@@ -19,6 +19,8 @@ pub(crate) struct Scene {
     pub(crate) dead: usize,
     /// By name, or by address.
     pub(crate) names: bool,
+    /// How long the name server takes.
+    look_up: Duration,
 }
 
 impl Scene {
@@ -46,14 +48,29 @@ impl Scene {
         sites.iter_mut().take(dead).for_each(|site| site.state = State::Dead);
         let mut sites = Sites(sites);
         sites.clear_edge();
-        Scene { place, sites, dead, names }
+        Scene { place, sites, dead, names, look_up: Duration::from_millis(5) }
+    }
+
+    /// With a name server as far as most are: look-ups then wait for it, and not for a processor.
+    pub(crate) fn far_from_names(mut self) -> Scene {
+        self.look_up = Duration::from_millis(20);
+        self
+    }
+
+    pub(crate) fn world(&self, accept: &[u16]) -> World {
+        let spec = self.sites.spec().dns_delay(self.look_up).accept(accept);
+        World::start(spec).expect("a world")
     }
 
     pub(crate) fn label(&self) -> String {
         let what = if self.names { "" } else { " addresses" };
         let dead = if self.dead > 0 { format!(", {} dead", self.dead) } else { String::new() };
         let place = if self.place == HERE { String::new() } else { format!(", {}", self.place.name) };
-        format!("{}{what}{dead}{place}", self.sites.0.len())
+        let look_up = match self.look_up.as_millis() {
+            5 => String::new(),
+            ms => format!(", {ms} ms a look-up"),
+        };
+        format!("{}{what}{dead}{place}{look_up}", self.sites.0.len())
     }
 
     pub(crate) fn urls(&self, scheme: &str, world: &World) -> Vec<String> {
