@@ -111,23 +111,24 @@ pub(crate) fn measure(scene: &Scene, client: Client, bare: &Bare, plan: &Plan) -
     (row, runs)
 }
 
-/// Precision and recall of the pool, over all runs. librepo's is what it would shuffle since 1.19: nearer than twice the best.
+/// Precision (none: it took nobody) and recall of the pool in the median run: the lab may stall in one, and then a dozen mirrors
+/// are late together. librepo's pool is what it would shuffle since 1.19: nearer than twice the best.
 fn judge(scene: &Scene, client: Client, runs: &[Run]) -> (Option<f64>, f64) {
     let truth = scene.pool();
-    let (mut taken, mut right) = (0, 0);
+    let near = truth.iter().filter(|near| **near).count() as f64;
+    let (mut precisions, mut recalls) = (Vec::new(), Vec::new());
     for run in runs {
         let best = run.found.iter().filter_map(|found| found.latency).min();
-        for (found, &near) in run.found.iter().zip(&truth) {
-            let in_pool = match client.is_librepo() {
-                true => found.latency.zip(best).is_some_and(|(latency, best)| latency < best * 2),
-                false => found.more > 0.0,
-            };
-            taken += usize::from(in_pool);
-            right += usize::from(in_pool && near);
-        }
+        let in_pool = |found: &Found| match client.is_librepo() {
+            true => found.latency.zip(best).is_some_and(|(latency, best)| latency < best * 2),
+            false => found.more > 0.0,
+        };
+        let taken = || run.found.iter().zip(&truth).filter(|(found, _)| in_pool(found));
+        let right = taken().filter(|(_, near)| **near).count() as f64;
+        precisions.extend((taken().count() > 0).then(|| right / taken().count() as f64));
+        recalls.push(right / near);
     }
-    let near = truth.iter().filter(|near| **near).count() * runs.len();
-    ((taken > 0).then(|| right as f64 / taken as f64), right as f64 / near as f64)
+    ((!precisions.is_empty()).then(|| median(precisions)), median(recalls))
 }
 
 /// |measured - truth| over all mirrors of all runs: median and 99th percentile.
