@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod keyfile;
+mod number;
 pub(crate) mod records;
 
 pub(crate) use records::{KeptSeed, Key, Known, Memory, Update};

@@ -29,9 +29,13 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod said;
+
 use super::keyfile::{self, Group, Item, KeyFile};
+use super::number;
 use crate::mirror::{Endpoint, Host, Mirror, Protocol};
 use crate::network::Network;
+use said::{About, Said, latency_of};
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -64,9 +68,6 @@ const KEPT: i64 = 180 * 24 * 3600;
 const FAILURE_COUNTS: i64 = 3600;
 /// Clocks are set by a little every now and then. What is from further ahead is not believed.
 const TOLERANCE: i64 = 300;
-/// No mirror is this far, and none nearer than this.
-const LATENCIES: (Duration, Duration) = (Duration::from_micros(1), Duration::from_secs(60));
-
 /// What is known of an endpoint from earlier runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Known {
@@ -205,100 +206,6 @@ fn is_fresh(drawn: i64, now: i64, rotate_every: Duration) -> bool {
     age >= -TOLERANCE && age < i64::try_from(rotate_every.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// What a group is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum About {
-    /// Of a mirror that answered; or what is none of our business.
-    Record,
-    /// In which network a mirror was measured.
-    Network,
-    /// A mirror that did not answer.
-    Outcome,
-}
-
-impl About {
-    /// What a group is about, and of which mirror.
-    fn of(group: &[u8]) -> (About, &[u8]) {
-        let note = |prefix, about| Some((about, group.strip_prefix(prefix)?));
-        note(NETWORK_OF, About::Network)
-            .or_else(|| note(OUTCOME_OF, About::Outcome))
-            .unwrap_or((About::Record, group))
-    }
-}
-
-/// What a group says, as far as we ask.
-#[derive(Debug, Default, PartialEq)]
-struct Said<'a> {
-    ts: Option<i64>,
-    latency: Option<Duration>,
-    outcome: Option<Known>,
-    network: Option<&'a [u8]>,
-    of_file: Option<Box<OfFile>>,
-}
-
-/// What the groups say that are about no mirror; apart, since there are so many others.
-#[derive(Debug, Default, PartialEq)]
-struct OfFile {
-    version: Option<i32>,
-    seed: Option<u64>,
-    drawn: Option<i64>,
-}
-
-impl<'a> Said<'a> {
-    fn by(group: Group<'a>) -> Said<'a> {
-        let mut said = Said::default();
-        group.pairs().for_each(|(key, value)| said.hear(key, value));
-        said
-    }
-
-    /// What is said twice is as it was said last.
-    fn hear(&mut self, key: &[u8], value: &'a [u8]) {
-        match std::str::from_utf8(key) {
-            Ok(TS) => self.ts = integer64(value),
-            Ok(LATENCY) => self.latency = seconds_of(value).and_then(latency_of),
-            Ok(NETWORK) => self.network = Some(value),
-            Ok(OUTCOME) => {
-                self.outcome = match value {
-                    b"refused" => Some(Known::Refused),
-                    b"unreachable" => Some(Known::Unreachable),
-                    b"outside" => Some(Known::OutsidePool),
-                    _ => None,
-                }
-            }
-            Ok(VERSION) => self.of_file().version = integer(value),
-            Ok(SEED) => {
-                self.of_file().seed = std::str::from_utf8(value).ok().and_then(|seed| seed.parse().ok());
-            }
-            Ok(DRAWN) => self.of_file().drawn = integer64(value),
-            _ => {}
-        }
-    }
-
-    fn of_file(&mut self) -> &mut OfFile {
-        self.of_file.get_or_insert_default()
-    }
-
-    /// Of a record.
-    fn latency(&self) -> Option<Fact> {
-        Some(Fact { at: self.ts?, known: Known::Latency(self.latency?) })
-    }
-
-    /// Of a note on an outcome.
-    fn failure(&self) -> Option<Fact> {
-        Some(Fact { at: self.ts?, known: self.outcome? })
-    }
-
-    fn network(&self) -> Option<Network> {
-        Network::from_text(std::str::from_utf8(self.network?).ok()?)
-    }
-
-    /// The seed, and when it was drawn.
-    fn seed(&self) -> Option<(u64, i64)> {
-        let of_file = self.of_file.as_ref()?;
-        of_file.seed.zip(of_file.drawn)
-    }
-}
-
 /// Reads a file, or says why it is not a cache; librepo would not take it for one either.
 pub(crate) fn read(
     text: &[u8],
@@ -367,8 +274,7 @@ fn said_by<'f>(file: &'f KeyFile<'_>, group: &[u8]) -> Option<Said<'f>> {
 
 /// By what the header says, if there is one.
 fn is_cache(header: Option<&Said<'_>>) -> Result<(), &'static str> {
-    let header = header.ok_or("it is not a cache of fastestmirror")?;
-    match header.of_file.as_ref().and_then(|of_file| of_file.version) {
+    match header.ok_or("it is not a cache of fastestmirror")?.version() {
         Some(1) => Ok(()),
         // Without a version it is version 0 to librepo.
         _ => Err("it is of another version"),
@@ -391,19 +297,6 @@ fn without_cut_line(text: &[u8]) -> &[u8] {
         None => !keyfile::is_valid(last),
     };
     if cut { whole } else { text }
-}
-
-/// Follows `g_key_file_get_double`, except that it also takes hexadecimal digits, which librepo does not write.
-pub(crate) fn seconds_of(value: &[u8]) -> Option<f64> {
-    std::str::from_utf8(value).ok()?.parse().ok()
-}
-
-/// What can be a latency: neither the -1 of a failure, nor the 0 of a local folder, nor nonsense.
-fn latency_of(seconds: f64) -> Option<Duration> {
-    let (least, end) = LATENCIES;
-    // Also false for what is not a number.
-    let fine = seconds > 0.0 && seconds < end.as_secs_f64();
-    Duration::try_from_secs_f64(seconds).ok().filter(|_| fine).map(|latency| latency.max(least))
 }
 
 fn note(prefix: &[u8], name: &[u8]) -> Vec<u8> {
@@ -479,7 +372,7 @@ fn apply(file: &mut KeyFile<'_>, name: &[u8], update: Update, now: i64, network:
                 return;
             }
             file.set(name, TS, &ts);
-            file.set(name, LATENCY, &as_glib_does(latency.as_secs_f64()));
+            file.set(name, LATENCY, &number::as_glib_does(latency.as_secs_f64()));
             file.remove(&outcome_note);
             match network {
                 Some(network) => {
@@ -520,7 +413,7 @@ fn hide_passwords(file: &mut KeyFile<'_>) {
         if let (About::Record, Some(Fact { at, known: Known::Latency(latency) })) = (about, old) {
             if new.is_none_or(|new| new.at < at) {
                 file.set(key.as_bytes(), TS, &at.to_string());
-                file.set(key.as_bytes(), LATENCY, &as_glib_does(latency.as_secs_f64()));
+                file.set(key.as_bytes(), LATENCY, &number::as_glib_does(latency.as_secs_f64()));
             }
         }
         file.remove(&group);
@@ -581,50 +474,6 @@ fn unix_seconds(time: SystemTime) -> i64 {
         Ok(since) => whole(since),
         Err(before) => -whole(before.duration()),
     }
-}
-
-/// Follows `g_key_file_get_int64`: what is out of range is the nearest that is in it.
-pub(crate) fn integer64(value: &[u8]) -> Option<i64> {
-    let (sign, digits) = match after_space(value) {
-        [b'-', digits @ ..] => (-1, digits),
-        [b'+', digits @ ..] => (1, digits),
-        digits => (1, digits),
-    };
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let add =
-        |number: i64, digit: &u8| number.saturating_mul(10).saturating_add(sign * i64::from(digit - b'0'));
-    Some(digits.iter().fold(0, add))
-}
-
-/// To C a vertical tab is white space, too.
-fn after_space(value: &[u8]) -> &[u8] {
-    let start = value.iter().position(|byte| !byte.is_ascii_whitespace() && *byte != b'\x0b');
-    start.map_or(&[], |start| &value[start..])
-}
-
-/// Follows `g_key_file_get_integer`, which takes what stands before white space.
-pub(crate) fn integer(value: &[u8]) -> Option<i32> {
-    let word = after_space(value).split(u8::is_ascii_whitespace).next()?;
-    i32::try_from(integer64(word)?).ok()
-}
-
-/// Follows `g_ascii_dtostr`, with which `g_key_file_set_double` writes: `%.17g` in the C locale.
-pub(crate) fn as_glib_does(number: f64) -> String {
-    const DIGITS: i32 = 17;
-    let scientific = format!("{number:.*e}", DIGITS as usize - 1);
-    let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let shorten = |text: &str| match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_string(),
-        false => text.to_string(),
-    };
-    if (-4..DIGITS).contains(&exponent) {
-        return shorten(&format!("{number:.*}", (DIGITS - 1 - exponent) as usize));
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{}e{sign}{:02}", shorten(digits), exponent.abs())
 }
 
 #[cfg(test)]

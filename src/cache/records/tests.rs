@@ -530,7 +530,7 @@ fn a_number_is_written_as_glib_writes_it() {
         (5e-324, "4.9406564584124654e-324"),
     ];
     for (number, expected) in table {
-        assert_eq!(as_glib_does(number), expected);
+        assert_eq!(number::as_glib_does(number), expected);
     }
 }
 

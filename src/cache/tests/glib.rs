@@ -167,7 +167,7 @@ fn ours(file: &[u8]) -> String {
         for (key, _) in group.pairs() {
             // Of a key that is there twice GLib tells the last value twice.
             let value = group.pairs().filter(|(name, _)| *name == key).last().unwrap().1;
-            let (int64, integer) = (records::integer64(value), records::integer(value));
+            let (int64, integer) = (number::integer64(value), number::integer(value));
             writeln!(text, "key {} {} {} {}", hex(key), hex(value), number(int64), number(integer)).unwrap();
         }
     }
@@ -233,7 +233,7 @@ fn check_double(value: &str, theirs: &str) {
         .chunks(2)
         .map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap())
         .collect();
-    let ours = records::seconds_of(&bytes);
+    let ours = number::double(&bytes);
     if let Some(ours) = ours.filter(|number| number.is_finite()) {
         assert_eq!(ours.to_bits().to_string(), theirs, "{bytes:?}");
     } else {
@@ -274,6 +274,6 @@ fn a_latency_is_written_as_glib_writes_it() {
     let theirs: Vec<&str> = output.lines().collect();
     assert_eq!(theirs.len(), numbers.len());
     for (number, theirs) in numbers.iter().zip(theirs) {
-        assert_eq!(records::as_glib_does(*number), theirs, "{number:e}");
+        assert_eq!(number::as_glib_does(*number), theirs, "{number:e}");
     }
 }

@@ -118,7 +118,7 @@ fn we_use_what_librepo_writes_and_would_have_written_the_same() {
     let (ours, _) = records::merge(b"", then, None, &updates, None);
     let mut ours = String::from_utf8(ours).unwrap();
     for (_, seconds, _) in &run.mirrors {
-        let line = |seconds| format!("\nconnectime={}\n", records::as_glib_does(seconds));
+        let line = |seconds| format!("\nconnectime={}\n", number::as_glib_does(seconds));
         ours = ours.replace(&line(latency_of(*seconds).as_secs_f64()), &line(*seconds));
     }
     assert_eq!(ours, theirs);

@@ -1,0 +1,51 @@
+//! Numbers in key files, read and written as GLib does it; a test holds both against each other.
+#![forbid(unsafe_code)]
+
+/// Follows `g_key_file_get_int64`: what is out of range is the nearest that is in it.
+pub(crate) fn integer64(value: &[u8]) -> Option<i64> {
+    let (sign, digits) = match after_space(value) {
+        [b'-', digits @ ..] => (-1, digits),
+        [b'+', digits @ ..] => (1, digits),
+        digits => (1, digits),
+    };
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let add =
+        |number: i64, digit: &u8| number.saturating_mul(10).saturating_add(sign * i64::from(digit - b'0'));
+    Some(digits.iter().fold(0, add))
+}
+
+/// To C a vertical tab is white space, too.
+fn after_space(value: &[u8]) -> &[u8] {
+    let start = value.iter().position(|byte| !byte.is_ascii_whitespace() && *byte != b'\x0b');
+    start.map_or(&[], |start| &value[start..])
+}
+
+/// Follows `g_key_file_get_integer`, which takes what stands before white space.
+pub(crate) fn integer(value: &[u8]) -> Option<i32> {
+    let word = after_space(value).split(u8::is_ascii_whitespace).next()?;
+    i32::try_from(integer64(word)?).ok()
+}
+
+/// Follows `g_key_file_get_double`, except that it also takes hexadecimal digits, which librepo does not write.
+pub(crate) fn double(value: &[u8]) -> Option<f64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// Follows `g_ascii_dtostr`, with which `g_key_file_set_double` writes: `%.17g` in the C locale.
+pub(crate) fn as_glib_does(number: f64) -> String {
+    const DIGITS: i32 = 17;
+    let scientific = format!("{number:.*e}", DIGITS as usize - 1);
+    let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let shorten = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_string(),
+        false => text.to_string(),
+    };
+    if (-4..DIGITS).contains(&exponent) {
+        return shorten(&format!("{number:.*}", (DIGITS - 1 - exponent) as usize));
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", shorten(digits), exponent.abs())
+}
