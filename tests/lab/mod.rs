@@ -176,6 +176,10 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
+        // To tell a failure of the client from one of the lab. A thread of ours that has panicked has said so itself.
+        if std::thread::panicking() && !self.threads.iter().any(JoinHandle::is_finished) {
+            println!("{}", self.report().error);
+        }
         self.stop = None;
         for thread in self.threads.drain(..) {
             // A panic of a thread has been printed, and must not abort a test that is failing already.

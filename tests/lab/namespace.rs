@@ -1,6 +1,7 @@
 //! Into a network and mount namespace of our own, as root or through a user namespace, by starting this program again inside.
 
 use super::device;
+use super::report::COULD_NOT_KEEP_UP;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -18,6 +19,9 @@ pub const FIGURE: &str = "measured: ";
 
 /// A test that hangs would keep its turn for ever: seconds.
 const LONGEST_TEST: u32 = 600;
+
+/// How often a test may fail in worlds that could not keep up.
+const TRIES: u32 = 3;
 
 /// Why there can be no lab here, and what would help.
 #[derive(Clone, Debug)]
@@ -55,25 +59,41 @@ impl<T> Context<T> for io::Result<T> {
 }
 
 /// Runs the body of the test of this name inside. Where there can be no lab the test fails under CI, and is skipped elsewhere.
+/// One that fails in a world that could not keep up has shown nothing, and runs again.
 pub fn isolated(test: &str, body: impl FnOnce()) {
     if is_inside() {
         settle(body);
         return;
     }
-    let ended = start_inside(LONGEST_TEST, |command| {
-        command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    });
-    match ended {
-        Ok((output, finished)) => {
-            pass_on(&output);
-            assert!(output.status.success(), "inside the lab: {}", output.status);
-            assert!(finished, "nothing ran inside the lab: is the test's full name {test:?}?");
+    for left in (0..TRIES).rev() {
+        let ended = start_inside(LONGEST_TEST, |command| {
+            command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        });
+        match ended {
+            Ok((output, finished)) => {
+                pass_on(&output);
+                if left > 0 && !output.status.success() && says_the_lab_was_late(&output) {
+                    say(&format!("tried again: {test}: the lab could not keep up"));
+                    continue;
+                }
+                assert!(output.status.success(), "inside the lab: {}", output.status);
+                assert!(finished, "nothing ran inside the lab: is the test's full name {test:?}?");
+            }
+            Err(why) if std::env::var_os("CI").is_some_and(|ci| !ci.is_empty()) => panic!("{why}"),
+            Err(why) => say(&format!("skipped: {test}: {why}")),
         }
-        Err(why) if std::env::var_os("CI").is_some_and(|ci| !ci.is_empty()) => panic!("{why}"),
-        // Not eprintln, which the harness keeps to itself when a test passes.
-        Err(why) => drop(writeln!(io::stderr(), "skipped: {test}: {why}")),
+        break;
     }
+}
+
+fn says_the_lab_was_late(output: &Output) -> bool {
+    String::from_utf8_lossy(&output.stdout).contains(COULD_NOT_KEEP_UP)
+}
+
+/// Not eprintln, which the harness keeps to itself when a test passes.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// The same for `main` of an example: the whole program runs again inside, with the same arguments and streams.
@@ -111,7 +131,7 @@ fn pass_on(output: &Output) {
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         // The harness writes "test name ... " without a line end before the body runs.
         match line.find(FIGURE) {
-            Some(at) => drop(writeln!(io::stderr(), "{}", &line[at..])),
+            Some(at) => say(&line[at..]),
             None => println!("{line}"),
         }
     }

@@ -169,6 +169,9 @@ pub(super) const LATE: Duration = Duration::from_millis(1);
 /// TCP timestamps count milliseconds, so one is nothing.
 pub(super) const LATE_HANDSHAKE: Duration = Duration::from_millis(2);
 
+/// What is said of a run from which nothing should be concluded.
+pub(super) const COULD_NOT_KEEP_UP: &str = "THE LAB COULD NOT KEEP UP";
+
 /// The lab's own error: how much later than asked for its answers to SYNs left, from reading the SYN to writing the answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabError {
@@ -193,6 +196,18 @@ impl LabError {
     pub fn could_not_keep_up(&self) -> bool {
         let too_many = |late: u64, of: u64| late > 1 + of / 100;
         too_many(self.late, self.packets) || too_many(self.late_handshakes, self.handshakes)
+    }
+
+    /// The same of what has come since an earlier report of the same world, which a long one would hide.
+    pub fn could_not_keep_up_since(&self, earlier: &LabError) -> bool {
+        let since = LabError {
+            packets: self.packets - earlier.packets,
+            late: self.late - earlier.late,
+            late_handshakes: self.late_handshakes - earlier.late_handshakes,
+            handshakes: self.handshakes - earlier.handshakes,
+            ..self.clone()
+        };
+        since.could_not_keep_up()
     }
 }
 
@@ -231,7 +246,7 @@ impl fmt::Display for LabError {
             write!(f, " ({} ms of processor time stolen by the host)", self.stolen.as_millis())?;
         }
         if self.could_not_keep_up() {
-            write!(f, ": THE LAB COULD NOT KEEP UP")?;
+            write!(f, ": {COULD_NOT_KEEP_UP}")?;
         }
         Ok(())
     }
