@@ -1,7 +1,7 @@
 //! The library in the lab: what it promises of endings, look-ups, families and politeness.
 //!
-//! Bounds have wide room or hold for the best of several runs: the machine may be busy. What is asserted of every
-//! run does not depend on time.
+//! A bound has wide room or holds for one run of many: the machine may be busy. What is asserted of every run does
+//! not depend on time.
 
 mod lab;
 
@@ -36,14 +36,24 @@ fn outcome(ranking: &Ranking, index: usize) -> Outcome {
     mirror(ranking, index).outcome
 }
 
-/// The shortest of several runs, in milliseconds; `check` holds for each.
-fn best_of(runs: usize, mut run: impl FnMut() -> Ranking, check: impl Fn(&Ranking)) -> f64 {
-    let elapsed = (0..runs).map(|_| {
+/// Three runs, and more as long as the machine is too busy for one that takes so many milliseconds at most; `check` holds for each.
+/// Returns what the shortest took, which is not less than `low` either, and how many there were.
+#[track_caller]
+fn one_takes(
+    low: f64,
+    high: f64,
+    mut run: impl FnMut() -> Ranking,
+    check: impl Fn(&Ranking),
+) -> (f64, usize) {
+    let (mut best, mut runs) = (f64::INFINITY, 0);
+    while runs < 3 || best > high && runs < 30 {
         let ranking = run();
         check(&ranking);
-        ranking.elapsed.as_secs_f64() * 1e3
-    });
-    elapsed.fold(f64::INFINITY, f64::min)
+        best = best.min(ranking.elapsed.as_secs_f64() * 1e3);
+        runs += 1;
+    }
+    assert_between(low, best, high);
+    (best, runs)
 }
 
 #[track_caller]
@@ -73,16 +83,16 @@ fn settled_comes_with_the_pools_limit_or_the_last_fallback_that_is_needed() {
             assert!(ranking.mirrors.iter().all(|m| m.pool == (m.index < 2)), "{ranking:#?}");
         };
         let look_up = 5.0;
-        let sixteen = best_of(5, || Ranker::new().rank(urls(&world)).unwrap(), settled);
-        let none = best_of(5, || Ranker::new().fallbacks(0).rank(urls(&world)).unwrap(), settled);
+        let rank = |fallbacks| Ranker::new().fallbacks(fallbacks).rank(urls(&world)).unwrap();
+        let (sixteen, runs) = one_takes(look_up + 45.0, look_up + 45.0 + 12.0, || rank(16), settled);
+        let (none, more) = one_takes(look_up + 22.0, look_up + 22.0 + 12.0, || rank(0), settled);
+        let runs = runs + more;
         lab::figure(&format!(
             "settled after {none:.1} ms without fallbacks (look-up 5 + limit 20 + grace 2)"
         ));
         lab::figure(&format!("settled after {sixteen:.1} ms with 16 fallbacks (look-up 5 + 45)"));
-        assert_between(look_up + 22.0, none, look_up + 22.0 + 12.0);
-        assert_between(look_up + 45.0, sixteen, look_up + 45.0 + 12.0);
-        assert_polite(&world, 10);
-        assert_eq!(world.report().of("m5.lab.example").attempts, 10, "no hedge in a run that settles");
+        assert_polite(&world, runs);
+        assert_eq!(world.report().of("m5.lab.example").attempts, runs, "no hedge in a run that settles");
     });
 }
 
@@ -92,8 +102,9 @@ fn one_dead_mirror_among_twelve_costs_the_quiet_time_at_most() {
         let mut mirrors = live([8, 20, 40, 60, 80, 100, 120, 140, 160, 180, 200]);
         mirrors.push(silent("dead.lab.example"));
         let world = start(mirrors);
-        let best = best_of(
-            4,
+        let (best, runs) = one_takes(
+            400.0,
+            5.0 + 400.0 + 20.0,
             || Ranker::new().rank(urls(&world)).unwrap(),
             |ranking| {
                 assert_eq!((ranking.ended, ranking.mirrors[11].index), (Ended::Quiet, 11));
@@ -101,10 +112,9 @@ fn one_dead_mirror_among_twelve_costs_the_quiet_time_at_most() {
             },
         );
         lab::figure(&format!("twelve mirrors up to 200 ms away, one of them dead: {best:.1} ms"));
-        assert_between(400.0, best, 5.0 + 400.0 + 20.0);
-        assert_polite(&world, 4);
-        assert_eq!(world.report().of("dead.lab.example").attempts, 8);
-        assert_eq!(world.report().of("m10.lab.example").attempts, 4, "live mirrors are asked once");
+        assert_polite(&world, runs);
+        assert_eq!(world.report().of("dead.lab.example").attempts, 2 * runs);
+        assert_eq!(world.report().of("m10.lab.example").attempts, runs, "live mirrors are asked once");
     });
 }
 
@@ -117,10 +127,9 @@ fn the_timeout_holds_when_all_mirrors_are_dead() {
             assert!(ranking.mirrors.iter().enumerate().all(|(n, mirror)| mirror.index == n));
         };
         let run = || Ranker::new().timeout(ms(600)).unwrap().rank(urls(&world)).unwrap();
-        let best = best_of(4, run, dead);
+        let (best, runs) = one_takes(600.0, 620.0, run, dead);
         lab::figure(&format!("a hundred dead mirrors, timeout 600 ms: {best:.1} ms"));
-        assert_between(600.0, best, 620.0);
-        assert_polite(&world, 4);
+        assert_polite(&world, runs);
     });
 }
 
@@ -133,8 +142,9 @@ fn a_resolver_that_is_silent_for_one_name_costs_only_that_mirror() {
         mirrors.insert(7, Mirror::new("nowhere.lab.example").lookup(Lookup::NxDomain));
         mirrors.insert(9, Mirror::new("fails.lab.example").both(answer(ms(1))).lookup(Lookup::ServFail));
         let world = start(mirrors);
-        let best = best_of(
-            4,
+        let (best, _) = one_takes(
+            50.0,
+            75.0,
             || Ranker::new().rank(urls(&world)).unwrap(),
             |ranking| {
                 assert_eq!(ranking.ended, Ended::Settled);
@@ -148,7 +158,6 @@ fn a_resolver_that_is_silent_for_one_name_costs_only_that_mirror() {
             },
         );
         lab::figure(&format!("one name of 25 hangs: {best:.1} ms (a look-up gets 50 ms at least)"));
-        assert_between(50.0, best, 75.0);
     });
 }
 
@@ -162,7 +171,8 @@ fn names_that_all_hang_do_not_move_the_timeout_and_leave_no_thread_that_matters(
         let before = threads();
         let ranking = Ranker::new().timeout(ms(300)).unwrap().rank(urls(&world)).unwrap();
         assert_eq!(ranking.ended, Ended::Timeout);
-        assert_between(300.0, ranking.elapsed.as_secs_f64() * 1e3, 400.0);
+        // The look-ups themselves would take two seconds.
+        assert_between(300.0, ranking.elapsed.as_secs_f64() * 1e3, 1000.0);
         let left = threads() - before;
         assert!((1..=64).contains(&left), "{left} look-ups hang");
         // Other names work meanwhile, and the process ends with the look-ups under way: this test returns.
@@ -197,8 +207,9 @@ fn broken_ipv6_everywhere_costs_the_delay_of_rfc_8305() {
             Mirror::new(&format!("m{n}.lab.example")).ipv6(Fate::Silent).ipv4(answer(ms(rtt)))
         };
         let world = start([10, 14, 30, 40].into_iter().enumerate().map(broken).collect());
-        let best = best_of(
-            3,
+        let (best, runs) = one_takes(
+            290.0,
+            320.0,
             || Ranker::new().rank(urls(&world)).unwrap(),
             |ranking| {
                 assert_eq!(ranking.ended, Ended::Complete);
@@ -211,8 +222,7 @@ fn broken_ipv6_everywhere_costs_the_delay_of_rfc_8305() {
             },
         );
         lab::figure(&format!("IPv6 broken everywhere: {best:.1} ms (look-up 5 + 250 + 40)"));
-        assert_between(290.0, best, 320.0);
-        assert_polite(&world, 3);
+        assert_polite(&world, runs);
     });
 }
 
@@ -230,12 +240,11 @@ fn broken_ipv6_costs_the_pools_limit_where_ipv4_is_seen_to_work() {
             assert_eq!(ranking.ended, Ended::Complete);
             assert!(ranking.mirrors.iter().all(|m| m.pool && m.address.unwrap().is_ipv4()));
         };
-        let best = best_of(3, || Ranker::new().rank(urls(&world)).unwrap(), all);
+        let (best, runs) = one_takes(72.0, 95.0, || Ranker::new().rank(urls(&world)).unwrap(), all);
         lab::figure(&format!(
             "IPv6 broken, one IPv4 mirror answers: {best:.1} ms (look-up 5 + limit 40 + 27)"
         ));
-        assert_between(72.0, best, 95.0);
-        assert_polite(&world, 3);
+        assert_polite(&world, runs);
     });
 }
 

@@ -88,13 +88,14 @@ fn a_timeout_of_zero_sends_nothing_and_keeps_the_order() {
 fn the_timeout_holds_when_everything_is_silent() {
     let silent = Silent::start(ip(6));
     let url = format!("http://{}/", silent.address);
-    let best = (0..3).map(|_| {
+    let mut elapsed = (0..30).map(|_| {
         let ranking = Ranker::new().timeout(Duration::from_millis(300)).unwrap().rank([&url]).unwrap();
         assert_eq!(ranking.ended, Ended::Timeout);
+        assert!(ranking.elapsed.as_millis() >= 300);
         ranking.elapsed
     });
-    let best = best.min().unwrap();
-    assert!((300..320).contains(&best.as_millis()), "{best:?}");
+    // A busy machine may be late, but not each time.
+    assert!(elapsed.any(|elapsed| elapsed.as_millis() < 320));
 }
 
 #[test]

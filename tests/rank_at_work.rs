@@ -314,11 +314,14 @@ fn the_demonstration_shows_the_truth_beside_the_measurement() {
     }
     // On a busy machine it may be wrong about one place or another, but not about the same one each time.
     let mut right = [false; 3];
-    for _ in 0..3 {
+    for _ in 0..8 {
         let now = demonstrate(&mut Command::new(build::rank()));
         right = std::array::from_fn(|place| right[place] || now[place]);
+        if right == [true; 3] {
+            return;
+        }
     }
-    assert_eq!(right, [true; 3], "{PLACES:?}");
+    panic!("{PLACES:?}: {right:?}, each of eight times");
 }
 
 #[test]
