@@ -28,7 +28,7 @@ pub(crate) fn integer(value: &[u8]) -> Option<i32> {
     i32::try_from(integer64(word)?).ok()
 }
 
-/// Follows `g_key_file_get_double`, except that it also takes hexadecimal digits, which librepo does not write.
+/// Follows `g_key_file_get_double`, but for hexadecimal digits, which GLib takes and librepo does not write.
 pub(crate) fn double(value: &[u8]) -> Option<f64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
@@ -48,4 +48,32 @@ pub(crate) fn as_glib_does(number: f64) -> String {
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{}e{sign}{:02}", shorten(digits), exponent.abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::as_glib_does;
+
+    #[test]
+    fn a_number_is_written_as_glib_writes_it() {
+        let table = [
+            (0.012345, "0.012345"),
+            (0.0123, "0.0123"),
+            (0.5, "0.5"),
+            (1.0, "1"),
+            (59.0, "59"),
+            (0.000_001, "9.9999999999999995e-07"),
+            (0.0001, "0.0001"),
+            (0.000_099, "9.8999999999999994e-05"),
+            (0.1, "0.10000000000000001"),
+            (123_456_789.0, "123456789"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e+17"),
+            (1e300, "1.0000000000000001e+300"),
+            (5e-324, "4.9406564584124654e-324"),
+        ];
+        for (number, expected) in table {
+            assert_eq!(as_glib_does(number), expected);
+        }
+    }
 }

@@ -35,8 +35,11 @@ use super::keyfile::{self, Group, Item, KeyFile};
 use super::number;
 use crate::mirror::{Endpoint, Host, Mirror, Protocol};
 use crate::network::Network;
-use said::{About, Said, latency_of};
-use std::cmp::Reverse;
+pub(crate) use said::Known;
+use said::{
+    About, DRAWN, Fact, LATENCY, NETWORK, NETWORK_OF, OUTCOME, OUTCOME_OF, SEED, Said, TS, VERSION,
+    latency_of,
+};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -47,20 +50,9 @@ pub(crate) const MAX_SIZE: usize = 8 << 20;
 const MAX_WRITTEN: usize = MAX_SIZE / 2;
 
 const HEADER: &[u8] = b":_librepo_:";
-const VERSION: &str = "version";
 /// The groups that librepo does not take for records.
 const NO_RECORD: &[u8] = b":_";
 const OWN: &[u8] = b":_fm_:";
-const NETWORK_OF: &[u8] = b":_fm_:network:";
-const OUTCOME_OF: &[u8] = b":_fm_:outcome:";
-
-const TS: &str = "ts";
-/// librepo's spelling.
-const LATENCY: &str = "connectime";
-const NETWORK: &str = "network";
-const OUTCOME: &str = "outcome";
-const SEED: &str = "seed";
-const DRAWN: &str = "drawn";
 
 /// How long a record stays in the file: librepo's `CACHE_RECORD_MAX_AGE`, in seconds.
 const KEPT: i64 = 180 * 24 * 3600;
@@ -68,18 +60,6 @@ const KEPT: i64 = 180 * 24 * 3600;
 const FAILURE_COUNTS: i64 = 3600;
 /// Clocks are set by a little every now and then. What is from further ahead is not believed.
 const TOLERANCE: i64 = 300;
-/// What is known of an endpoint from earlier runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Known {
-    /// It answered, after so long.
-    Latency(Duration),
-    /// It refused, at most an hour ago.
-    Refused,
-    /// The network said that it cannot be reached, at most an hour ago.
-    Unreachable,
-    /// It did not answer in time to belong to the pool, at most an hour ago.
-    OutsidePool,
-}
 
 /// What a run has learned of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,28 +129,6 @@ impl Key {
             true => Mirror::parse(&url.replacen("%5B", "[", 1).replacen("%5D", "]", 1)),
             false => Mirror::parse(url),
         }
-    }
-}
-
-/// When a fact was learned, and the fact.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Fact {
-    at: i64,
-    known: Known,
-}
-
-impl Fact {
-    /// Whether it is to be believed rather than another about the same endpoint: the newer one; of two from the same
-    /// second a latency, since whoever answers is up, and the lower one; and of two failures always the same, whichever
-    /// is read first.
-    fn beats(&self, other: &Fact) -> bool {
-        let worth = |fact: &Fact| match fact.known {
-            Known::Latency(latency) => (3, Reverse(latency)),
-            Known::Refused => (2, Reverse(Duration::ZERO)),
-            Known::Unreachable => (1, Reverse(Duration::ZERO)),
-            Known::OutsidePool => (0, Reverse(Duration::ZERO)),
-        };
-        (self.at, worth(self)) > (other.at, worth(other))
     }
 }
 

@@ -1,23 +1,70 @@
-//! What the groups of a cache file are about, and what each says.
+//! The groups of a cache file: their names and keys, what they are about, and what each says.
 #![forbid(unsafe_code)]
 
-use super::{DRAWN, Fact, Known, LATENCY, NETWORK, NETWORK_OF, OUTCOME, OUTCOME_OF, SEED, TS, VERSION};
 use crate::cache::keyfile::Group;
 use crate::cache::number;
 use crate::network::Network;
+use std::cmp::Reverse;
 use std::time::Duration;
 
-/// No mirror is this far, and none nearer than this.
+pub(super) const NETWORK_OF: &[u8] = b":_fm_:network:";
+pub(super) const OUTCOME_OF: &[u8] = b":_fm_:outcome:";
+
+pub(super) const VERSION: &str = "version";
+pub(super) const TS: &str = "ts";
+/// librepo's spelling.
+pub(super) const LATENCY: &str = "connectime";
+pub(super) const NETWORK: &str = "network";
+pub(super) const OUTCOME: &str = "outcome";
+pub(super) const SEED: &str = "seed";
+pub(super) const DRAWN: &str = "drawn";
+
+/// What is nearer counts as the first; no mirror is as far as the second.
 const LATENCIES: (Duration, Duration) = (Duration::from_micros(1), Duration::from_secs(60));
+
+/// What is known of an endpoint from earlier runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// It answered, after so long.
+    Latency(Duration),
+    /// It refused, at most an hour ago.
+    Refused,
+    /// The network said that it cannot be reached, at most an hour ago.
+    Unreachable,
+    /// It did not answer in time to belong to the pool, at most an hour ago.
+    OutsidePool,
+}
+
+/// When a fact was learned, and the fact.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Fact {
+    pub(super) at: i64,
+    pub(super) known: Known,
+}
+
+impl Fact {
+    /// Whether it is to be believed rather than another about the same endpoint: the newer one; of two from the same
+    /// second a latency, since whoever answers is up, and the lower one; and of two failures always the same, whichever
+    /// is read first.
+    pub(super) fn beats(&self, other: &Fact) -> bool {
+        let worth = |fact: &Fact| match fact.known {
+            Known::Latency(latency) => (3, Reverse(latency)),
+            Known::Refused => (2, Reverse(Duration::ZERO)),
+            Known::Unreachable => (1, Reverse(Duration::ZERO)),
+            Known::OutsidePool => (0, Reverse(Duration::ZERO)),
+        };
+        (self.at, worth(self)) > (other.at, worth(other))
+    }
+}
 
 /// What a group is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum About {
-    /// Of a mirror that answered; or what is none of our business.
+    /// How far a mirror is; or what is none of our business.
     Record,
     /// In which network a mirror was measured.
     Network,
-    /// A mirror that did not answer.
+    /// That a mirror did not answer.
     Outcome,
 }
 

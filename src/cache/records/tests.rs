@@ -511,29 +511,6 @@ fn a_file_does_not_grow_without_end() {
     }
 }
 
-#[test]
-fn a_number_is_written_as_glib_writes_it() {
-    let table = [
-        (0.012345, "0.012345"),
-        (0.0123, "0.0123"),
-        (0.5, "0.5"),
-        (1.0, "1"),
-        (59.0, "59"),
-        (0.000_001, "9.9999999999999995e-07"),
-        (0.0001, "0.0001"),
-        (0.000_099, "9.8999999999999994e-05"),
-        (0.1, "0.10000000000000001"),
-        (123_456_789.0, "123456789"),
-        (1e16, "10000000000000000"),
-        (1e17, "1e+17"),
-        (1e300, "1.0000000000000001e+300"),
-        (5e-324, "4.9406564584124654e-324"),
-    ];
-    for (number, expected) in table {
-        assert_eq!(number::as_glib_does(number), expected);
-    }
-}
-
 /// The figure is for the reader; what is asserted leaves room for a build without optimization on a busy machine.
 #[test]
 fn reading_is_quick() {
