@@ -43,7 +43,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(why) => {
             eprintln!("skipped: measure: {why}");
-            ExitCode::from(u8::from(std::env::var_os("CI").is_some()))
+            ExitCode::from(u8::from(std::env::var_os("CI").is_some_and(|ci| !ci.is_empty())))
         }
     }
 }
@@ -110,9 +110,7 @@ impl Bench<'_> {
             let _nginx = Nginx::start(&scratch);
             let plan = Plan { runs: self.runs(3), accept: &[], file: Some(scratch.join("ca.pem")) };
             for client in [Client::LibrepoHttp, Client::LibrepoHttps] {
-                let (row, _) = row::measure(scene, client, &bare, &plan);
-                table::show(&row);
-                rows.push(row);
+                rows.push(self.shown(|| row::measure(scene, client, &bare, &plan)).0);
             }
         }
         rows
@@ -129,9 +127,7 @@ impl Bench<'_> {
         let plan = Plan { runs: self.runs(7), accept: &PORTS, file: None };
         let mut rows = Vec::new();
         let mut times = |client| {
-            let measure = || row::measure(scene, client, &Bare::default(), &plan);
-            let (row, runs) = until_the_lab_keeps_up(self.full, measure, |(row, _)| &row.lab);
-            table::show(&row);
+            let (row, runs) = self.shown(|| row::measure(scene, client, &Bare::default(), &plan));
             rows.push(row);
             let times = |run: &Run| run.found.iter().filter_map(|found| found.latency).collect();
             runs.iter().map(times).collect()
@@ -144,10 +140,13 @@ impl Bench<'_> {
     fn row(&self, scene: &Scene, client: Client, bare: &Bare) -> Row {
         let cache = (client == Client::Warm).then(|| self.scratch.join("cache"));
         let plan = Plan { runs: self.runs(7), accept: &PORTS, file: cache };
-        let measure = || row::measure(scene, client, bare, &plan).0;
-        let row = until_the_lab_keeps_up(self.full, measure, |row| &row.lab);
-        table::show(&row);
-        row
+        self.shown(|| row::measure(scene, client, bare, &plan)).0
+    }
+
+    fn shown(&self, measure: impl Fn() -> (Row, Vec<Run>)) -> (Row, Vec<Run>) {
+        let measured = until_the_lab_keeps_up(self.full, measure, |(row, _)| &row.lab);
+        table::show(&measured.0);
+        measured
     }
 
     fn runs(&self, many: usize) -> usize {

@@ -21,14 +21,35 @@ pub(crate) struct Row {
     pub(crate) memory: f64,
     /// |measured - truth| at the median and the 99th percentile; none where nothing was measured.
     pub(crate) error: Option<(Duration, Duration)>,
-    /// Of all whom it took for near, how many were; of all who were, how many it took for near. None: it took nobody.
-    pub(crate) precision: Option<f64>,
-    pub(crate) recall: f64,
-    /// In a run.
+    pub(crate) runs: usize,
+    pub(crate) pool: Pool,
+    /// In a run, on average.
     pub(crate) syns: f64,
     pub(crate) payload: f64,
     pub(crate) floor: Option<Floor>,
     pub(crate) lab: LabError,
+}
+
+/// What a client took for near, and what was, all runs together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pool {
+    /// Runs in which these were the same mirrors.
+    pub(crate) exact: usize,
+    taken: usize,
+    near: usize,
+    both: usize,
+}
+
+impl Pool {
+    /// Of all whom it took for near, how many were; None if it took nobody.
+    pub(crate) fn precision(&self) -> Option<f64> {
+        (self.taken > 0).then(|| self.both as f64 / self.taken as f64)
+    }
+
+    /// Of all who were near, how many it took for near.
+    pub(crate) fn recall(&self) -> f64 {
+        self.both as f64 / self.near as f64
+    }
 }
 
 /// The earliest a run that ended so could end.
@@ -50,12 +71,12 @@ pub(crate) struct Bare {
 
 impl Bare {
     fn floor(&self, scene: &Scene, ended: Ended) -> Floor {
-        let lowest = |runs: &[Vec<Duration>]| {
+        let median_floor = |runs: &[Vec<Duration>]| {
             let floors: Vec<_> = runs.iter().map(|times| scene.floor(Some(times), ended)).collect();
             (!floors.is_empty()).then(|| median(floors))
         };
-        let look_ups = lowest(&self.look_ups).unwrap_or_else(|| scene.floor(None, ended));
-        Floor { ended, look_ups, syns: lowest(&self.syns) }
+        let look_ups = median_floor(&self.look_ups).unwrap_or_else(|| scene.floor(None, ended));
+        Floor { ended, look_ups, syns: median_floor(&self.syns) }
     }
 }
 
@@ -89,7 +110,6 @@ pub(crate) fn measure(scene: &Scene, client: Client, bare: &Bare, plan: &Plan) -
     let total = report.total();
     let each = |number: usize| number as f64 / runs.len() as f64;
 
-    let (precision, recall) = judge(scene, client, &runs);
     let ended = runs.last().and_then(|run| run.ended).and_then(Ended::from_number);
     let floor = ended.map(|ended| bare.floor(scene, ended));
     let row = Row {
@@ -99,10 +119,10 @@ pub(crate) fn measure(scene: &Scene, client: Client, bare: &Bare, plan: &Plan) -
         client,
         time: median(runs.iter().map(|run| run.time).collect()),
         processor: median(runs.iter().map(|run| run.processor).collect()),
-        memory: median(runs.iter().map(|run| run.memory).collect()),
+        memory: middle(runs.iter().map(|run| run.memory)),
         error: if client.is_bare() { None } else { error(scene, &runs, |found| found.latency) },
-        precision,
-        recall,
+        runs: runs.len(),
+        pool: judge(scene, client, &runs),
         syns: each(total.syns - before.syns),
         payload: each((total.payload - before.payload) as usize),
         floor,
@@ -111,24 +131,25 @@ pub(crate) fn measure(scene: &Scene, client: Client, bare: &Bare, plan: &Plan) -
     (row, runs)
 }
 
-/// Precision (none: it took nobody) and recall of the pool in the median run: the lab may stall in one, and then a dozen mirrors
-/// are late together. librepo's pool is what it would shuffle since 1.19: nearer than twice the best.
-fn judge(scene: &Scene, client: Client, runs: &[Run]) -> (Option<f64>, f64) {
+/// librepo's pool is what it would shuffle since 1.19: nearer than twice the best.
+fn judge(scene: &Scene, client: Client, runs: &[Run]) -> Pool {
     let truth = scene.pool();
-    let near = truth.iter().filter(|near| **near).count() as f64;
-    let (mut precisions, mut recalls) = (Vec::new(), Vec::new());
+    let mut pool = Pool::default();
     for run in runs {
         let best = run.found.iter().filter_map(|found| found.latency).min();
-        let in_pool = |found: &Found| match client.is_librepo() {
+        let is_taken = |found: &Found| match client.is_librepo() {
             true => found.latency.zip(best).is_some_and(|(latency, best)| latency < best * 2),
             false => found.more > 0.0,
         };
-        let taken = || run.found.iter().zip(&truth).filter(|(found, _)| in_pool(found));
-        let right = taken().filter(|(_, near)| **near).count() as f64;
-        precisions.extend((taken().count() > 0).then(|| right / taken().count() as f64));
-        recalls.push(right / near);
+        let taken: Vec<bool> = run.found.iter().map(is_taken).collect();
+        pool.exact += usize::from(taken == truth);
+        for (&taken, &near) in taken.iter().zip(&truth) {
+            pool.taken += usize::from(taken);
+            pool.near += usize::from(near);
+            pool.both += usize::from(taken && near);
+        }
     }
-    ((!precisions.is_empty()).then(|| median(precisions)), median(recalls))
+    pool
 }
 
 /// |measured - truth| over all mirrors of all runs: median and 99th percentile.
@@ -144,7 +165,13 @@ pub(crate) fn error(
     (!errors.is_empty()).then(|| (percentile(&errors, 0.5), percentile(&errors, 0.99)))
 }
 
-fn median<T: Copy + Default + PartialOrd>(mut all: Vec<T>) -> T {
-    all.sort_by(|a, b| a.partial_cmp(b).expect("no NaN"));
-    percentile(&all, 0.5)
+fn median(times: Vec<Duration>) -> Duration {
+    Duration::from_secs_f64(middle(times.iter().map(Duration::as_secs_f64)))
+}
+
+/// The median; of an even number, halfway between the two in the middle.
+fn middle(all: impl Iterator<Item = f64>) -> f64 {
+    let mut all: Vec<f64> = all.collect();
+    all.sort_by(f64::total_cmp);
+    (all[(all.len() - 1) / 2] + all[all.len() / 2]) / 2.0
 }

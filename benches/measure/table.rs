@@ -35,7 +35,13 @@ fn line(row: &Row) -> String {
     let percent = |share: f64| format!("{:.0} %", share * 100.0);
     let pool = match row.client.is_bare() {
         true => "–".into(),
-        false => format!("{}, {}", row.precision.map_or("–".into(), percent), percent(row.recall)),
+        false => format!(
+            "{} of {}; {}, {}",
+            row.pool.exact,
+            row.runs,
+            row.pool.precision().map_or("–".into(), percent),
+            percent(row.pool.recall())
+        ),
     };
     let above = |floor: Duration| {
         format!("{} {:+.1}", ms(floor), row.time.as_secs_f64() * 1e3 - floor.as_secs_f64() * 1e3)
@@ -71,7 +77,7 @@ impl Table {
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!(
             "{}\n\n\
-             | mirrors | who | time | processor time | error: median, p99 | pool: precision, recall | SYNs | bytes | memory | floors, and above them |\n\
+             | mirrors | who | time | processor time | error: median, p99 | pool: exact runs; precision, recall | SYNs | bytes | memory | floors, and above them |\n\
              |---|---|--:|--:|---|---|--:|--:|--:|---|\n",
             versions()
         );
@@ -80,8 +86,8 @@ impl Table {
         let busy = self.busy.iter().flat_map(|busy| &busy.lab);
         if rows().map(|row| &row.lab).chain(busy).any(LabError::could_not_keep_up) {
             text.push_str(
-                "\n\\* While this ran, more than one packet in a hundred was over a millisecond late in the lab: \
-                 the machine was too busy, and the errors are in part the lab's.\n",
+                "\n\\* While this ran, more than one packet in a hundred was over a millisecond late in the lab, or \
+                 one handshake in a hundred over two: the machine was too busy, and the errors are in part the lab's.\n",
             );
         }
         text.push('\n');
@@ -96,14 +102,17 @@ impl Table {
 
     /// What the figures say of what they are there to show.
     fn conclusions(&self) -> Vec<String> {
-        let pool = |row: &Row| match (row.precision, row.recall) {
-            (Some(1.0), 1.0) => "is exactly right".to_owned(),
-            (None, _) => "is empty".to_owned(),
-            (Some(precision), recall) => format!(
-                "is wrong ({:.0} % of it belong, {:.0} % of those that belong are in it)",
-                precision * 100.0,
-                recall * 100.0
-            ),
+        let pool = |row: &Row| {
+            let right = format!("exactly right in {} of {} runs", row.pool.exact, row.runs);
+            match (row.pool.exact == row.runs, row.pool.precision()) {
+                (true, _) => right,
+                (false, None) => format!("{right}: it is empty"),
+                (false, Some(precision)) => format!(
+                    "{right}: {:.0} % of it belong, {:.0} % of those that belong are in it",
+                    precision * 100.0,
+                    row.pool.recall() * 100.0
+                ),
+            }
         };
         let mut lines = Vec::new();
         let times = |theirs: Duration, ours: Duration| match theirs.as_secs_f64() / ours.as_secs_f64() {
@@ -118,7 +127,7 @@ impl Table {
             let rows = self.row(mirrors, dead, Client::Defaults).zip(self.row(mirrors, dead, librepo));
             let Some((ours, theirs)) = rows else { continue };
             lines.push(format!(
-                "{} mirrors: {} takes {} as long and {} the processor time. Our pool {}, its pool {}.",
+                "{} mirrors: {} takes {} as long and {} the processor time. Our pool is {}; its pool is {}.",
                 ours.label,
                 librepo.name(),
                 times(theirs.time, ours.time),
