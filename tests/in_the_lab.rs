@@ -1,7 +1,7 @@
 //! The library in the lab: what it promises of endings, look-ups, families and politeness.
 //!
-//! A bound has wide room or holds for one run of many: the machine may be busy. What is asserted of every run does
-//! not depend on time.
+//! A bound has wide room or holds for one run of many: the machine may be busy. What is asserted of every run has room for
+//! that, too, but for a lab that is late itself: then the test is run again.
 
 mod lab;
 
@@ -36,8 +36,8 @@ fn outcome(ranking: &Ranking, index: usize) -> Outcome {
     mirror(ranking, index).outcome
 }
 
-/// Three runs, and more as long as the machine is too busy for one that takes so many milliseconds at most; `check` holds for each.
-/// Returns what the shortest took, which is not less than `low` either, and how many there were.
+/// Runs until one takes `high` milliseconds at most: three times at least, thirty at most. `check` holds for each. Returns what the
+/// shortest took, which is not less than `low`, and how many there were.
 #[track_caller]
 fn one_takes(
     low: f64,
@@ -52,6 +52,7 @@ fn one_takes(
         best = best.min(ranking.elapsed.as_secs_f64() * 1e3);
         runs += 1;
     }
+    println!("{runs} runs, the shortest {best:.1} ms");
     assert_between(low, best, high);
     (best, runs)
 }
@@ -190,10 +191,12 @@ fn hung_look_ups_do_not_pile_up_over_many_runs() {
         let count = |folder: &str| std::fs::read_dir(folder).unwrap().count();
         let before = (count("/proc/self/task"), count("/proc/self/fd"));
         // They hang for two seconds each, and all these runs take one.
-        for _ in 0..10 {
+        let elapsed = (0..10).map(|_| {
             let ranking = Ranker::new().timeout(ms(100)).unwrap().rank(urls(&world)).unwrap();
             assert_eq!(ranking.ended, Ended::Timeout);
-        }
+            ranking.elapsed.as_secs_f64() * 1e3
+        });
+        assert_between(100.0, elapsed.fold(f64::INFINITY, f64::min), 120.0);
         let (threads, descriptors) = (count("/proc/self/task") - before.0, count("/proc/self/fd") - before.1);
         assert!(threads <= 128 + 8 * 9, "{threads} threads");
         assert!(descriptors <= threads + 10, "{descriptors} descriptors of {threads} look-ups");

@@ -25,7 +25,7 @@ fn a_run_in_a_world_that_has_just_begun_is_remembered() {
         for attempt in 0..20 {
             let world = World::start(Spec::new().mirror(Mirror::new("a.lab.example").both(answer(ms(2)))))
                 .expect("a world");
-            // No run of this world is to look at its routes later than this.
+            // The run begins at once, when the world's routes are newest.
             let cache = folder.path().join(attempt.to_string());
             rank(&cache, &["http://a.lab.example/".to_owned()]);
             assert_eq!(world.report().total().handshakes, 1);

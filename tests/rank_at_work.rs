@@ -321,7 +321,7 @@ fn the_demonstration_shows_the_truth_beside_the_measurement() {
             return;
         }
     }
-    panic!("{PLACES:?}: {right:?}, each of eight times");
+    panic!("right at least once in eight runs, of {PLACES:?}: {right:?}");
 }
 
 #[test]

@@ -65,15 +65,14 @@ impl Device {
         let hint = if address.is_ipv6() { " (is IPv6 switched off?)" } else { "" };
         ask_kernel(libc::RTM_NEWADDR, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &body)
             .context(&format!("cannot give the TUN device the address {address}{hint}"))?;
-        await_local(address);
-        Ok(())
+        await_local(address)
     }
 }
 
 /// The kernel makes an IPv6 address its own a little later than it says. Who looks at the routes until then, as a client with a
 /// cache does, sees another network than afterwards.
-fn await_local(address: IpAddr) {
-    let IpAddr::V6(address) = address else { return };
+fn await_local(address: IpAddr) -> Result<(), Unavailable> {
+    let IpAddr::V6(address) = address else { return Ok(()) };
     const LOCAL: u32 = 1 << 31;
     let own = format!("{:032x} 80 ", u128::from(address));
     let is_local = |line: &str| {
@@ -81,13 +80,15 @@ fn await_local(address: IpAddr) {
         line.starts_with(&own) && flags.is_some_and(|flags| flags & LOCAL != 0)
     };
     let begin = Instant::now();
-    while begin.elapsed() < Duration::from_secs(1) {
-        let routes = std::fs::read_to_string("/proc/self/net/ipv6_route").unwrap_or_default();
+    while begin.elapsed() < Duration::from_secs(10) {
+        let routes =
+            std::fs::read_to_string("/proc/self/net/ipv6_route").context("cannot read the routes")?;
         if routes.lines().any(is_local) {
-            return;
+            return Ok(());
         }
         std::thread::sleep(Duration::from_micros(200));
     }
+    Err(Unavailable::new(format!("the address {address} does not become the kernel's own")))
 }
 
 /// Brings an interface up, such as the loopback of a new namespace, and returns its index.

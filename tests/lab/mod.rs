@@ -35,7 +35,7 @@ mod router;
 mod spec;
 mod timeline;
 
-pub use namespace::{Unavailable, figure, is_inside, isolated, run};
+pub use namespace::{Unavailable, attempt, figure, is_inside, isolated, isolated_saying, run};
 pub use random::Random;
 pub use report::{Asked, Attempt, Counts, LabError, Report, percentile};
 pub use spec::{
@@ -172,13 +172,50 @@ impl World {
         let lookups = self.name_server.as_ref().map(|names| names.asked()).unwrap_or_default();
         Report::new(&self.spec.mirrors, attempts, lookups, lateness)
     }
+
+    /// For a part of what this world is for: of a long one, a few late packets are soon less than one in a hundred.
+    pub fn watch(&self) -> Watch<'_> {
+        Watch { world: self, before: self.report().error }
+    }
+
+    /// Of a test that fails: what the lab has to do with it.
+    fn explain(&self, before: &LabError) {
+        // A thread of ours that has panicked has said so itself, and nothing can be asked any more.
+        if self.threads.iter().any(JoinHandle::is_finished) {
+            return;
+        }
+        let error = self.report().error.since(before);
+        println!("{error}");
+        if error.may_be_to_blame() {
+            println!("{}", namespace::TO_BLAME);
+        }
+    }
+}
+
+/// From its making on, whether the lab keeps up.
+pub struct Watch<'a> {
+    world: &'a World,
+    before: LabError,
+}
+
+impl Watch<'_> {
+    pub fn could_not_keep_up(&self) -> bool {
+        self.world.report().error.since(&self.before).could_not_keep_up()
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.world.explain(&self.before);
+        }
+    }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        // To tell a failure of the client from one of the lab. A thread of ours that has panicked has said so itself.
-        if std::thread::panicking() && !self.threads.iter().any(JoinHandle::is_finished) {
-            println!("{}", self.report().error);
+        if std::thread::panicking() {
+            self.explain(&LabError::default());
         }
         self.stop = None;
         for thread in self.threads.drain(..) {

@@ -1,7 +1,6 @@
 //! Into a network and mount namespace of our own, as root or through a user namespace, by starting this program again inside.
 
 use super::device;
-use super::report::COULD_NOT_KEEP_UP;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -20,8 +19,14 @@ pub const FIGURE: &str = "measured: ";
 /// A test that hangs would keep its turn for ever: seconds.
 const LONGEST_TEST: u32 = 600;
 
-/// How often a test may fail in worlds that could not keep up.
+/// In what a failing test writes: its failure may be the lab's.
+pub const TO_BLAME: &str = "this failure may be the lab's";
+
+/// How often such a test is run at most.
 const TRIES: u32 = 3;
+
+/// Set inside: for which time the test is run.
+const TRY: &str = "FASTESTMIRROR_LAB_TRY";
 
 /// Why there can be no lab here, and what would help.
 #[derive(Clone, Debug)]
@@ -59,22 +64,28 @@ impl<T> Context<T> for io::Result<T> {
 }
 
 /// Runs the body of the test of this name inside. Where there can be no lab the test fails under CI, and is skipped elsewhere.
-/// One that fails in a world that could not keep up has shown nothing, and runs again.
+/// One that fails in a world that was late has shown nothing, and is run again.
 pub fn isolated(test: &str, body: impl FnOnce()) {
+    isolated_saying(test, say, body);
+}
+
+/// The same with somebody else to be told what is worth reading although the test passes.
+pub fn isolated_saying(test: &str, mut say: impl FnMut(&str), body: impl FnOnce()) {
     if is_inside() {
         settle(body);
         return;
     }
-    for left in (0..TRIES).rev() {
+    for attempt in 1..=TRIES {
         let ended = start_inside(LONGEST_TEST, |command| {
-            command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
+            command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(TRY, attempt.to_string());
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         });
         match ended {
             Ok((output, finished)) => {
-                pass_on(&output);
-                if left > 0 && !output.status.success() && says_the_lab_was_late(&output) {
-                    say(&format!("tried again: {test}: the lab could not keep up"));
+                pass_on(&output, &mut say);
+                let blamed = String::from_utf8_lossy(&output.stdout).contains(TO_BLAME);
+                if attempt < TRIES && blamed && !output.status.success() {
+                    say(&format!("tried again: {test}: the lab was late"));
                     continue;
                 }
                 assert!(output.status.success(), "inside the lab: {}", output.status);
@@ -83,12 +94,13 @@ pub fn isolated(test: &str, body: impl FnOnce()) {
             Err(why) if std::env::var_os("CI").is_some_and(|ci| !ci.is_empty()) => panic!("{why}"),
             Err(why) => say(&format!("skipped: {test}: {why}")),
         }
-        break;
+        return;
     }
 }
 
-fn says_the_lab_was_late(output: &Output) -> bool {
-    String::from_utf8_lossy(&output.stdout).contains(COULD_NOT_KEEP_UP)
+/// Inside: for which time this test is run.
+pub fn attempt() -> u32 {
+    std::env::var(TRY).ok().and_then(|attempt| attempt.parse().ok()).unwrap_or(1)
 }
 
 /// Not eprintln, which the harness keeps to itself when a test passes.
@@ -127,7 +139,7 @@ fn exit_code(status: ExitStatus) -> u8 {
 }
 
 /// Shows what a test wrote inside: figures always, the rest as the harness likes.
-fn pass_on(output: &Output) {
+fn pass_on(output: &Output, say: &mut impl FnMut(&str)) {
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         // The harness writes "test name ... " without a line end before the body runs.
         match line.find(FIGURE) {
@@ -228,7 +240,10 @@ fn explain(word: &str) -> &str {
         MAP => {
             "become root in a user namespace (sysctl kernel.apparmor_restrict_unprivileged_userns=0 may help)"
         }
-        MOUNT => "make the mounts private (sysctl kernel.apparmor_restrict_unprivileged_userns=0 may help)",
+        MOUNT => {
+            "make the mounts private (in a chroot, / has to be a mount point; \
+             sysctl kernel.apparmor_restrict_unprivileged_userns=0 may help)"
+        }
         NAME => "set the host name",
         _ => "start this program again",
     }

@@ -145,7 +145,7 @@ pub(super) struct Lateness {
     /// Of each answer to a SYN: the delay given beyond the one asked for.
     pub answers: Vec<Duration>,
     pub packets: u64,
-    /// Packets that left more than [`LATE`] after they were due.
+    /// Packets that left more than [`LATE`] after they were due, or have not left by then.
     pub late: u64,
     /// Handshakes that were answered once, and completed.
     pub handshakes: u64,
@@ -169,11 +169,8 @@ pub(super) const LATE: Duration = Duration::from_millis(1);
 /// TCP timestamps count milliseconds, so one is nothing.
 pub(super) const LATE_HANDSHAKE: Duration = Duration::from_millis(2);
 
-/// What is said of a run from which nothing should be concluded.
-pub(super) const COULD_NOT_KEEP_UP: &str = "THE LAB COULD NOT KEEP UP";
-
 /// The lab's own error: how much later than asked for its answers to SYNs left, from reading the SYN to writing the answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LabError {
     pub answers: usize,
     pub median: Duration,
@@ -194,20 +191,28 @@ impl LabError {
     /// More than one packet or handshake in a hundred was late, and more than a single one: nothing should be concluded from
     /// such a run.
     pub fn could_not_keep_up(&self) -> bool {
-        let too_many = |late: u64, of: u64| late > 1 + of / 100;
+        self.more_are_late_than(1)
+    }
+
+    /// The same, or a single late one of few: a failure may be the lab's.
+    pub fn may_be_to_blame(&self) -> bool {
+        self.more_are_late_than(0)
+    }
+
+    fn more_are_late_than(&self, count: u64) -> bool {
+        let too_many = |late: u64, of: u64| late > count && late * 100 > of;
         too_many(self.late, self.packets) || too_many(self.late_handshakes, self.handshakes)
     }
 
-    /// The same of what has come since an earlier report of the same world, which a long one would hide.
-    pub fn could_not_keep_up_since(&self, earlier: &LabError) -> bool {
-        let since = LabError {
+    /// Without the packets and handshakes of an earlier report of the same world. The answers' times are those of all.
+    pub fn since(&self, earlier: &LabError) -> LabError {
+        LabError {
             packets: self.packets - earlier.packets,
-            late: self.late - earlier.late,
+            late: self.late.saturating_sub(earlier.late),
             late_handshakes: self.late_handshakes - earlier.late_handshakes,
             handshakes: self.handshakes - earlier.handshakes,
             ..self.clone()
-        };
-        since.could_not_keep_up()
+        }
     }
 }
 
@@ -246,7 +251,7 @@ impl fmt::Display for LabError {
             write!(f, " ({} ms of processor time stolen by the host)", self.stolen.as_millis())?;
         }
         if self.could_not_keep_up() {
-            write!(f, ": {COULD_NOT_KEEP_UP}")?;
+            write!(f, ": THE LAB COULD NOT KEEP UP")?;
         }
         Ok(())
     }

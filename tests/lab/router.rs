@@ -103,6 +103,12 @@ impl Queue {
         if answer_first { self.answers.pop(now) } else { self.others.pop(now) }
     }
 
+    /// Those that are late and have not left yet.
+    fn late(&self) -> u64 {
+        let time = Instant::now() - LATE;
+        (self.answers.due_before(time) + self.others.due_before(time)) as u64
+    }
+
     /// When to be awake.
     fn next(&self) -> Option<Instant> {
         let answer = self.answers.next_due().map(|due| due - SPIN);
@@ -180,7 +186,9 @@ impl Router {
         let mut buffer = vec![0; LARGEST];
         while !self.read_burst(&mut state, &mut buffer) {}
         let stolen = stolen().saturating_sub(self.stolen_before);
-        (state.attempts.clone(), Lateness { stolen, ..state.lateness.clone() })
+        let (lateness, stuck) = (state.lateness.clone(), state.queue.late());
+        let (packets, late) = (lateness.packets + stuck, lateness.late + stuck);
+        (state.attempts.clone(), Lateness { stolen, packets, late, ..lateness })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -32,6 +32,11 @@ impl<T> Timeline<T> {
         self.heap.peek().map(|next| next.0.due)
     }
 
+    /// How many things are due earlier than this.
+    pub fn due_before(&self, time: Instant) -> usize {
+        self.heap.iter().filter(|entry| entry.0.due < time).count()
+    }
+
     /// The next thing whose time has come.
     pub fn pop(&mut self, now: Instant) -> Option<(Instant, T)> {
         self.next_due().filter(|&due| due <= now)?;
