@@ -54,7 +54,7 @@ fn latencies_and_pool_are_right_on_a_bad_day_seen_from_three_places() {
     lab::isolated("latencies_and_pool_are_right_on_a_bad_day_seen_from_three_places", || {
         const WORLDS: u64 = 20;
         let (mut all, mut lost, mut lab_p99) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut at_once, mut exact, mut exact_lost, mut twice) = (0, 0, 0, 0);
+        let (mut at_once, mut exact, mut exact_lost, mut twice, mut late) = (0, 0, 0, 0, 0);
         for seed in 0..WORLDS {
             let place = PLACES[seed as usize % 3];
             let sites = Geography::seen_from(place, seed).with_trouble().with_clear_edge().draw();
@@ -78,6 +78,10 @@ fn latencies_and_pool_are_right_on_a_bad_day_seen_from_three_places() {
                     continue;
                 }
                 at_once += usize::from(attempt == 1);
+                if report.error.could_not_keep_up() && attempt < 5 {
+                    late += 1;
+                    continue;
+                }
 
                 let here = errors(&sites, &ranking, |mirror, _| !mirror.imprecise);
                 let lost_here = errors(&sites, &ranking, |_, state| state == State::LosesFirstSyn);
@@ -98,7 +102,7 @@ fn latencies_and_pool_are_right_on_a_bad_day_seen_from_three_places() {
         let show =
             |errors: &[Duration], share| format!("{:.3} ms", percentile(errors, share).as_secs_f64() * 1e3);
         figure(&format!(
-            "{WORLDS} worlds of some 400: {} precise latencies, error p50 {}, p99 {}; {} lost SYNs, error p50 {}, worst {}",
+            "{WORLDS} worlds of some 400 ({late} more could not keep up): {} precise latencies, error p50 {}, p99 {}; {} lost SYNs, error p50 {}, worst {}",
             all.len(),
             show(&all, 0.5),
             show(&all, 0.99),
@@ -112,7 +116,7 @@ fn latencies_and_pool_are_right_on_a_bad_day_seen_from_three_places() {
             show(&lab_p99, 0.5),
             show(&lab_p99, 1.0),
         ));
-        // The lab does not see how long a packet waited for it, so a busy machine spoils some worlds; not most.
+        // The lab does not see all that a busy machine does to it: some worlds are spoilt all the same, not most.
         assert!(exact > 10 && exact_lost > 10, "{exact} and {exact_lost} worlds of {WORLDS}");
     });
 }
