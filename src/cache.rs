@@ -253,6 +253,9 @@ impl Cache {
         let _lock = Lock::take(&self.sibling(".lock")?)?;
         let existing = self.load()?;
         let (text, result) = change(existing.as_ref().map_or(&[], |existing| &existing.text));
+        if text.len() > records::MAX_SIZE {
+            return Err("there is no room in it beside what is not ours".into());
+        }
         // Of somebody who was killed: nobody else is here under the lock.
         match fs::remove_file(&temporary) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(about(&temporary, &error)),

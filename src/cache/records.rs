@@ -307,7 +307,7 @@ pub(crate) fn merge(
     drop_outdated(&mut file, now);
     let mut text = file.to_bytes();
     if text.len() > MAX_WRITTEN {
-        drop_older_half(&mut file);
+        drop_older_half(&mut file, now);
         text = file.to_bytes();
     }
     (text, foreign)
@@ -409,8 +409,8 @@ fn drop_outdated(file: &mut KeyFile<'_>, now: i64) {
     }
 }
 
-/// A file that has grown beyond all use loses the older half of its records.
-fn drop_older_half(file: &mut KeyFile<'_>) {
+/// A file that has grown beyond all use loses the older half of its records, but none of this run's.
+fn drop_older_half(file: &mut KeyFile<'_>, now: i64) {
     let mut records: Vec<(i64, Vec<u8>)> = file
         .groups()
         .filter(|group| !group.name.starts_with(NO_RECORD))
@@ -418,7 +418,8 @@ fn drop_older_half(file: &mut KeyFile<'_>) {
         .collect();
     records.sort_unstable();
     records.truncate(records.len().div_ceil(2));
-    let dropped: HashSet<Vec<u8>> = records.into_iter().map(|(_, group)| group).collect();
+    let dropped: HashSet<Vec<u8>> =
+        records.into_iter().filter(|&(at, _)| at < now).map(|(_, group)| group).collect();
     for group in &dropped {
         file.remove(&note(NETWORK_OF, group));
         file.remove(&note(OUTCOME_OF, group));

@@ -6,13 +6,13 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use tempfile::TempDir;
 
-/// What reading and writing say of a path, in well under a second.
+/// What reading and writing say of a path, without a hang.
 fn both(path: &Path) -> (Status, Status) {
     let start = Instant::now();
     let (memory, read) = read(path);
     assert_eq!(memory.len(), 0);
     let written = write(path);
-    assert!(start.elapsed() < Duration::from_secs(1), "{}: {:?}", path.display(), start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(10), "{}: {:?}", path.display(), start.elapsed());
     (read, written)
 }
 
@@ -195,7 +195,30 @@ fn a_huge_file_is_left_alone() {
     assert!(matches!(read(&path).1, Status::Foreign { .. }));
     assert!(matches!(write(&path), Status::Foreign { .. }));
     assert_eq!(read(&path).0.len(), 1);
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_file_full_of_what_is_not_ours_is_left_alone_and_said_to_be_full() {
+    let folder = folder();
+    let path = folder.path().join("cache");
+    let mut text = b"[:_librepo_:]\nversion=1\n".to_vec();
+    text.resize(records::MAX_SIZE - 1, b'#');
+    text.push(b'\n');
+    fs::write(&path, &text).unwrap();
+    assert_eq!(read(&path).1, Status::Fine);
+    let written = write(&path);
+    assert!(
+        matches!(written, Status::Unwritable { .. }) && reason(&written).contains("no room"),
+        "{written}"
+    );
+    assert!(fs::read(&path).unwrap() == text);
+    // With some room beyond what records are to fill, what a run has learned is kept nevertheless.
+    text.truncate(records::MAX_SIZE * 3 / 4);
+    text.push(b'\n');
+    fs::write(&path, &text).unwrap();
+    assert_eq!(write(&path), Status::Fine);
+    assert_eq!(read(&path).0.len(), 1);
 }
 
 #[test]
@@ -208,7 +231,7 @@ fn who_waits_too_long_does_not_write() {
     let start = Instant::now();
     assert_eq!(write(&path), Status::Busy { path: path.clone() });
     let waited = start.elapsed();
-    assert!(waited >= PATIENCE && waited < PATIENCE * 5, "{waited:?}");
+    assert!(waited >= PATIENCE && waited < PATIENCE * 100, "{waited:?}");
     // Reading waits for nobody.
     assert_eq!(read(&path).0.len(), 1);
     assert_eq!(fs::read(&path).unwrap(), before);
