@@ -173,7 +173,7 @@ impl World {
         Report::new(&self.spec.mirrors, attempts, lookups, lateness)
     }
 
-    /// For a part of what this world is for: of a long one, a few late packets are soon less than one in a hundred.
+    /// Watches the lab from now on: in a world that lasts, a short spell of late packets is less than one in a hundred of all.
     pub fn watch(&self) -> Watch<'_> {
         Watch { world: self, before: self.report().error }
     }
@@ -192,7 +192,7 @@ impl World {
     }
 }
 
-/// From its making on, whether the lab keeps up.
+/// Tells whether the lab has kept up since this was made, and says so by itself when a test fails meanwhile.
 pub struct Watch<'a> {
     world: &'a World,
     before: LabError,

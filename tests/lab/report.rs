@@ -208,7 +208,7 @@ impl LabError {
     pub fn since(&self, earlier: &LabError) -> LabError {
         LabError {
             packets: self.packets - earlier.packets,
-            late: self.late.saturating_sub(earlier.late),
+            late: self.late - earlier.late,
             late_handshakes: self.late_handshakes - earlier.late_handshakes,
             handshakes: self.handshakes - earlier.handshakes,
             ..self.clone()

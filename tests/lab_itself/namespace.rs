@@ -57,7 +57,7 @@ fn a_failure_in_a_world_that_was_late_is_tried_again() {
         assert!(world.report().error.could_not_keep_up() && !world.watch().could_not_keep_up());
         panic!("on purpose");
     };
-    // Everybody else is to hear of it; here it is what is expected.
+    // That it is tried again is expected here, and nobody need read it.
     let hear = |line: &str| match line.ends_with(": the lab was late") {
         true => again += 1,
         false => {
