@@ -128,6 +128,8 @@ struct Endpoint {
     sibling: Option<usize>,
     port: u16,
     tries: [Try; 2],
+    /// The second attempt is a hedge.
+    hedged: bool,
     failure: Option<Failure>,
     outcome: Option<Outcome>,
 }
@@ -174,6 +176,7 @@ pub(crate) struct Schedule {
     first_sent: Option<Instant>,
     /// One per host that has one, ascending.
     latencies: Vec<Duration>,
+    /// Answers to hedges do not count beside others: that a packet was lost says nothing about how far the silent are.
     last_answer: Option<Instant>,
     slowest_answer: Duration,
     /// When an answer last came or a SYN left, second attempts upon silence excluded.
@@ -209,6 +212,7 @@ impl Schedule {
                 port,
                 sibling: None,
                 tries: [Try::Unused; 2],
+                hedged: false,
                 failure: None,
                 outcome: None,
             })
@@ -301,7 +305,10 @@ impl Schedule {
             SocketAddr::V4(_) => self.answered_ipv4 = true,
             SocketAddr::V6(_) => self.answered_ipv6 = true,
         }
-        self.last_answer = Some(now);
+        let to_hedge = attempt.is_second() && self.endpoints[attempt.endpoint()].hedged;
+        if !to_hedge || self.last_answer.is_none() {
+            self.last_answer = Some(now);
+        }
         self.last_event = now;
         self.slowest_answer = self.slowest_answer.max(latency);
         self.conclude(attempt.endpoint(), Outcome::Measured(latency));
@@ -427,6 +434,7 @@ impl Schedule {
         };
         let attempt = Attempt::new(index, cause != Cause::First);
         self.endpoints[index].tries[usize::from(attempt.is_second())] = Try::InFlight(now);
+        self.endpoints[index].hedged = cause == Cause::Hedge;
         if cause == Cause::First {
             let addresses = self.hosts[self.endpoints[index].host].addresses;
             match addresses.map(|addresses| (addresses.first, addresses.other_family())) {

@@ -76,6 +76,8 @@ struct World {
     cancel: Option<u64>,
     /// How many sockets the process can open, whatever the schedule believes.
     descriptors: usize,
+    /// How long it takes to send a SYN.
+    pace: Duration,
 }
 
 #[derive(Debug)]
@@ -102,6 +104,7 @@ fn world(sites: impl IntoIterator<Item = Site>) -> World {
         cached: Vec::new(),
         cancel: None,
         descriptors: usize::MAX,
+        pace: Duration::ZERO,
     }
 }
 
@@ -195,6 +198,7 @@ impl World {
                     run.syns.push((now, attempt, address));
                     in_flight.push(attempt);
                     run.most_in_flight = run.most_in_flight.max(in_flight.len());
+                    now += self.pace;
                 }
                 Step::Close(attempt) => {
                     assert!(in_flight.contains(&attempt));
@@ -410,6 +414,25 @@ fn one_dead_mirror_costs_the_quiet_time_and_one_hedge() {
 fn a_lost_syn_is_made_up_for_by_a_hedge() {
     let run = world(live([5, 9, 12]).chain([v4(Loses(8))])).run();
     run.ends(Ended::Complete, 12 + 50 + 8).outcomes(&[measured(5), measured(9), measured(12), measured(8)]);
+}
+
+#[test]
+fn a_hedge_that_is_answered_does_not_put_off_the_next() {
+    // The second one's turn comes 70 ms after the first's, which is answered in between.
+    let lost = [v4(Loses(30)), v4(Loses(200)).named(350)];
+    let run = world(live((1..=7).map(|n| n * 40)).chain(lost)).run();
+    run.ends(Ended::Complete, 490 + 200);
+    assert_eq!((run.syns_to(7), run.syns_to(8)), (vec![0, 420], vec![350, 490]));
+
+    // Nor does it where another's answer has parted the hedges, so that some leave later.
+    let dual = [both(Answers(12), Silent), both(Silent, Answers(170))];
+    let lost = [16, 83, 123, 227, 240, 249, 252].map(|rtt| v4(Loses(rtt)));
+    let mut world = world(live((1..=28).map(|n| n * 10)).chain(dual).chain(lost)).fallbacks(usize::MAX);
+    world.pace = ms(1);
+    let run = world.run();
+    assert_eq!(run.ended, Ended::Complete, "{run:?}");
+    let hedges: Vec<_> = (30..37).map(|site| run.syns_to(site)[1]).collect();
+    assert_eq!(hedges, [447, 448, 589, 590, 591, 592, 593]);
 }
 
 #[test]
