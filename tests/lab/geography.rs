@@ -181,6 +181,11 @@ impl Sites {
         self.0.iter().filter(|site| site.is_live()).map(|site| site.rtt).min().expect("somebody is live")
     }
 
+    /// The highest round-trip time of a live mirror.
+    pub fn slowest(&self) -> Duration {
+        self.0.iter().filter(|site| site.is_live()).map(|site| site.rtt).max().expect("somebody is live")
+    }
+
     /// Live, and less than twice as far as the best. The dead and the refusing do not count. Those that lose a SYN do, since a
     /// client can find them by a second one; one that does not will miss them.
     pub fn pool(&self) -> Vec<&Site> {
