@@ -344,7 +344,8 @@ fn bursts_are_small_and_few_are_in_flight() {
         assert_eq!(ranking.ended, Ended::Complete);
         assert!(ranking.mirrors.iter().all(|m| m.outcome.latency().is_some()));
         let report = world.report();
-        assert!(report.first_burst(ms(9)) <= 128, "{} SYNs in the first 9 ms", report.first_burst(ms(9)));
+        // The next leave after 10 ms; a world that reads the first late sees them sooner.
+        assert!(report.first_burst(ms(6)) <= 128, "{} SYNs in the first 6 ms", report.first_burst(ms(6)));
         let in_flight = report.most_in_flight(Duration::from_secs(1));
         // The lab counts an answer when it leaves it, a moment before the client knows.
         assert!(in_flight <= 512, "{in_flight} in flight");
