@@ -65,6 +65,7 @@ fn latencies_and_pool_are_right_on_a_bad_day_seen_from_three_places() {
         for seed in 0..WORLDS {
             let place = PLACES[seed as usize % 3];
             let sites = Geography::seen_from(place, seed).with_trouble().with_clear_edge().draw();
+            let mut wrong = 0;
             // A machine that is busy with other things may put half a millisecond onto the best mirror.
             for attempt in 1.. {
                 let world = World::start(sites.spec()).expect("a world");
@@ -86,7 +87,8 @@ fn latencies_and_pool_are_right_on_a_bad_day_seen_from_three_places() {
                 let mistakes = wrong_about_the_pool(&sites, &ranking);
                 if !mistakes.is_empty() {
                     figure(&format!("{} {seed}, try {attempt}: {} ({mistakes:?})", place.name, report.error));
-                    assert!(attempt < 5, "the pool is wrong five times");
+                    wrong += 1;
+                    assert!(wrong < 5, "the pool is wrong five times");
                     continue;
                 }
                 at_once += usize::from(attempt == 1);
@@ -129,6 +131,7 @@ fn latencies_and_pool_are_right_on_a_bad_day_seen_from_three_places() {
             show(&lab_p99, 1.0),
         ));
         assert!(missed_all * 100 <= asked, "{missed_all} of {asked} were missed");
+        assert!(at_once > 10, "the pool was right at once in {at_once} of {WORLDS} only");
         // The lab does not see all that a busy machine does to it: some worlds are spoilt all the same, not most.
         assert!(exact > 10 && exact_lost > 10, "{exact} and {exact_lost} worlds of {WORLDS}");
     });
