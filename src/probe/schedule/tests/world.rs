@@ -1,0 +1,236 @@
+//! A network without sockets or clocks, for the schedule to run in: who answers, when, and what has been sent.
+
+use super::super::*;
+use super::ms;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// What becomes of a SYN to one address.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Path {
+    Answers(u64),
+    /// The first SYN is lost, the second answered.
+    Loses(u64),
+    Silent,
+    Refuses(u64),
+    Unreachable(u64),
+}
+pub(super) use Path::*;
+
+#[derive(Debug, Clone)]
+pub(super) struct Site {
+    /// How long its look-up takes; `None` for a literal.
+    pub(super) look_up: Option<u64>,
+    /// In the resolver's order: (is IPv6, fate).
+    pub(super) paths: Vec<(bool, Path)>,
+}
+
+pub(super) const HANGS: u64 = 1_000_000;
+
+pub(super) fn v4(path: Path) -> Site {
+    Site { look_up: None, paths: vec![(false, path)] }
+}
+
+pub(super) fn both(ipv6: Path, ipv4: Path) -> Site {
+    Site { look_up: None, paths: vec![(true, ipv6), (false, ipv4)] }
+}
+
+impl Site {
+    pub(super) fn named(self, look_up: u64) -> Site {
+        Site { look_up: Some(look_up), ..self }
+    }
+
+    fn address(&self, site: usize, n: usize) -> SocketAddr {
+        let id = (site * 4 + n) as u32;
+        match self.paths[n].0 {
+            true => (Ipv6Addr::from((0x2001_0db8 << 96) | u128::from(id)), 0).into(),
+            false => (Ipv4Addr::from((10 << 24) + id), 0).into(),
+        }
+    }
+
+    pub(super) fn addresses(&self, site: usize) -> Option<Addresses> {
+        let list: Vec<_> = (0..self.paths.len()).map(|n| self.address(site, n)).collect();
+        Addresses::choose(&list)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Resolved(usize),
+    Answer(Attempt, Duration),
+    Failure(Attempt, Failure),
+    Cancel,
+}
+
+/// A run over one endpoint per site.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) sites: Vec<Site>,
+    pub(super) options: Options,
+    pub(super) cached: Vec<Duration>,
+    pub(super) cancel: Option<u64>,
+    /// How many sockets the process can open, whatever the schedule believes.
+    pub(super) descriptors: usize,
+    /// How long it takes to send a SYN.
+    pub(super) pace: Duration,
+}
+
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) ended: Ended,
+    pub(super) elapsed: Duration,
+    pub(super) outcomes: Vec<Outcome>,
+    /// Every SYN: when, which, where to.
+    pub(super) syns: Vec<(Duration, Attempt, SocketAddr)>,
+    pub(super) most_in_flight: usize,
+}
+
+pub(super) fn world(sites: impl IntoIterator<Item = Site>) -> World {
+    World {
+        sites: sites.into_iter().collect(),
+        options: Options {
+            timeout: ms(2000),
+            fallbacks: 16,
+            rule: Rule { factor: 2.0, slack: Duration::ZERO },
+            in_flight: 512,
+            look_ups: 64,
+            descriptors: usize::MAX,
+        },
+        cached: Vec::new(),
+        cancel: None,
+        descriptors: usize::MAX,
+        pace: Duration::ZERO,
+    }
+}
+
+impl World {
+    pub(super) fn fallbacks(mut self, fallbacks: usize) -> World {
+        self.options.fallbacks = fallbacks;
+        self
+    }
+
+    pub(super) fn timeout(mut self, timeout: u64) -> World {
+        self.options.timeout = ms(timeout);
+        self
+    }
+
+    pub(super) fn in_flight(mut self, in_flight: usize) -> World {
+        self.options.in_flight = in_flight;
+        self
+    }
+
+    pub(super) fn run(&self) -> Run {
+        let start = Instant::now();
+        let literal = |(n, site): (usize, &Site)| match site.look_up {
+            None => Known { addresses: site.addresses(n), latency: None },
+            Some(_) => Known::default(),
+        };
+        let mut schedule = Schedule::new(
+            self.options.clone(),
+            self.sites.iter().enumerate().map(literal).collect(),
+            (0..self.sites.len()).map(|site| (site, 80)).collect(),
+            self.cached.clone(),
+            start,
+        );
+        let mut events: Vec<(Duration, Event)> = Vec::new();
+        for (n, site) in self.sites.iter().enumerate() {
+            events.extend(site.look_up.map(|time| (ms(time), Event::Resolved(n))));
+        }
+        events.extend(self.cancel.map(|time| (ms(time), Event::Cancel)));
+        let mut in_flight: Vec<Attempt> = Vec::new();
+        let mut run = Run {
+            ended: Ended::Idle,
+            elapsed: Duration::ZERO,
+            outcomes: Vec::new(),
+            syns: Vec::new(),
+            most_in_flight: 0,
+        };
+        let mut now = Duration::ZERO;
+        let mut idle_steps = 0;
+        loop {
+            // In the order of their times; of those at one time, in the order in which they came up.
+            while let Some(position) =
+                (0..events.len()).min_by_key(|&n| events[n].0).filter(|&n| events[n].0 <= now)
+            {
+                match events.remove(position).1 {
+                    Event::Resolved(site) => {
+                        let found = self.sites[site].addresses(site).ok_or(Outcome::Unresolved);
+                        schedule.resolved(site, found, start + now);
+                    }
+                    Event::Answer(attempt, latency) if in_flight.contains(&attempt) => {
+                        in_flight.retain(|&other| other.endpoint() != attempt.endpoint());
+                        schedule.answered(attempt, latency, start + now);
+                    }
+                    Event::Failure(attempt, failure) if in_flight.contains(&attempt) => {
+                        in_flight.retain(|&other| other != attempt);
+                        schedule.failed(attempt, failure);
+                    }
+                    Event::Cancel => schedule.cancel(),
+                    _ => {}
+                }
+            }
+            match schedule.next(start + now) {
+                Step::Connect(attempt, _) if in_flight.len() >= self.descriptors => {
+                    schedule.no_room(attempt, start + now);
+                }
+                Step::Connect(attempt, address) => {
+                    assert_eq!(address.port(), 80);
+                    let n = attempt.endpoint();
+                    let site = &self.sites[n];
+                    let path = (0..site.paths.len())
+                        .find(|&p| site.address(n, p).ip() == address.ip())
+                        .map(|p| site.paths[p].1)
+                        .expect("an address of the site");
+                    let lost = run.syns.iter().all(|(_, earlier, _)| earlier.endpoint() != n);
+                    let event = match path {
+                        Loses(rtt) if !lost => Some((rtt, Event::Answer(attempt, ms(rtt)))),
+                        Loses(_) | Silent => None,
+                        Answers(rtt) => Some((rtt, Event::Answer(attempt, ms(rtt)))),
+                        Refuses(rtt) => Some((rtt, Event::Failure(attempt, Failure::Refused))),
+                        Unreachable(rtt) => Some((rtt, Event::Failure(attempt, Failure::Unreachable))),
+                    };
+                    events.extend(event.map(|(rtt, event)| (now + ms(rtt), event)));
+                    run.syns.push((now, attempt, address));
+                    in_flight.push(attempt);
+                    run.most_in_flight = run.most_in_flight.max(in_flight.len());
+                    now += self.pace;
+                }
+                Step::Close(attempt) => {
+                    assert!(in_flight.contains(&attempt));
+                    in_flight.retain(|&other| other != attempt);
+                }
+                Step::Wait(until) => {
+                    let until = until - start;
+                    assert!(until > now, "a wait until the past");
+                    idle_steps += 1;
+                    assert!(idle_steps < 100_000, "does not end");
+                    now = events.iter().map(|event| event.0).fold(until, Duration::min);
+                }
+                Step::End(ended) => {
+                    run.ended = ended;
+                    run.elapsed = now;
+                    run.outcomes = (0..self.sites.len()).map(|n| schedule.outcome(n)).collect();
+                    return run;
+                }
+            }
+        }
+    }
+}
+
+impl Run {
+    #[track_caller]
+    pub(super) fn ends(&self, ended: Ended, at: u64) -> &Run {
+        assert_eq!((self.ended, self.elapsed), (ended, ms(at)), "{self:#?}");
+        self
+    }
+
+    pub(super) fn outcomes(&self, outcomes: &[Outcome]) -> &Run {
+        assert_eq!(self.outcomes, outcomes);
+        self
+    }
+
+    /// When SYNs left for a site.
+    pub(super) fn syns_to(&self, site: usize) -> Vec<u64> {
+        let mine = self.syns.iter().filter(|(_, attempt, _)| attempt.endpoint() == site);
+        mine.map(|(time, ..)| time.as_millis() as u64).collect()
+    }
+}
