@@ -1,16 +1,17 @@
-//! Text from outside, made fit to be seen: on a terminal, in JSON, in a mirrorlist. A list comes from the network,
-//! and what it says must not steer the terminal that shows it.
+//! Text from outside, made safe to print: on a terminal, in JSON, in a mirrorlist. A list comes from
+//! the network, and nothing in it may control the terminal that shows it.
 
 use std::fmt::Write;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Whether a character shows as itself: no control character, nothing that reorders, joins or hides text, nothing
-/// unassigned. The standard library keeps the table (`char::escape_debug`).
+/// Whether a character shows as itself. Control characters, characters that reorder, join or hide text
+/// and unassigned ones do not. The standard library has the table (`char::escape_debug`).
 pub(crate) fn is_plain(c: char) -> bool {
     matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
 }
 
-/// For people: what is not plain becomes `\u{1b}` or the like, a backslash `\\`, so that nothing is ambiguous.
+/// The text for people: a character that is not plain becomes its escape, such as `\u{1b}`, and a
+/// backslash becomes two, so that no two texts look the same.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -23,12 +24,12 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
-/// Like [`escape`], but lines stay lines: for a message of several that quotes text from outside.
+/// The text like [`escape`] makes it, but with its line breaks: for a message of several lines.
 pub(crate) fn escape_lines(text: &str) -> String {
     text.split('\n').map(escape).collect::<Vec<_>>().join("\n")
 }
 
-/// For a screen that others may see: the URL without the password in it.
+/// The URL with `***` in place of a password: other people may see the screen.
 pub(crate) fn without_password(url: &str) -> String {
     let hidden = || {
         let (scheme, rest) = url.split_once("://")?;
@@ -40,7 +41,8 @@ pub(crate) fn without_password(url: &str) -> String {
     hidden().unwrap_or_else(|| url.into())
 }
 
-/// For a mirrorlist: what is not plain is percent-encoded, so that a URL is one line and stays the same URL.
+/// The URL for a mirrorlist: every character that is not plain is percent-encoded, so that it takes one
+/// line and is still the same URL.
 pub(crate) fn percent_encode(url: &str) -> String {
     let mut encoded = String::with_capacity(url.len());
     for c in url.chars() {
@@ -56,7 +58,8 @@ pub(crate) fn percent_encode(url: &str) -> String {
     encoded
 }
 
-/// Cuts the middle out of a text that is wider than `width` columns. The head keeps more: it names the host.
+/// Cuts the middle out of a text that is wider than `width` columns. More is kept of the start, which
+/// names the host.
 pub(crate) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_string();
@@ -68,7 +71,7 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
     format!("{head}…{tail}")
 }
 
-/// As many of the characters as fit into `width` columns.
+/// The first of the characters, as many as fit into `width` columns.
 fn prefix(chars: impl Iterator<Item = char>, width: usize) -> String {
     let mut used = 0;
     chars
@@ -84,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_hidden_and_nothing_else() {
+    fn password_is_hidden_and_nothing_else() {
         let table = [
             ("http://u:p@ss@a.example:80/x@y:z", "http://u:***@a.example:80/x@y:z"),
             ("https://u@a.example/", "https://u@a.example/"),
@@ -97,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_plain_is_escaped() {
+    fn escape_replaces_what_is_not_plain() {
         let table = [
             ("http://a.example/x?y='\"", "http://a.example/x?y='\""),
             ("http://münchen.example/镜像", "http://münchen.example/镜像"),
@@ -115,12 +118,12 @@ mod tests {
     }
 
     #[test]
-    fn a_url_in_a_mirrorlist_is_one_line() {
+    fn percent_encode_keeps_a_url_on_one_line() {
         assert_eq!(percent_encode("http://a.example/ü\n\x1b\u{9b}"), "http://a.example/ü%0A%1B%C2%9B");
     }
 
     #[test]
-    fn a_long_text_loses_its_middle() {
+    fn cut_removes_the_middle() {
         assert_eq!(cut("0123456789", 10), "0123456789");
         assert_eq!(cut("0123456789", 9), "012345…89");
         assert_eq!(cut("0123456789", 1), "…");

@@ -1,12 +1,12 @@
-//! The result for people: a table in sections, each headed by why its mirrors stand there, and a summary.
+//! The result for people: a table in sections, each headed by the reason for its place, and a summary.
 
-use super::text::{cut, escape, without_password};
-use super::words;
+use crate::text::{cut, escape, without_password};
+use crate::words;
 use fastestmirror::{Ended, Outcome, RankedMirror, Ranking};
 use std::io::{self, Write};
 use std::time::Duration;
 
-/// A mirror's line.
+/// The line of a mirror.
 struct Row<'a> {
     url: &'a str,
     outcome: Outcome,
@@ -20,49 +20,49 @@ impl<'a> From<&'a RankedMirror> for Row<'a> {
     }
 }
 
-/// What the summary says beyond what the rows do.
+/// What the summary has to say that is not in the rows.
 struct Facts {
-    ended: Ended,
+    stop_reason: Ended,
     elapsed: Duration,
     seed: u64,
-    indistinct: bool,
+    ambiguous: bool,
     excluded: usize,
 }
 
-/// Prints the table. Where lines have a `width`, long URLs are cut to it.
+/// Writes the table and the summary. URLs are cut to make the lines of the table fit the `width`.
 pub(crate) fn write(out: &mut impl Write, ranking: &Ranking, width: Option<usize>) -> io::Result<()> {
     let rows: Vec<Row<'_>> = ranking.mirrors.iter().map(Row::from).collect();
     let facts = Facts {
-        ended: ranking.ended,
+        stop_reason: ranking.ended,
         elapsed: ranking.elapsed,
         seed: ranking.seed,
-        indistinct: ranking.indistinct,
+        ambiguous: ranking.indistinct,
         excluded: ranking.excluded.len(),
     };
     write_rows(out, &rows, width)?;
     write_summary(out, &rows, &facts)
 }
 
-/// The heading of the section in which a mirror stands.
-pub(crate) fn section(outcome: Outcome, pool: bool, anybody_answered: bool) -> &'static str {
+/// The heading of the section that a mirror belongs to.
+pub(crate) fn section(outcome: Outcome, pool: bool, any_answered: bool) -> &'static str {
     match outcome {
         Outcome::Local => "on this machine",
         _ if pool => "the pool: near enough to share the load, in random order",
         Outcome::Measured(_) | Outcome::Cached(_) => "farther away, nearest first",
-        _ if !anybody_answered => "no answer from anybody: the order given",
-        Outcome::Unanswered => "no answer before measuring ended",
+        _ if !any_answered => "no mirror answered: keeping the given order",
+        Outcome::Unanswered => "no reply before measuring stopped",
         _ => "failed",
     }
 }
 
 fn write_rows(out: &mut impl Write, rows: &[Row<'_>], width: Option<usize>) -> io::Result<()> {
-    let anybody_answered = rows.iter().any(|row| row.outcome.latency().is_some());
+    let any_answered = rows.iter().any(|row| row.outcome.latency().is_some());
     let position_width = rows.len().to_string().len().max(3);
     let bar_width = if width.is_some_and(|width| width < 100) { 8 } else { 16 };
     let before_url = position_width + " ●  ".len() - "●".len() + 1 + 11 + 2 + bar_width + 1 + 11 + 1;
     let url_width = width.map(|width| width.saturating_sub(before_url).max(20));
     let slowest = rows.iter().filter(|row| !row.imprecise).filter_map(|row| row.outcome.latency()).max();
-    // Where all is near, in a data centre, two decimals would not tell one from another.
+    // Where all mirrors are near, in a data center for example, two decimals would make them look alike.
     let decimals = if slowest.is_some_and(|slowest| slowest < Duration::from_millis(10)) { 3 } else { 2 };
 
     writeln!(
@@ -72,7 +72,7 @@ fn write_rows(out: &mut impl Write, rows: &[Row<'_>], width: Option<usize>) -> i
     )?;
     let mut last_section = "";
     for (position, row) in (1..).zip(rows) {
-        let section = section(row.outcome, row.pool, anybody_answered);
+        let section = section(row.outcome, row.pool, any_answered);
         if section != last_section {
             writeln!(out, "{:─>position_width$} {section}", "")?;
             last_section = section;
@@ -82,7 +82,7 @@ fn write_rows(out: &mut impl Write, rows: &[Row<'_>], width: Option<usize>) -> i
             format!("{mark}{:.decimals$} ms", latency.as_secs_f64() * 1e3)
         });
         let bar = match (row.outcome.latency(), slowest) {
-            (Some(latency), Some(slowest)) => bar(latency, slowest, bar_width),
+            (Some(latency), Some(slowest)) => bar(share(latency, slowest), bar_width),
             _ => String::new(),
         };
         let url = escape(&without_password(row.url));
@@ -97,17 +97,21 @@ fn write_rows(out: &mut impl Write, rows: &[Row<'_>], width: Option<usize>) -> i
     Ok(())
 }
 
-/// A bar as long as the latency, to an eighth of a column. What is slower than the slowest (an imprecise latency may
-/// be off by a second, and would leave the others nothing to differ in) fills it.
-pub(crate) fn bar(latency: Duration, slowest: Duration, width: usize) -> String {
+/// The length of a latency's bar, as a share of the longest bar. An imprecise latency may be a second
+/// too long, and would make all other bars short: it does not count as the slowest, and fills its bar.
+pub(crate) fn share(latency: Duration, slowest: Duration) -> f64 {
+    (latency.as_secs_f64() / slowest.as_secs_f64()).min(1.0)
+}
+
+/// A bar that fills this share of `width` columns, to an eighth of a column.
+pub(crate) fn bar(share: f64, width: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let share = (latency.as_secs_f64() / slowest.as_secs_f64()).min(1.0);
     let eighths = ((share * 8.0 * width as f64).round() as usize).max(1);
     "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
 }
 
 fn write_summary(out: &mut impl Write, rows: &[Row<'_>], facts: &Facts) -> io::Result<()> {
-    let count = |is_meant: &dyn Fn(&Row<'_>) -> bool| rows.iter().filter(|row| is_meant(row)).count();
+    let count = |counts: &dyn Fn(&Row<'_>) -> bool| rows.iter().filter(|row| counts(row)).count();
     let local = count(&|row| row.outcome == Outcome::Local);
     let answered = count(&|row| row.outcome.latency().is_some());
     let cached = count(&|row| matches!(row.outcome, Outcome::Cached(_)));
@@ -125,19 +129,24 @@ fn write_summary(out: &mut impl Write, rows: &[Row<'_>], facts: &Facts) -> io::R
         write!(out, "; {local} on this machine")?;
     }
     writeln!(out, ". Seed of the shuffle: {}.", facts.seed)?;
-    let (ended, because) = (words::ended(facts.ended), words::ended_because(facts.ended));
-    writeln!(out, "Measuring ended after {} ({ended}): {because}.", time(facts.elapsed))?;
+    writeln!(
+        out,
+        "Measuring stopped after {} ({}): {}.",
+        time(facts.elapsed),
+        words::stop_reason(facts.stop_reason),
+        words::stop_phrase(facts.stop_reason)
+    )?;
     if facts.excluded > 0 {
         writeln!(out, "Left out by filters: {}.", mirrors(facts.excluded))?;
     }
     if imprecise > 0 {
         writeln!(out, "Packets were lost, so a latency marked ~ may be too long: {}.", mirrors(imprecise))?;
     }
-    if facts.indistinct {
+    if facts.ambiguous {
         writeln!(
             out,
-            "Nearly all are equally near: something on the way may be answering for them, and then this\n\
-             order means little."
+            "Nearly all mirrors are equally near: a proxy or a firewall may be answering for them, and then\n\
+             this order means little."
         )?;
     }
     Ok(())
@@ -175,10 +184,10 @@ mod tests {
 
     fn facts() -> Facts {
         Facts {
-            ended: Ended::Settled,
+            stop_reason: Ended::Settled,
             elapsed: Duration::from_millis(48),
             seed: 7,
-            indistinct: false,
+            ambiguous: false,
             excluded: 0,
         }
     }
@@ -190,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_shows_order_latencies_and_why() {
+    fn table_shows_order_latencies_and_sections() {
         let imprecise = Row { imprecise: true, ..row("http://d.example/", measured(1000), false) };
         let rows = [
             row("file:///srv", Outcome::Local, false),
@@ -221,20 +230,20 @@ mod tests {
             summary(&rows, &facts()),
             "\n4 of 6 mirrors answered, 1 of them in an earlier run; 2 in the pool (●); 1 on this machine. \
              Seed of the shuffle: 7.\n\
-             Measuring ended after 48 ms (settled): the pool is known, and so are enough fallbacks.\n\
+             Measuring stopped after 48 ms (settled): the pool is known, and so are enough fallbacks.\n\
              Packets were lost, so a latency marked ~ may be too long: 1 mirror.\n"
         );
     }
 
     #[test]
-    fn where_nobody_answered_the_order_given_is_one_section() {
+    fn table_without_an_answer_has_one_section() {
         let rows = [
             row("http://a.example/", Outcome::Refused, false),
             row("http://b.example/", Outcome::Unanswered, false),
             row("http://c.example/", Outcome::Refused, false),
         ];
         assert_eq!(table(&rows, None).matches("───").count(), 1);
-        let facts = Facts { indistinct: true, excluded: 2, elapsed: Duration::from_secs(2), ..facts() };
+        let facts = Facts { ambiguous: true, excluded: 2, elapsed: Duration::from_secs(2), ..facts() };
         let summary = summary(&rows, &facts);
         for part in ["0 of 3 mirrors answered", "after 2.00 s", "filters: 2 mirrors", "equally near"] {
             assert!(summary.contains(part), "{part}: {summary}");
@@ -242,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_fits_the_terminal() {
+    fn lines_fit_the_terminal() {
         let url = format!("http://a.example/{}", "x".repeat(500));
         let rows = [row(&url, measured(1), true)];
         for width in [70, 80, 99, 100, 200] {
@@ -254,11 +263,12 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_is_as_long_as_the_latency() {
+    fn bar_is_as_long_as_the_latency() {
         let table =
             [(0, "▏"), (1, "▏"), (2, "▎"), (8, "█"), (60, "███████▌"), (64, "████████"), (999, "████████")];
         for (latency, expected) in table {
-            assert_eq!(bar(Duration::from_millis(latency), Duration::from_millis(64), 8), expected);
+            let share = share(Duration::from_millis(latency), Duration::from_millis(64));
+            assert_eq!(bar(share, 8), expected);
         }
     }
 }

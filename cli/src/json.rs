@@ -1,7 +1,25 @@
-//! The result for programs: one JSON object in one line, whose fields never change their names or their order.
+//! The result for programs: one JSON object in one line.
+//!
+//! Its keys are an interface: they keep their names, types and order, and new ones come last. They are
+//! named as in the library's `Ranking` and `RankedMirror`; a duration has its unit in its name.
+//!
+//! | key | type | |
+//! |---|---|---|
+//! | `stop_reason` | string | why measuring stopped: `idle`, `complete`, `settled`, `quiet`, `timeout`, `cancelled` |
+//! | `elapsed_ms` | number | how long the run took |
+//! | `seed` | string | what `--seed` takes to repeat the order; as a number it could lose digits, in jq for example |
+//! | `ambiguous` | boolean | nearly all mirrors are equally near: the order may mean little |
+//! | `mirrors` | array | the mirrors in the order in which to try them, without those left out by filters |
+//! | `index` | number | the mirror's position in the input, from 0 |
+//! | `url` | string | its URL as given |
+//! | `outcome` | string | `measured`, `cached`, `local`, `unanswered`, `refused`, `unreachable`, `unresolved`, `unsupported` |
+//! | `latency_ms` | number or null | its latency, to the microsecond |
+//! | `imprecise` | boolean | a packet was lost, so the latency may be too long |
+//! | `pool` | boolean | it is near enough to the best to share the load |
+//! | `address` | string or null | the address and port that answered in this run |
 
-use super::text::is_plain;
-use super::words;
+use crate::text::is_plain;
+use crate::words;
 use fastestmirror::{RankedMirror, Ranking};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::ser::Formatter;
@@ -18,10 +36,10 @@ struct Object<'a>(&'a Ranking);
 impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_struct("Ranking", 5)?;
-        object.serialize_field("ended", words::ended(self.0.ended))?;
+        object.serialize_field("stop_reason", words::stop_reason(self.0.ended))?;
         object.serialize_field("elapsed_ms", &milliseconds(self.0.elapsed))?;
-        object.serialize_field("seed", &self.0.seed)?;
-        object.serialize_field("indistinct", &self.0.indistinct)?;
+        object.serialize_field("seed", &self.0.seed.to_string())?;
+        object.serialize_field("ambiguous", &self.0.indistinct)?;
         object.serialize_field("mirrors", &self.0.mirrors.iter().map(Mirror).collect::<Vec<_>>())?;
         object.end()
     }
@@ -43,13 +61,13 @@ impl Serialize for Mirror<'_> {
     }
 }
 
-/// To the microsecond, which is all that the kernel knows.
+/// A duration in milliseconds, to the microsecond: the kernel's times are no finer.
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 
-/// Compact, and with all escaped that is not plain: JSON itself lets through what can steer a terminal, DEL, the C1
-/// controls and those of writing direction, and people do look at JSON on terminals.
+/// Compact, and with every character escaped that is not plain. JSON itself allows some that control a
+/// terminal (DEL, the C1 controls, writing directions), and people read JSON on terminals.
 struct Plain;
 
 impl Formatter for Plain {
@@ -79,16 +97,16 @@ mod tests {
     }
 
     #[test]
-    fn the_fields_stand_in_their_order_in_one_line() {
+    fn keys_keep_their_order_in_one_line() {
         let line = json("http://a.example/");
         let (start, end) = line.split_once(",\"seed\"").expect("a seed");
-        assert!(start.starts_with("{\"ended\":\"timeout\",\"elapsed_ms\":"), "{start}");
+        assert!(start.starts_with("{\"stop_reason\":\"timeout\",\"elapsed_ms\":"), "{start}");
         let mirror = r#"{"index":0,"url":"http://a.example/","outcome":"unanswered","latency_ms":null,"imprecise":false,"pool":false,"address":null}"#;
-        assert_eq!(end, format!(":7,\"indistinct\":false,\"mirrors\":[{mirror}]}}\n"));
+        assert_eq!(end, format!(":\"7\",\"ambiguous\":false,\"mirrors\":[{mirror}]}}\n"));
     }
 
     #[test]
-    fn nothing_in_it_can_steer_a_terminal_and_nothing_is_lost() {
+    fn control_characters_are_escaped_and_not_lost() {
         let url = "x:\u{0}\u{1b}[31m\t\"\\\u{7f}\u{85}\u{9b}\u{202e}\u{feff}\u{e0001}é镜";
         let line = json(url);
         assert!(line.trim_end().chars().all(is_plain), "{line}");

@@ -1,4 +1,4 @@
-//! The progress line on standard error, while the mirrors are measured; only for people who sit at a terminal.
+//! The progress line on standard error while the mirrors are measured, if that is a terminal.
 
 use fastestmirror::{Progress, Ranker};
 use std::io::{self, IsTerminal, Write};
@@ -7,19 +7,19 @@ use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// No more often than a person can follow.
+/// The time between two updates: more often than this they could not be read.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// The line; it goes when this does, so that the result can take its place.
+/// The line. Dropping it erases the line, so that the result can take its place.
 pub(crate) struct Line {
-    /// Dropped to end the thread.
+    /// Dropping it ends the thread.
     stop: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Line {
-    /// Shows progress if somebody can see it. A thread does, because there is no news to act on while everybody is
-    /// silent, and just then people want to see that something is going on.
+    /// Shows progress if standard error is a terminal. A thread draws the line, so that the time in it
+    /// goes on while no mirror answers and no progress is reported.
     pub(crate) fn show(ranker: &mut Ranker) -> Option<Line> {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         if is_dumb || !io::stderr().is_terminal() {
@@ -49,12 +49,12 @@ impl Line {
 impl Drop for Line {
     fn drop(&mut self) {
         drop(self.stop.take());
-        // The thread has nothing to panic about, and if it did, the result is what matters.
+        // The result matters, not whether the thread has panicked.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
-/// Short enough for any terminal: a line that wraps cannot be erased.
+/// The text of the line, short enough for any terminal: a line that wraps could not be erased.
 fn text(progress: Option<Progress>, elapsed: Duration) -> String {
     let known = match progress {
         Some(Progress { concluded, total, best: Some(best), .. }) => {
@@ -66,7 +66,7 @@ fn text(progress: Option<Progress>, elapsed: Duration) -> String {
     format!("Measuring for {:.1} s{known}", elapsed.as_secs_f64())
 }
 
-/// Progress that cannot be shown is no reason to fail.
+/// Prints to standard error. Progress that cannot be shown is no reason to fail.
 fn print(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }

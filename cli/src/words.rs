@@ -1,4 +1,4 @@
-//! What outcomes and endings are called in the output.
+//! What outcomes and reasons to stop are called in the output.
 
 use fastestmirror::{Ended, Outcome};
 
@@ -22,8 +22,8 @@ pub(crate) fn has_answered(outcome: Outcome) -> bool {
     outcome == Outcome::Local || outcome.latency().is_some()
 }
 
-pub(crate) fn ended(ended: Ended) -> &'static str {
-    match ended {
+pub(crate) fn stop_reason(reason: Ended) -> &'static str {
+    match reason {
         Ended::Idle => "idle",
         Ended::Complete => "complete",
         Ended::Settled => "settled",
@@ -34,13 +34,13 @@ pub(crate) fn ended(ended: Ended) -> &'static str {
     }
 }
 
-/// The same for people: why measuring ended.
-pub(crate) fn ended_because(ended: Ended) -> &'static str {
-    match ended {
+/// Why measuring stopped, in words for people.
+pub(crate) fn stop_phrase(reason: Ended) -> &'static str {
+    match reason {
         Ended::Idle => "there was nothing to measure",
-        Ended::Complete => "every mirror has an outcome",
+        Ended::Complete => "every mirror answered or failed",
         Ended::Settled => "the pool is known, and so are enough fallbacks",
-        Ended::Quiet => "nothing more was heard: who is silent still is down or far",
+        Ended::Quiet => "no more replies came",
         Ended::Timeout => "the time was up",
         Ended::Cancelled => "it was interrupted",
         _ => "the library says so",

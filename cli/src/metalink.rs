@@ -1,60 +1,61 @@
-//! Metalinks: version 3 as Fedora's MirrorManager gives it (<http://www.metalinker.org/>), with a preference from 1
-//! to 100 for each URL, and version 4 (RFC 5854), which has priorities instead: ranks, not weights, so they are
-//! not used.
+//! Metalinks of version 3, as Fedora's MirrorManager writes them (<http://www.metalinker.org/>), with a
+//! preference from 1 to 100 for each URL, and of version 4 (RFC 5854). The priorities of version 4 are
+//! ranks, not weights, so they are not used.
 
-use super::input::{Input, Wrong};
-use super::text::escape;
+use crate::input::{Fault, Input};
+use crate::text::escape;
 use roxmltree::{Document, Node};
 
-/// The file that stands for a repository.
+/// The file of a repository that its metalink is about.
 const REPOMD: &str = "repomd.xml";
-/// No tag and no text may be longer. The parser compares all attributes of a tag with each other, so that a huge tag
-/// would keep it busy for hours; real ones have a few hundred bytes.
+/// The longest tag or text that is read, in bytes; real ones have a few hundred. The parser compares
+/// every attribute of a tag with every other one, so a huge tag would keep it busy for hours.
 const MAX_PIECE: usize = 16 << 10;
-/// What librepo, too, takes off to come from a metalink's URLs to those of a mirrorlist
-/// (`lr_lrmirrorlist_append_metalink`).
+/// The end of a metalink's URLs that makes them differ from those of a mirrorlist. librepo removes it
+/// too (`lr_lrmirrorlist_append_metalink`).
 const SUFFIX: &str = "repodata/repomd.xml";
 
-/// The URL of the repository that a metalink's URL is in.
+/// The URL of the repository, from the URL of a file in it.
 pub(crate) fn base(url: &str) -> &str {
     url.strip_suffix(SUFFIX).unwrap_or(url)
 }
 
 /// Reads a text that starts with `<`, possibly after white space.
-pub(crate) fn parse(text: &str) -> Result<Input, Wrong> {
-    // White space before an XML declaration is an error by the book, but what is meant is clear.
+pub(crate) fn parse(text: &str) -> Result<Input, Fault> {
+    // XML forbids white space before its declaration; it does no harm here.
     let xml = text.trim_start();
     let lines_before = lines(&text[..text.len() - xml.len()]);
     let start: String = xml.chars().take(14).collect::<String>().to_ascii_lowercase();
     if start.starts_with("<!doctype html") || start.starts_with("<html") {
-        return Err((Some(lines_before + 1), "an HTML page, neither a mirrorlist nor a metalink".into()));
+        let reason = "this is an HTML page, neither a mirrorlist nor a metalink: check where it came from";
+        return Err(fault(lines_before + 1, reason));
     }
     let mut at = 0;
     for piece in xml.split('<') {
         if piece.len() > MAX_PIECE {
             let line = lines_before + lines(&xml[..at]) + 1;
-            return Err((Some(line), "not a metalink: a tag or text of more than 16 KiB".into()));
+            return Err(fault(line, "not a metalink: a tag or text is longer than 16 KiB"));
         }
         at += piece.len() + 1;
     }
     let document = Document::parse(xml).map_err(|error| match error {
-        roxmltree::Error::DtdDetected => (Some(lines_before + 1), "XML with a DTD, not a metalink".into()),
-        // These two know no place: it is where the text breaks off.
+        roxmltree::Error::DtdDetected => fault(lines_before + 1, "not a metalink: XML with a DTD"),
+        // These two have no position: it is the end of the text.
         roxmltree::Error::UnclosedRootNode | roxmltree::Error::UnexpectedEndOfStream => {
-            (Some(lines_before + xml.lines().count()), "malformed XML: it breaks off".into())
+            fault(lines_before + xml.lines().count(), "malformed XML: the end is missing")
         }
         error => {
-            (Some(lines_before + error.pos().row as usize), format!("malformed XML: {}", reason(&error)))
+            fault(lines_before + error.pos().row as usize, &format!("malformed XML: {}", reason(&error)))
         }
     })?;
-    let line = |node: &Node<'_, '_>| Some(lines_before + lines(&xml[..node.range().start]) + 1);
+    let line = |node: &Node<'_, '_>| lines_before + lines(&xml[..node.range().start]) + 1;
 
     let root = document.root_element();
     if root.tag_name().name() != "metalink" {
         let name = escape(root.tag_name().name());
-        return Err((line(&root), format!("not a metalink: the root element is <{name}>")));
+        return Err(fault(line(&root), &format!("not a metalink: the root element is <{name}>")));
     }
-    // Version 3 wraps files and URLs; version 4 does not.
+    // Version 3 has <files> around the files and <resources> around the URLs; version 4 has neither.
     let files: Vec<_> = children(root, "files").flat_map(|files| children(files, "file")).collect();
     let files = if files.is_empty() { children(root, "file").collect() } else { files };
     let file = files.iter().find(|file| file.attribute("name") == Some(REPOMD));
@@ -64,24 +65,34 @@ pub(crate) fn parse(text: &str) -> Result<Input, Wrong> {
     let mut preferences = Vec::new();
     for node in file.into_iter().flat_map(|file| urls_of(*file)) {
         let url: String = node.descendants().filter(Node::is_text).filter_map(|text| text.text()).collect();
-        let preference = node.attribute("preference").map(|text| {
-            text.trim().parse().ok().filter(|preference| (1..=100).contains(preference)).ok_or_else(|| {
-                (line(&node), format!("the preference \"{}\" is not a number from 1 to 100", escape(text)))
-            })
-        });
-        let preference: Option<u8> = preference.transpose()?;
+        let preference = match node.attribute("preference") {
+            Some(text) => Some(preference(text).map_err(|reason| fault(line(&node), &reason))?),
+            None => None,
+        };
         if !url.trim().is_empty() {
             urls.push(url.trim().to_string());
             preferences.push(preference);
         }
     }
     let has_preferences = preferences.iter().any(Option::is_some);
-    // Who prefers some mirrors does not prefer the others: they count least.
+    // In a list with preferences, a mirror without one counts least.
     let preferences: Vec<u8> = preferences.into_iter().map(|preference| preference.unwrap_or(1)).collect();
     Ok(Input { urls, preferences: has_preferences.then_some(preferences), is_metalink: true })
 }
 
-/// The elements of this name in `node`. They must be of its name space: there are extensions with names of theirs.
+fn fault(line: usize, reason: &str) -> Fault {
+    Fault { line: Some(line), reason: reason.into() }
+}
+
+fn preference(text: &str) -> Result<u8, String> {
+    match text.trim().parse() {
+        Ok(preference @ 1..=100) => Ok(preference),
+        _ => Err(format!("the preference \"{}\" is not a number from 1 to 100", escape(text))),
+    }
+}
+
+/// The elements of this name in `node` and in its name space. Extensions have elements of the same
+/// names in other name spaces.
 fn children<'a, 'input>(
     node: Node<'a, 'input>,
     name: &'static str,
@@ -101,7 +112,7 @@ fn lines(text: &str) -> usize {
     text.bytes().filter(|&byte| byte == b'\n').count()
 }
 
-/// The parser's reason without the place, which stands before it already.
+/// The parser's reason without the position, which the message begins with.
 fn reason(error: &roxmltree::Error) -> String {
     let text = error.to_string();
     escape(&text.replace(&format!(" at {}", error.pos()), ""))
@@ -111,7 +122,7 @@ fn reason(error: &roxmltree::Error) -> String {
 mod tests {
     use super::*;
 
-    /// In the shape of what mirrors.fedoraproject.org gives.
+    /// Modeled on what mirrors.fedoraproject.org sends.
     const V3: &str = r#"<?xml version="1.0" encoding="utf-8"?>
 <metalink version="3.0" xmlns="http://www.metalinker.org/" type="dynamic" pubdate="Sat, 21 Nov 2026 20:00:00 GMT" generator="mirrormanager" xmlns:mm0="http://fedorahosted.org/mirrormanager">
  <files>
@@ -146,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn version_3_gives_urls_and_preferences() {
+    fn version_3_has_urls_and_preferences() {
         let input = parse(V3).expect("a metalink");
         let urls = [
             "https://a.example/f/repodata/repomd.xml",
@@ -161,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn version_4_gives_urls_alone() {
+    fn version_4_has_urls_only() {
         let xml = r#"<metalink xmlns="urn:ietf:params:xml:ns:metalink">
             <file name="primary.xml.gz"><url>https://not.example/</url></file>
             <file name="repomd.xml"><metaurl mediatype="torrent">https://not.example/t</metaurl>
@@ -176,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn without_repomd_the_first_file_with_urls_counts() {
+    fn first_file_with_urls_is_used_if_there_is_no_repomd() {
         let xml = "<metalink><files><file name='a'><resources/></file><file name='b'><resources>\
                    <url>https://b.example/</url></resources></file><file name='c'><resources>\
                    <url>https://c.example/</url></resources></file></files></metalink>";
@@ -185,39 +196,41 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_metalink_is_told_with_its_line() {
+    fn metalink_errors_name_the_line() {
         let preference = |text: &str| V3.replace("preference=\"99\"", &format!("preference=\"{text}\""));
+        const HTML: &str =
+            "this is an HTML page, neither a mirrorlist nor a metalink: check where it came from";
         let attributes: String = (0..9999).map(|n| format!(" a{n}=''")).collect();
         let table = [
-            ("\n<!DOCTYPE HTML>\n<p>".to_string(), 2, "an HTML page, neither a mirrorlist nor a metalink"),
-            ("<html lang=en>".to_string(), 1, "an HTML page, neither a mirrorlist nor a metalink"),
+            ("\n<!DOCTYPE HTML>\n<p>".to_string(), 2, HTML),
+            ("<html lang=en>".to_string(), 1, HTML),
             (
                 "<?xml version='1.0'?>\n<h:html xmlns:h='x'/>".into(),
                 2,
                 "not a metalink: the root element is <html>",
             ),
-            ("<!DOCTYPE a [<!ENTITY b 'c'>]><a/>".into(), 1, "XML with a DTD, not a metalink"),
+            ("<!DOCTYPE a [<!ENTITY b 'c'>]><a/>".into(), 1, "not a metalink: XML with a DTD"),
             ("\n<metalink>\n<a>\n</b></metalink>".into(), 4, "malformed XML: expected 'a' tag, not 'b'"),
             (
                 "<metalink>\n<url>http://a.example/?a&b</url>".into(),
                 2,
                 "malformed XML: malformed entity reference",
             ),
-            ("\n<metalink>\n<files>\n".into(), 3, "malformed XML: it breaks off"),
-            ("\n<metalink>\n<files".into(), 3, "malformed XML: it breaks off"),
+            ("\n<metalink>\n<files>\n".into(), 3, "malformed XML: the end is missing"),
+            ("\n<metalink>\n<files".into(), 3, "malformed XML: the end is missing"),
             (preference("0"), 18, "the preference \"0\" is not a number from 1 to 100"),
             (preference("101"), 18, "the preference \"101\" is not a number from 1 to 100"),
             (preference("9.5"), 18, "the preference \"9.5\" is not a number from 1 to 100"),
             (preference("\u{85}"), 18, "the preference \"\\u{85}\" is not a number from 1 to 100"),
-            (format!("<metalink>\n<a{attributes}/>"), 2, "not a metalink: a tag or text of more than 16 KiB"),
+            (format!("<metalink>\n<a{attributes}/>"), 2, "not a metalink: a tag or text is longer than 16 KiB"),
         ];
         for (xml, line, reason) in table {
-            assert_eq!(parse(&xml), Err((Some(line), reason.to_string())));
+            assert_eq!(parse(&xml), Err(fault(line, reason)));
         }
     }
 
     #[test]
-    fn deep_nesting_and_broken_text_are_taken_without_a_panic() {
+    fn deep_nesting_and_truncation_do_not_panic() {
         let deep = "<metalink>".repeat(200_000);
         assert!(parse(&deep).is_err());
         assert!(parse(&(deep + &"</metalink>".repeat(200_000))).expect("well-formed").urls.is_empty());
@@ -227,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_is_what_the_suffix_leaves() {
+    fn base_is_the_url_without_the_suffix() {
         assert_eq!(base("https://a.example/f/repodata/repomd.xml"), "https://a.example/f/");
         assert_eq!(base("https://a.example/f/"), "https://a.example/f/");
     }
