@@ -1,9 +1,6 @@
 //! What the command shows without arguments: some 400 mirrors of a simulated internet, as seen from a few places,
 //! ranked, with the truth beside the measurement. Where no such world can be had, a small one on loopback.
 
-#[path = "../../tests/lab/mod.rs"]
-mod lab;
-
 use super::table::{self, bar};
 use super::words;
 use fastestmirror::{RankedMirror, Ranker, Ranking};
