@@ -3,13 +3,11 @@
 //!
 //! `cargo bench --bench rank` prints criterion's figures, and after them what each costs per mirror at its best.
 
-mod asked;
-
-use asked::Asked;
 use criterion::{Criterion, Throughput};
 use fastestmirror_benches::{Filters, Mirrors, parse, read_cache, write_cache};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
+use support::asked::Asked;
 
 fn main() {
     let mut bench = match Asked::of("rank") {

@@ -26,9 +26,6 @@ mod filter;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzz;
-#[cfg(test)]
-#[path = "../tests/lab/mod.rs"]
-mod lab;
 #[cfg(feature = "librepo")]
 #[doc(hidden)]
 pub mod librepo;

@@ -2,13 +2,6 @@
 //!
 //! The C side is in `tests/c/` and `examples/*.c`; this file builds it, starts servers for it, and runs it.
 
-mod build;
-mod lab;
-mod programs;
-mod servers;
-
-use build::{cargo, root, run, target};
-use servers::{Server, Silent, closed_port};
 use std::collections::BTreeMap;
 use std::fs;
 use std::mem::{offset_of, size_of};
@@ -17,6 +10,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use support::build::{cargo, root, run, target};
+use support::programs;
+use support::servers::{Server, Silent, closed_port};
 
 const C99: [&str; 5] = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 /// What a static link needs besides; the README says so too, and a test holds it against what rustc says.
@@ -361,7 +357,7 @@ fn the_examples_work_as_the_readme_builds_them() {
 #[test]
 fn a_hung_look_up_outlives_the_library_and_does_no_harm() {
     let (program, library) = (program("tests/c/hung.c"), libraries().join("libfastestmirror.so"));
-    lab::isolated("a_hung_look_up_outlives_the_library_and_does_no_harm", || {
+    lab::isolated!(|| {
         let hung = lab::Mirror::new("hung.lab.example").lookup(lab::Lookup::Silent);
         let _world = lab::World::start(lab::Spec::new().mirror(hung)).expect("a world");
         // The world's resolver asks twice, a second each.

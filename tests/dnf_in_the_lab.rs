@@ -2,14 +2,10 @@
 //!
 //! Times are compared side by side and in turns, the best or the middle of several, with wide room.
 
-mod build;
-mod dnf;
-mod lab;
-mod programs;
-
-use dnf::{DEAD, MIRRORS, POOL, Run, Setup, Site, Task, have_all};
 use lab::figure;
 use std::collections::BTreeSet;
+use support::build;
+use support::dnf::{DEAD, MIRRORS, POOL, Run, Setup, Site, Task, have_all};
 
 const SETUP: Setup =
     Setup { scheme: "http", list: "metalink", dead: true, fastestmirror: true, ours: true, environment: &[] };
@@ -60,7 +56,7 @@ fn best_measuring(runs: &[Run]) -> f64 {
 
 #[test]
 fn whatever_the_scheme_and_the_list_one_mirror_of_the_pool_is_asked() {
-    in_a_site("whatever_the_scheme_and_the_list_one_mirror_of_the_pool_is_asked", |site| {
+    in_a_site(lab::test_name!(), |site| {
         let complaint = site.complaint_about_an_unknown_authority(SETUP);
         assert!(complaint.contains("certificate"), "{complaint}");
         for (scheme, list) in SCHEMES.iter().flat_map(|s| ["mirrorlist", "metalink"].map(|list| (s, list))) {
@@ -74,7 +70,7 @@ fn whatever_the_scheme_and_the_list_one_mirror_of_the_pool_is_asked() {
 
 #[test]
 fn forty_runs_share_the_load_evenly() {
-    in_a_site("forty_runs_share_the_load_evenly", |site| {
+    in_a_site(lab::test_name!(), |site| {
         const RUNS: usize = 40;
         let mut leads = POOL.map(|_| 0);
         for _ in 0..RUNS {
@@ -93,7 +89,7 @@ fn forty_runs_share_the_load_evenly() {
 
 #[test]
 fn a_dead_mirror_costs_a_fraction_of_what_it_costs_without_us() {
-    in_a_site("a_dead_mirror_costs_a_fraction_of_what_it_costs_without_us", |site| {
+    in_a_site(lab::test_name!(), |site| {
         // What a dead mirror adds: to the whole run, and to measuring.
         let cost = |what: &str, setup: Setup, runs: usize| {
             let (mut with, mut without) = (Vec::new(), Vec::new());
@@ -132,7 +128,7 @@ fn a_dead_mirror_costs_a_fraction_of_what_it_costs_without_us() {
 
 #[test]
 fn what_one_process_has_measured_is_known_to_the_next_and_to_librepo() {
-    in_a_site("what_one_process_has_measured_is_known_to_the_next_and_to_librepo", |site| {
+    in_a_site(lab::test_name!(), |site| {
         let mut latencies = None;
         let first = site.run_remembering(Task::Makecache, SETUP, &mut latencies);
         one_of_the_pool(SETUP, &first);
@@ -156,7 +152,7 @@ fn what_one_process_has_measured_is_known_to_the_next_and_to_librepo() {
 
 #[test]
 fn it_is_quicker_than_without_us() {
-    in_a_site("it_is_quicker_than_without_us", |site| {
+    in_a_site(lab::test_name!(), |site| {
         const RUNS: usize = 3;
         for scheme in SCHEMES {
             for (task, what) in [(Task::Makecache, "makecache"), (Task::Download, "install --downloadonly")] {

@@ -3,8 +3,6 @@
 //! A bound has wide room or holds for one run of many: the machine may be busy. What is asserted of every run has room for
 //! that, too, but for a lab that is late itself: then the test is run again.
 
-mod lab;
-
 use fastestmirror::*;
 use lab::{Fate, Lookup, Mirror, Spec, World, answer, ms, refuse, unreachable};
 use std::time::{Duration, Instant};
@@ -74,7 +72,7 @@ fn assert_polite(world: &World, runs: usize) {
 
 #[test]
 fn settled_comes_with_the_pools_limit_or_the_last_fallback_that_is_needed() {
-    lab::isolated("settled_comes_with_the_pools_limit_or_the_last_fallback_that_is_needed", || {
+    lab::isolated!(|| {
         // Best 10 ms, limit 20; fallbacks from 30 ms on, the sixteenth at 45; then far ones and dead ones.
         let mut mirrors = live([10, 11].into_iter().chain(30..50).chain([150, 200, 250, 300]));
         mirrors.extend((0..3).map(|n| silent(&format!("dead{n}.lab.example"))));
@@ -99,7 +97,7 @@ fn settled_comes_with_the_pools_limit_or_the_last_fallback_that_is_needed() {
 
 #[test]
 fn one_dead_mirror_among_twelve_costs_the_quiet_time_at_most() {
-    lab::isolated("one_dead_mirror_among_twelve_costs_the_quiet_time_at_most", || {
+    lab::isolated!(|| {
         let mut mirrors = live([8, 20, 40, 60, 80, 100, 120, 140, 160, 180, 200]);
         mirrors.push(silent("dead.lab.example"));
         let world = start(mirrors);
@@ -121,7 +119,7 @@ fn one_dead_mirror_among_twelve_costs_the_quiet_time_at_most() {
 
 #[test]
 fn the_timeout_holds_when_all_mirrors_are_dead() {
-    lab::isolated("the_timeout_holds_when_all_mirrors_are_dead", || {
+    lab::isolated!(|| {
         let world = start((0..100).map(|n| silent(&format!("dead{n}.lab.example"))).collect());
         let dead = |ranking: &Ranking| {
             assert_eq!(ranking.ended, Ended::Timeout);
@@ -136,7 +134,7 @@ fn the_timeout_holds_when_all_mirrors_are_dead() {
 
 #[test]
 fn a_resolver_that_is_silent_for_one_name_costs_only_that_mirror() {
-    lab::isolated("a_resolver_that_is_silent_for_one_name_costs_only_that_mirror", || {
+    lab::isolated!(|| {
         // Two near ones and more fallbacks than are needed: a hiccup in one answer does not change the end.
         let mut mirrors = live([10, 11].into_iter().chain(30..50));
         mirrors.insert(3, Mirror::new("hung.lab.example").both(answer(ms(1))).lookup(Lookup::Silent));
@@ -164,7 +162,7 @@ fn a_resolver_that_is_silent_for_one_name_costs_only_that_mirror() {
 
 #[test]
 fn names_that_all_hang_do_not_move_the_timeout_and_leave_no_thread_that_matters() {
-    lab::isolated("names_that_all_hang_do_not_move_the_timeout_and_leave_no_thread_that_matters", || {
+    lab::isolated!(|| {
         let hung =
             |n| Mirror::new(&format!("hung{n}.lab.example")).both(answer(ms(1))).lookup(Lookup::Silent);
         let world = start((0..100).map(hung).collect());
@@ -184,7 +182,7 @@ fn names_that_all_hang_do_not_move_the_timeout_and_leave_no_thread_that_matters(
 
 #[test]
 fn hung_look_ups_do_not_pile_up_over_many_runs() {
-    lab::isolated("hung_look_ups_do_not_pile_up_over_many_runs", || {
+    lab::isolated!(|| {
         let hung =
             |n| Mirror::new(&format!("hung{n}.lab.example")).both(answer(ms(1))).lookup(Lookup::Silent);
         let world = start((0..200).map(hung).collect());
@@ -205,7 +203,7 @@ fn hung_look_ups_do_not_pile_up_over_many_runs() {
 
 #[test]
 fn broken_ipv6_everywhere_costs_the_delay_of_rfc_8305() {
-    lab::isolated("broken_ipv6_everywhere_costs_the_delay_of_rfc_8305", || {
+    lab::isolated!(|| {
         let broken = |(n, rtt): (usize, u32)| {
             Mirror::new(&format!("m{n}.lab.example")).ipv6(Fate::Silent).ipv4(answer(ms(rtt)))
         };
@@ -231,7 +229,7 @@ fn broken_ipv6_everywhere_costs_the_delay_of_rfc_8305() {
 
 #[test]
 fn broken_ipv6_costs_the_pools_limit_where_ipv4_is_seen_to_work() {
-    lab::isolated("broken_ipv6_costs_the_pools_limit_where_ipv4_is_seen_to_work", || {
+    lab::isolated!(|| {
         let mut mirrors = vec![Mirror::new("four.lab.example").ipv4(answer(ms(20)))];
         mirrors.extend(
             (1..8).map(|n| {
@@ -253,7 +251,7 @@ fn broken_ipv6_costs_the_pools_limit_where_ipv4_is_seen_to_work() {
 
 #[test]
 fn each_family_may_have_its_own_fate() {
-    lab::isolated("each_family_may_have_its_own_fate", || {
+    lab::isolated!(|| {
         let named = |n: usize| Mirror::new(&format!("m{n}.lab.example"));
         let world = start(vec![
             named(0).both(answer(ms(10))),
@@ -288,7 +286,7 @@ fn each_family_may_have_its_own_fate() {
 
 #[test]
 fn a_lost_packet_is_made_up_for_within_the_quiet_time() {
-    lab::isolated("a_lost_packet_is_made_up_for_within_the_quiet_time", || {
+    lab::isolated!(|| {
         let named = |n: usize| Mirror::new(&format!("m{n}.lab.example"));
         let lost_syn = named(0).ipv4(answer(ms(10)).lose_first_syns(1));
         let lost_syn_ack = named(1).ipv4(answer(ms(12)).lose_first_syn_acks(1));
@@ -307,7 +305,7 @@ fn a_lost_packet_is_made_up_for_within_the_quiet_time() {
 
 #[test]
 fn the_number_is_the_kernels_however_late_this_process_is() {
-    lab::isolated("the_number_is_the_kernels_however_late_this_process_is", || {
+    lab::isolated!(|| {
         let rtts = [5, 20, 30, 40, 50, 60];
         let world = start(live(rtts));
         // By address: all SYNs have left when the first answer comes.
@@ -334,7 +332,7 @@ fn the_number_is_the_kernels_however_late_this_process_is() {
 
 #[test]
 fn bursts_are_small_and_few_are_in_flight() {
-    lab::isolated("bursts_are_small_and_few_are_in_flight", || {
+    lab::isolated!(|| {
         let named = |n: usize, rtt: u32| Mirror::new(&format!("m{n}.lab.example")).ipv4(answer(ms(rtt)));
         let world = start((0..900).map(|n| named(n, 120 + n as u32 % 40)).collect());
         // By address, so that no look-up spreads them.
@@ -356,7 +354,7 @@ fn bursts_are_small_and_few_are_in_flight() {
 
 #[test]
 fn a_hosts_file_works_as_well_as_a_name_server() {
-    lab::isolated("a_hosts_file_works_as_well_as_a_name_server", || {
+    lab::isolated!(|| {
         let world = World::start(Spec::new().mirrors(live([10, 60])).names(lab::Names::Hosts)).unwrap();
         let begin = Instant::now();
         let ranking = Ranker::new().rank(urls(&world)).unwrap();
@@ -367,7 +365,7 @@ fn a_hosts_file_works_as_well_as_a_name_server() {
 
 #[test]
 fn a_machine_without_ipv6_addresses_asks_for_none() {
-    lab::isolated("a_machine_without_ipv6_addresses_asks_for_none", || {
+    lab::isolated!(|| {
         let asked = || {
             let mirrors = (0..3).map(|n| Mirror::new(&format!("m{n}.lab.example")).ipv4(answer(ms(10 + n))));
             let world = start(mirrors.collect());

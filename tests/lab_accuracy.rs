@@ -1,7 +1,5 @@
 //! How right the measurement is, in worlds of some 400 mirrors: latencies, pool, cost.
 
-mod lab;
-
 use fastestmirror::*;
 use lab::geography::{Geography, Place, Site, Sites, State};
 use lab::{World, figure, ms, percentile};
@@ -57,7 +55,7 @@ fn processor_time() -> Duration {
 
 #[test]
 fn latencies_and_pool_are_right_on_a_bad_day_seen_from_three_places() {
-    lab::isolated("latencies_and_pool_are_right_on_a_bad_day_seen_from_three_places", || {
+    lab::isolated!(|| {
         const WORLDS: u64 = 20;
         let (mut all, mut lost, mut lab_p99) = (Vec::new(), Vec::new(), Vec::new());
         let (mut at_once, mut exact, mut exact_lost, mut twice, mut late) = (0, 0, 0, 0, 0);
@@ -139,7 +137,7 @@ fn latencies_and_pool_are_right_on_a_bad_day_seen_from_three_places() {
 
 #[test]
 fn the_defaults_find_the_pool_without_waiting_for_the_far_and_the_dead() {
-    lab::isolated("the_defaults_find_the_pool_without_waiting_for_the_far_and_the_dead", || {
+    lab::isolated!(|| {
         for (place, seed) in PLACES.into_iter().zip(100..) {
             let sites = Geography {
                 losing: 0.0,

@@ -1,7 +1,5 @@
 //! What a second run costs, in the lab: nothing, as long as it is in the same network.
 
-mod lab;
-
 use fastestmirror::*;
 use lab::gateway::Link;
 use lab::geography::{Geography, Place};
@@ -20,7 +18,7 @@ fn order(ranking: &Ranking) -> Vec<(usize, bool)> {
 
 #[test]
 fn a_run_in_a_world_that_has_just_begun_is_remembered() {
-    lab::isolated("a_run_in_a_world_that_has_just_begun_is_remembered", || {
+    lab::isolated!(|| {
         let folder = tempfile::tempdir().expect("a folder");
         for attempt in 0..20 {
             let world = World::start(Spec::new().mirror(Mirror::new("a.lab.example").both(answer(ms(2)))))
@@ -36,7 +34,7 @@ fn a_run_in_a_world_that_has_just_begun_is_remembered() {
 
 #[test]
 fn the_second_run_sends_nothing_and_takes_the_time_of_reading_the_file() {
-    lab::isolated("the_second_run_sends_nothing_and_takes_the_time_of_reading_the_file", || {
+    lab::isolated!(|| {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, all) in [("defaults", false), ("all", true)] {
             let cache = folder.path().join(name);
@@ -78,7 +76,7 @@ fn the_second_run_sends_nothing_and_takes_the_time_of_reading_the_file() {
 
 #[test]
 fn in_another_network_all_are_measured_anew_and_at_home_again_none() {
-    lab::isolated("in_another_network_all_are_measured_anew_and_at_home_again_none", || {
+    lab::isolated!(|| {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = folder.path().join("cache");
         let mirrors = (0..6).map(|n| Mirror::new(&format!("m{n}.lab.example")).both(answer(ms(10 + n))));
@@ -128,7 +126,7 @@ fn five_and_a_dead_one() -> (World, Vec<String>) {
 
 #[test]
 fn a_silent_mirror_is_left_alone_for_its_hour_and_does_not_cost_the_next_run() {
-    lab::isolated("a_silent_mirror_is_left_alone_for_its_hour_and_does_not_cost_the_next_run", || {
+    lab::isolated!(|| {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = folder.path().join("cache");
         let (world, urls) = five_and_a_dead_one();
@@ -143,7 +141,7 @@ fn a_silent_mirror_is_left_alone_for_its_hour_and_does_not_cost_the_next_run() {
 
 #[test]
 fn a_dead_mirror_whose_hour_is_over_costs_one_run_and_not_each() {
-    lab::isolated("a_dead_mirror_whose_hour_is_over_costs_one_run_and_not_each", || {
+    lab::isolated!(|| {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = folder.path().join("cache");
         let (world, urls) = five_and_a_dead_one();

@@ -3,11 +3,6 @@
 //! The library runs in a process of its own beside the world, so that what is counted is its cost and not the lab's:
 //! this file is both, and [`CLIENT`] tells which.
 
-mod build;
-mod lab;
-mod programs;
-
-use build::run;
 use fastestmirror::*;
 use lab::{Fate, Mirror, Names, Spec, World, answer, figure, ms};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -17,6 +12,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
+use support::build::run;
+use support::programs;
 
 /// In its environment the client finds the file with its URLs.
 const CLIENT: &str = "FASTESTMIRROR_SCALE_CLIENT";
@@ -233,23 +230,20 @@ fn best_run(count: usize, named: bool) -> Told {
 
 #[test]
 fn ten_thousand_addresses_are_measured_in_time_and_each_costs_what_one_of_a_hundred_does() {
-    lab::isolated(
-        "ten_thousand_addresses_are_measured_in_time_and_each_costs_what_one_of_a_hundred_does",
-        || {
-            let runs = [100, 421, 2000, 10_000].map(|count| (count as f64, best_run(count, false)));
-            for (count, told) in &runs {
-                let each = told.number("allocations") / count;
-                assert!(each < 3.0, "{each} allocations for each of {count}");
-            }
-            let cpu = |(count, told): &(f64, Told)| told.number("cpu") / count;
-            assert!(cpu(&runs[3]) < 5.0 * cpu(&runs[1]), "{} and {} µs each", cpu(&runs[3]), cpu(&runs[1]));
-        },
-    );
+    lab::isolated!(|| {
+        let runs = [100, 421, 2000, 10_000].map(|count| (count as f64, best_run(count, false)));
+        for (count, told) in &runs {
+            let each = told.number("allocations") / count;
+            assert!(each < 3.0, "{each} allocations for each of {count}");
+        }
+        let cpu = |(count, told): &(f64, Told)| told.number("cpu") / count;
+        assert!(cpu(&runs[3]) < 5.0 * cpu(&runs[1]), "{} and {} µs each", cpu(&runs[3]), cpu(&runs[1]));
+    });
 }
 
 #[test]
 fn two_thousand_names_are_looked_up_and_measured_in_time() {
-    lab::isolated("two_thousand_names_are_looked_up_and_measured_in_time", || {
+    lab::isolated!(|| {
         for count in [100, 421, 2000] {
             let allocations = best_run(count, true).number("allocations");
             // Each of 64 threads has its own, too.
@@ -263,7 +257,7 @@ fn a_mirror_costs_seven_system_calls_at_most() {
     if !programs::have("strace", Command::new("strace").arg("-V")) {
         return;
     }
-    lab::isolated("a_mirror_costs_seven_system_calls_at_most", || {
+    lab::isolated!(|| {
         let folder = tempfile::tempdir().expect("a folder");
         let (list, counts) = (folder.path().join("list"), folder.path().join("counts"));
         let long = Long::start(2000, false);

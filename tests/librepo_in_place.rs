@@ -1,29 +1,23 @@
 //! Our functions in librepo's place: linked or preloaded, behind proxies, turned by an administrator, interrupted, without a
 //! librepo or with an unknown one; and what they leave behind.
 
-mod build;
-mod lab;
-mod librepo_calls;
-mod programs;
-mod servers;
-
-use build::{root, run, with_librepo};
-use librepo_calls::*;
-use programs::{have, module, program};
-use servers::{Silent, closed_port};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use support::build::{root, run, with_librepo};
+use support::librepo_calls::*;
+use support::programs::{have, module, program};
+use support::servers::{Silent, closed_port};
 
 #[test]
 fn behind_a_proxy_the_order_is_kept() {
     if caller().is_none() {
         return;
     }
-    let world = World::new();
+    let world = World::start();
     let (live, refusing, other) = (world.live(), world.refusing(), world.other());
     let proxy = format!("http://127.0.0.1:{}", closed_port());
     let urls = [refusing.as_str(), &live, "http://foo.example:8080/x"];
@@ -63,7 +57,7 @@ fn nobody_is_asked_for_the_address_of_a_proxy_or_a_mirror_behind_it() {
     if caller().is_none() {
         return;
     }
-    lab::isolated("nobody_is_asked_for_the_address_of_a_proxy_or_a_mirror_behind_it", || {
+    lab::isolated!(|| {
         let world = lab::World::start(lab::Spec::new()).expect("a world");
         let urls = ["http://127.0.0.1:1/", "http://foo.example/"];
         for proxy in
@@ -83,7 +77,7 @@ fn each_handles_own_proxy_counts() {
     if caller().is_none() {
         return;
     }
-    let world = World::new();
+    let world = World::start();
     let (live, refusing) = (world.live(), world.refusing());
     let proxy = format!("http://127.0.0.1:{}", closed_port());
     // 127.0.0.3 and 127.0.0.4 are reached through it; what is there must not be told from what is not.
@@ -111,7 +105,7 @@ fn an_administrator_can_turn_it() {
     if caller().is_none() {
         return;
     }
-    let world = World::new();
+    let world = World::start();
     let urls = [world.refusing(), world.live()];
     let urls = [urls[0].as_str(), &urls[1]];
     let with = |name: &str, value: &str| Call::of(ours(), "order", &urls).env(name, value).output();
@@ -189,7 +183,7 @@ fn linked_before_librepo_or_preloaded_it_takes_its_place() {
     let before =
         ["-Wl,--no-as-needed", &format!("-L{folder}"), "-lfastestmirror", &format!("-Wl,-rpath,{folder}")];
     let linked = compile("tests/c/librepo_call.c", "call-linked", &before, &["librepo", "glib-2.0"]);
-    let world = World::new();
+    let world = World::start();
     let arguments = ["loaded", "perform", &world.refusing(), &format!("{}1", world.refusing())];
     let runs = [
         (run(Command::new(linked).args(arguments)), true),
@@ -217,7 +211,7 @@ fn the_example_works_as_the_readme_builds_it() {
     let line = line.replace("target/release", &with_librepo().display().to_string());
     let line = line.replace("target/through_librepo", &program.display().to_string());
     run(Command::new("sh").current_dir(root()).args(["-ec", &format!("{line} -Wall -Wextra -Werror")]));
-    let world = World::new();
+    let world = World::start();
     let urls = [world.refusing(), world.live()];
     let output = run(Command::new(&program).args(&urls).env("G_MESSAGES_DEBUG", "librepo"));
     assert!(output.contains("libfastestmirror 0."), "{output}");
@@ -230,7 +224,7 @@ fn a_hundred_calls_leave_nothing_behind_and_valgrind_finds_nothing() {
     if caller().is_none() {
         return;
     }
-    let world = World::new();
+    let world = World::start();
     let (live, refusing, other) = (world.live(), world.refusing(), world.other());
     let cache = world.file("cache");
     let calls: &[(&str, &[&str])] = &[

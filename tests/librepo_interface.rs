@@ -1,25 +1,19 @@
 //! librepo's own functions and ours, side by side: the same wherever there is a promise, and pinned where they differ on
 //! purpose.
 
-mod build;
-mod lab;
-mod librepo_calls;
-mod programs;
-mod servers;
-
-use librepo_calls::*;
-use servers::{Server, closed_port};
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use support::librepo_calls::*;
+use support::servers::{Server, closed_port};
 
 #[test]
 fn whatever_is_promised_is_seen_alike_of_both() {
     if caller().is_none() {
         return;
     }
-    let world = World::new();
+    let world = World::start();
     let (live, refusing) = (world.live(), world.refusing());
     let nowhere = world.file("no-folder/cache");
     let foreign = world.file("foreign");
@@ -107,7 +101,7 @@ fn each_reads_the_others_cache() {
     if caller().is_none() {
         return;
     }
-    let world = World::new();
+    let world = World::start();
     let (live, other) = (world.live(), world.other().replace("https", "http"));
     for (index, (writer, reader)) in
         [(PathBuf::from(THEIRS), ours()), (ours(), PathBuf::from(THEIRS))].into_iter().enumerate()
@@ -144,7 +138,7 @@ fn what_a_path_was_asked_for_with_is_remembered_for_its_host() {
     if caller().is_none() {
         return;
     }
-    let world = World::new();
+    let world = World::start();
     let (cache, host) = (world.file("cache"), world.live());
     let with_path = format!("{host}/pub/linux/");
     call_ours("detailed", &["--cache", &cache, &with_path]);
@@ -163,7 +157,7 @@ fn nothing_but_a_handshake_and_no_whole_timeout_for_a_silent_mirror() {
     if caller().is_none() {
         return;
     }
-    let world = World::new();
+    let world = World::start();
     let (live, other, silent) = (world.live(), world.other(), world.silent());
     let time = |library: &Path| {
         let start = Instant::now();
@@ -176,7 +170,7 @@ fn nothing_but_a_handshake_and_no_whole_timeout_for_a_silent_mirror() {
     let (upstream, _) = time(Path::new(THEIRS));
     assert!(upstream > Duration::from_secs(4) && took * 4 < upstream, "{took:?} and {upstream:?}");
     // librepo's own has sent its TLS greeting; ours came first, and had sent none.
-    let world = World::new();
+    let world = World::start();
     call_ours("order", &["--timeout", "5", &world.live(), &world.other()]);
     std::thread::sleep(Duration::from_millis(50));
     assert_eq!(world.other.bytes.load(std::sync::atomic::Ordering::SeqCst), 0);
@@ -228,7 +222,7 @@ fn siblings_stay_together_and_a_file_leaves_the_others_shuffled() {
     if caller().is_none() {
         return;
     }
-    let world = World::new();
+    let world = World::start();
     let (live, refusing) = (world.live(), world.refusing());
     let (first, second) = (format!("{live}/1/"), format!("{live}/2/"));
     let urls = [first.as_str(), &refusing, &second];
@@ -253,7 +247,7 @@ fn what_no_latency_can_change_is_not_measured() {
     if caller().is_none() {
         return;
     }
-    let world = World::new();
+    let world = World::start();
     let urls = ["file:///srv", &world.silent()];
     for function in ["order", "internal"] {
         let output = call_ours(function, &urls);
@@ -269,7 +263,7 @@ fn a_handle_that_is_offline_keeps_its_order_among_others() {
     if caller().is_none() {
         return;
     }
-    let world = World::new();
+    let world = World::start();
     let (live, refusing) = (world.live(), world.refusing());
     let output = call_ours("internal", &[&refusing, &live, "+", "--offline", &refusing, &live]);
     assert_eq!(order(&output), [1, 0, 0, 1], "{output}");
@@ -308,7 +302,7 @@ fn ipv6_literals_are_measured_and_remembered() {
     if caller().is_none() || std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
         return;
     }
-    let world = World::new();
+    let world = World::start();
     let six = Server::start(Ipv6Addr::LOCALHOST);
     let url = format!("http://{}/", six.address);
     let cache = world.file("cache");
@@ -345,7 +339,7 @@ fn caches_that_differ_are_warned_of() {
     if caller().is_none() {
         return;
     }
-    let world = World::new();
+    let world = World::start();
     let (a, b) = (world.file("a"), world.file("b"));
     let (live, refusing) = (world.live(), world.refusing());
     for arguments in
@@ -365,7 +359,7 @@ fn no_list_of_a_batch_is_left_without_a_mirror_that_answers() {
     if caller().is_none() {
         return;
     }
-    lab::isolated("no_list_of_a_batch_is_left_without_a_mirror_that_answers", || {
+    lab::isolated!(|| {
         let mut mirrors = vec![
             lab::Mirror::new("near.lab.example").ipv4(lab::answer(lab::ms(1.0))),
             lab::Mirror::new("dead.lab.example").ipv4(lab::Fate::Silent),
@@ -408,7 +402,7 @@ fn a_far_mirror_may_be_unmeasured_but_none_of_the_nearest_sixteen_outside_the_po
     if caller().is_none() {
         return;
     }
-    lab::isolated("a_far_mirror_may_be_unmeasured_but_none_of_the_nearest_sixteen_outside_the_pool", || {
+    lab::isolated!(|| {
         let rtts: Vec<f64> =
             [900.0; 5].into_iter().chain([20.0, 24.0]).chain((0..20).map(|n| 60.0 + n as f64)).collect();
         let name = |index: usize| format!("m{index}.lab.example");

@@ -1,18 +1,15 @@
 //! The numbers in `src/librepo/layout.rs` against librepo's headers, internal ones too, in each version that Debian has.
 
-mod build;
 #[path = "../src/librepo/layout.rs"]
 mod layout;
-mod librepo_source;
-mod programs;
 
-use build::{root, run, target};
-use librepo_source::{RELEASES, Release};
-use programs::{have, module, program};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use support::build::{root, run, target};
+use support::librepo_source::{RELEASES, Release};
+use support::programs::{have, module, program};
 
 macro_rules! values {
     ($($name:ident),* $(,)?) => { [$((stringify!($name), layout::$name)),*] };

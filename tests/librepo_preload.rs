@@ -1,17 +1,14 @@
 //! The library with librepo's functions, preloaded into programs that have nothing to do with librepo: a preload reaches every child
 //! of dnf, the scriptlets of packages included. There it must do nothing, bring nothing along, and cost next to nothing.
 
-mod build;
-mod lab;
-mod programs;
-
-use build::with_librepo;
-use programs::{have, make_package, program};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
+use support::build;
+use support::build::with_librepo;
+use support::programs::{have, make_package, program};
 
 fn shared_library() -> PathBuf {
     with_librepo().join("libfastestmirror.so")

@@ -1,19 +1,14 @@
 //! librepo's own suites over this library: Debian's Python binding with it preloaded, and librepo built with it inside.
 //! Its log lines count the calls that reached it; the same run without it shows that they would have gone elsewhere.
 
-mod build;
-mod lab;
-mod librepo_source;
-mod programs;
-
-use build::{run, with_librepo};
 use lab::figure;
-use librepo_source::built::{Built, python_suite};
-use librepo_source::{RELEASES, Release, or_skip};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use support::build::{run, with_librepo};
+use support::librepo_source::built::{Built, python_suite};
+use support::librepo_source::{RELEASES, Release, or_skip};
 
 /// What a run of the Python suite has logged.
 #[derive(Debug, PartialEq)]
@@ -92,7 +87,7 @@ fn python_suite_passes_with_the_library_preloaded() {
     let Some(release) = or_skip(release.ok_or_else(unknown)) else { return };
     let Some(source) = release.source() else { return };
     let library = with_librepo().join("libfastestmirror.so");
-    lab::isolated("python_suite_passes_with_the_library_preloaded", || {
+    lab::isolated!(|| {
         let without_us = python(&mut python_suite(&source), release.python_tests);
         let with_us = python(python_suite(&source).env("LD_PRELOAD", library), release.python_tests);
         compare_calls(&format!("python3-librepo {version}, preloaded"), &with_us, &without_us);
@@ -101,12 +96,12 @@ fn python_suite_passes_with_the_library_preloaded() {
 
 #[test]
 fn suites_of_1_14_5_pass_with_the_library_inside() {
-    pass_with_the_library_inside("suites_of_1_14_5_pass_with_the_library_inside", &RELEASES[0]);
+    pass_with_the_library_inside(lab::test_name!(), &RELEASES[0]);
 }
 
 #[test]
 fn suites_of_1_20_0_pass_with_the_library_inside() {
-    pass_with_the_library_inside("suites_of_1_20_0_pass_with_the_library_inside", &RELEASES[1]);
+    pass_with_the_library_inside(lab::test_name!(), &RELEASES[1]);
 }
 
 fn pass_with_the_library_inside(test: &str, release: &Release) {

@@ -1,14 +1,12 @@
 //! The library against real sockets on loopback addresses: what needs no distance between the machines.
 
-mod servers;
-
 use fastestmirror::*;
-use servers::{Server, Silent, closed_port};
 use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
+use support::servers::{Server, Silent, closed_port};
 
 /// Address `n` of many on this machine.
 fn ip(n: usize) -> Ipv4Addr {

@@ -1,9 +1,9 @@
 //! How exact latencies stay while other processes keep all processors busy: the kernel's, which ours are, beside the wall clock's.
 
 use super::clients::{Client, Found, Run};
-use super::lab::{LabError, World};
 use super::row::error;
 use super::scene::Scene;
+use lab::{LabError, World};
 use std::process::{Child, Command};
 use std::thread::available_parallelism;
 use std::time::Duration;

@@ -1,14 +1,14 @@
 //! The programs that are compared, each a small C program in a process of its own (`benches/c`): ours through the release build
 //! of the C library, librepo's through the librepo of the system, and the look-ups alone.
 
-use super::build::{cargo, root, run, target};
-use super::programs::{have, module, program};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use support::build::{cargo, root, run, target};
+use support::programs::{have, module, program};
 
 /// Look-ups at once: as many as ours has (`LOOK_UPS` in src/probe/mod.rs).
 const THREADS: &str = "64";

@@ -4,28 +4,20 @@
 //! `cargo bench --bench measure` takes some five minutes. With `FASTESTMIRROR_RENEW=1` it puts its table into the README.
 //! `cargo test` runs it once, over a few mirrors, to keep it alive.
 
-#[path = "../asked.rs"]
-mod asked;
-#[path = "../../tests/build/mod.rs"]
-mod build;
 mod busy;
 mod clients;
-#[path = "../../tests/lab/mod.rs"]
-mod lab;
-#[path = "../../tests/programs/mod.rs"]
-mod programs;
 mod row;
 mod scene;
 mod table;
 
-use asked::Asked;
 use clients::{Client, Run};
 use lab::LabError;
-use programs::{Nginx, have, program};
 use row::{Bare, Plan, Row};
 use scene::{ELSEWHERE, HERE, Scene};
 use std::path::Path;
 use std::process::ExitCode;
+use support::asked::Asked;
+use support::programs::{Nginx, have, program};
 
 /// Where the mirrors of the lab answer, unless nginx does it.
 const PORTS: [u16; 2] = [80, 443];

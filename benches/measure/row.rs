@@ -1,8 +1,8 @@
 //! One client in one world: its runs, and what they come to.
 
 use super::clients::{Client, Found, Run};
-use super::lab::{LabError, percentile};
 use super::scene::{Ended, Scene};
+use lab::{LabError, percentile};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

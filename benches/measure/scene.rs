@@ -1,7 +1,7 @@
 //! The worlds of the bench: parts and multiples of the lab's geography, with the truth about them.
 
-use super::lab::geography::{Geography, Place, Sites, State};
-use super::lab::{Random, World};
+use lab::geography::{Geography, Place, Sites, State};
+use lab::{Random, World};
 use std::time::Duration;
 
 const SEED: u64 = 1;
@@ -83,7 +83,7 @@ impl Scene {
         if self.names {
             return self.sites.0.iter().map(|site| site.url_by(scheme)).collect();
         }
-        let address = |site: &super::lab::geography::Site| format!("{scheme}://{}/", world.ipv4(site.host));
+        let address = |site: &lab::geography::Site| format!("{scheme}://{}/", world.ipv4(site.host));
         self.sites.0.iter().map(address).collect()
     }
 

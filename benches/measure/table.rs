@@ -1,15 +1,15 @@
 //! What the bench prints: a table, and what follows from it; for the README too.
 
-use super::build::{root, run};
 use super::busy::Busy;
 use super::clients::Client;
-use super::lab::LabError;
-use super::programs::program;
 use super::row::{Floor, Row};
+use lab::LabError;
 use std::fmt::Write;
 use std::fs;
 use std::thread::available_parallelism;
 use std::time::Duration;
+use support::build::{root, run};
+use support::programs::program;
 
 const BEGIN: &str = "<!-- from `cargo bench --bench measure` with FASTESTMIRROR_RENEW=1 -->";
 const END: &str = "<!-- to here -->";

@@ -1,16 +1,8 @@
 //! The command at its work: lists as they are in the field, processes that are late, names that hang, and the
 //! demonstration.
 
-mod build;
-mod lab;
-mod programs;
-mod servers;
-mod users;
-
 use lab::{Lookup, Mirror, Spec, World, answer, figure, ms};
-use programs::cannot_run;
 use serde_json::Value;
-use servers::{Server, Silent, closed_port};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::fs::{self, File};
@@ -20,6 +12,9 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+use support::programs::cannot_run;
+use support::servers::{Server, Silent, closed_port};
+use support::{build, users};
 
 fn rank() -> Command {
     let mut command = Command::new(build::rank());
@@ -222,7 +217,7 @@ fn a_long_mirrorlist_and_a_metalink_take_no_longer_than_they_must() {
 
 #[test]
 fn a_process_that_is_stopped_while_handshakes_complete_reports_the_true_latencies() {
-    lab::isolated("a_process_that_is_stopped_while_handshakes_complete_reports_the_true_latencies", || {
+    lab::isolated!(|| {
         let rtts = [40, 45, 50, 55, 60, 65, 70, 75];
         let named = |n: usize| format!("m{n}.lab.example");
         let mirrors = rtts.iter().enumerate().map(|(n, &rtt)| Mirror::new(&named(n)).ipv4(answer(ms(rtt))));
@@ -257,7 +252,7 @@ fn a_process_that_is_stopped_while_handshakes_complete_reports_the_true_latencie
 
 #[test]
 fn names_that_hang_delay_neither_the_result_nor_the_exit() {
-    lab::isolated("names_that_hang_delay_neither_the_result_nor_the_exit", || {
+    lab::isolated!(|| {
         let named = |n: usize| format!("hung{n}.lab.example");
         let mirrors = (0..80).map(|n| Mirror::new(&named(n)).lookup(Lookup::Silent));
         let _world = World::start(Spec::new().mirrors(mirrors)).expect("a world");
@@ -308,7 +303,7 @@ fn is_root() -> bool {
 #[test]
 fn the_demonstration_shows_the_truth_beside_the_measurement() {
     // Where there can be no lab, this says so, or fails under CI.
-    lab::isolated("the_demonstration_shows_the_truth_beside_the_measurement", || {});
+    lab::isolated!(|| {});
     if !is_root() {
         return;
     }

@@ -4,16 +4,11 @@
 //! The command is also a module here, so that the unit tests of its parts run: an example with `test = true` would run
 //! them, but then `cargo test` no longer builds the example itself.
 
-mod build;
 #[path = "../examples/rank.rs"]
 #[allow(dead_code)]
 mod parts;
-mod programs;
-mod servers;
 
-use programs::skipped;
 use serde_json::Value;
-use servers::Silent;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -24,6 +19,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
+use support::programs::skipped;
+use support::servers::Silent;
+use support::{build, servers};
 
 fn rank(arguments: &[&str]) -> Command {
     let mut command = Command::new(build::rank());

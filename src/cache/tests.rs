@@ -3,8 +3,6 @@
 //! These need the inside of the crate, and other processes of it: they start this test program again, in a part that is
 //! named by its environment.
 
-#[path = "../../tests/build/mod.rs"]
-mod build;
 mod files;
 mod glib;
 mod librepo;
@@ -16,6 +14,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use support::build;
 
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 const NOBODY: u32 = 65_534;

@@ -1,8 +1,7 @@
 //! Tests of network identity: the comparison, the text, the messages as bytes, and networks made in a namespace.
 
 use super::*;
-use crate::lab;
-use crate::lab::gateway::Link as Cable;
+use lab::gateway::Link as Cable;
 use message::{Message, messages};
 use proptest::prelude::*;
 
@@ -349,7 +348,7 @@ fn seen<T>(world: T) -> Network {
 
 #[test]
 fn without_a_route_out_this_is_known() {
-    lab::isolated("network::tests::without_a_route_out_this_is_known", || {
+    lab::isolated!(|| {
         let nowhere = network(NO_ROUTE, NO_ROUTE);
         assert_eq!(here(), nowhere);
         assert_eq!(seen(Cable::ethernet("eth0").address("192.168.1.7/24").address("fd00::7/64")), nowhere);
@@ -360,7 +359,7 @@ fn without_a_route_out_this_is_known() {
 
 #[test]
 fn another_gateway_or_another_router_is_another_network() {
-    lab::isolated("network::tests::another_gateway_or_another_router_is_another_network", || {
+    lab::isolated!(|| {
         let first = seen(home());
         assert_eq!(first.ipv6, Some(NO_ROUTE));
         assert_eq!(first, seen(home()), "the interface is new, the network is not");
@@ -396,7 +395,7 @@ fn another_gateway_or_another_router_is_another_network() {
 
 #[test]
 fn the_route_of_the_lowest_metric_counts() {
-    lab::isolated("network::tests::the_route_of_the_lowest_metric_counts", || {
+    lab::isolated!(|| {
         let cable = home();
         let first = here();
         let wireless = Cable::ethernet("wlan0").address("10.0.0.7/8").default_via("10.0.0.1", 600);
@@ -414,7 +413,7 @@ fn the_route_of_the_lowest_metric_counts() {
 
 #[test]
 fn ipv6_is_named_by_its_router_and_not_by_prefixes() {
-    lab::isolated("network::tests::ipv6_is_named_by_its_router_and_not_by_prefixes", || {
+    lab::isolated!(|| {
         let routed = |gateway: &str, address: &str, mac| {
             let cable = Cable::ethernet("eth0").address(address).default_via(gateway, 1024);
             cable.neighbour(gateway, mac);
@@ -444,7 +443,7 @@ fn ipv6_is_named_by_its_router_and_not_by_prefixes() {
 
 #[test]
 fn a_vpn_up_or_down_is_another_network() {
-    lab::isolated("network::tests::a_vpn_up_or_down_is_another_network", || {
+    lab::isolated!(|| {
         let cable = home();
         let down = here();
         let tunnel = |name: &str, address: &str| Cable::tunnel(name).address(address);
@@ -485,7 +484,7 @@ fn a_vpn_up_or_down_is_another_network() {
 
 #[test]
 fn a_table_of_its_own_is_seen() {
-    lab::isolated("network::tests::a_table_of_its_own_is_seen", || {
+    lab::isolated!(|| {
         // As wg-quick does it: a default route in another table, and a rule that leads there.
         let cable = home();
         let down = here();
@@ -503,7 +502,7 @@ fn a_table_of_its_own_is_seen() {
 
 #[test]
 fn refusing_routes_are_no_routes() {
-    lab::isolated("network::tests::refusing_routes_are_no_routes", || {
+    lab::isolated!(|| {
         for kind in [libc::RTN_UNREACHABLE, libc::RTN_PROHIBIT, libc::RTN_BLACKHOLE] {
             let refusal = ["0.0.0.0/0", "::/0"].map(|to| lab::gateway::refuse(to, kind));
             assert_eq!(here(), network(NO_ROUTE, NO_ROUTE), "{kind}");
@@ -514,7 +513,7 @@ fn refusing_routes_are_no_routes() {
 
 #[test]
 fn asking_sends_nothing_and_leaves_nothing_open() {
-    lab::isolated("network::tests::asking_sends_nothing_and_leaves_nothing_open", || {
+    lab::isolated!(|| {
         // The IPv4 gateway is not known, and could be asked for.
         let cable = Cable::ethernet("eth0").address("192.168.1.7/24").default_via("192.168.1.1", 100);
         let cable = cable.address("fe80::7/64").address("2001:db8:1::7/64").default_via("fe80::1", 1024);
@@ -543,7 +542,7 @@ fn asking_sends_nothing_and_leaves_nothing_open() {
 
 #[test]
 fn it_is_quick_however_many_routes_there_are() {
-    lab::isolated("network::tests::it_is_quick_however_many_routes_there_are", || {
+    lab::isolated!(|| {
         let best = |label: &str| {
             let run = |_| {
                 let begin = Instant::now();

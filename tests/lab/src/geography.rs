@@ -1,0 +1,215 @@
+//! Worlds from data: the mirrors of a real network, as far away as they are from a client's place.
+//!
+//! A round trip takes 1.5 ms + 0.016 ms per kilometre of great circle + a delay of access, log-normal with a median of 2 ms.
+
+use super::random::Random;
+use super::spec::{Fate, Mirror, Spec, answer, refuse};
+use std::time::Duration;
+
+const TABLE: &str = include_str!("mirrors.tsv");
+
+const BASE_MS: f64 = 1.5;
+const MS_PER_KM: f64 = 0.016;
+const ACCESS_MEDIAN_MS: f64 = 2.0;
+const ACCESS_SIGMA: f64 = 0.8;
+const EARTH_RADIUS_KM: f64 = 6371.0;
+
+/// Where a client is: degrees north and east.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place {
+    pub name: &'static str,
+    pub latitude: f64,
+    pub longitude: f64,
+}
+
+impl Place {
+    pub const FRANKFURT: Place = Place { name: "Frankfurt", latitude: 50.11, longitude: 8.68 };
+    pub const ASHBURN: Place = Place { name: "Ashburn", latitude: 39.04, longitude: -77.49 };
+    pub const SAO_PAULO: Place = Place { name: "São Paulo", latitude: -23.55, longitude: -46.63 };
+    pub const SYDNEY: Place = Place { name: "Sydney", latitude: -33.87, longitude: 151.21 };
+    pub const NAIROBI: Place = Place { name: "Nairobi", latitude: -1.29, longitude: 36.82 };
+    pub const TOKYO: Place = Place { name: "Tokyo", latitude: 35.68, longitude: 139.69 };
+    pub const ALL: [Place; 6] =
+        [Place::FRANKFURT, Place::ASHBURN, Place::SAO_PAULO, Place::SYDNEY, Place::NAIROBI, Place::TOKYO];
+
+    pub fn distance_km(&self, latitude: f64, longitude: f64) -> f64 {
+        let (from, to) = (self.latitude.to_radians(), latitude.to_radians());
+        let (north, east) = ((to - from) / 2.0, (longitude - self.longitude).to_radians() / 2.0);
+        let chord = north.sin().powi(2) + from.cos() * to.cos() * east.sin().powi(2);
+        2.0 * EARTH_RADIUS_KM * chord.sqrt().asin()
+    }
+}
+
+/// How a world is drawn. Shares are of the mirrors of the table, and met to the nearest whole mirror.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Geography {
+    pub place: Place,
+    pub seed: u64,
+    /// Silent in both families.
+    pub dead: f64,
+    pub refusing: f64,
+    /// Live, but the first SYN to them is lost: at their IPv6 address if they have one, which clients try first.
+    pub losing: f64,
+    /// With an IPv6 address besides the IPv4 one, equally far away. A guess, of no consequence for the ranking.
+    pub ipv6: f64,
+    /// Keep no mirror between 1.85 and 2.15 times the best, where the lab's own error would decide about the pool.
+    pub clear_edge: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum State {
+    Live,
+    LosesFirstSyn,
+    Refusing,
+    Dead,
+}
+
+/// A mirror and the truth about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Site {
+    pub host: &'static str,
+    /// Country and city.
+    pub place: &'static str,
+    pub protocols: Vec<&'static str>,
+    pub rtt: Duration,
+    pub state: State,
+    pub ipv6: bool,
+}
+
+impl Site {
+    /// Whether it answers; a lost SYN does not make it otherwise.
+    pub fn is_live(&self) -> bool {
+        matches!(self.state, State::Live | State::LosesFirstSyn)
+    }
+
+    /// By https where there is a choice; every host of the table has http or https.
+    pub fn url(&self) -> String {
+        let scheme = if self.protocols.contains(&"https") { "https" } else { "http" };
+        self.url_by(scheme)
+    }
+
+    pub fn url_by(&self, scheme: &str) -> String {
+        format!("{scheme}://{}/pub/linux/", self.host)
+    }
+
+    fn mirror(&self) -> Mirror {
+        let (v4, v6): (Fate, Fate) = match self.state {
+            State::Live => (answer(self.rtt).into(), answer(self.rtt).into()),
+            State::LosesFirstSyn => {
+                let losing = answer(self.rtt).lose_first_syns(1);
+                (if self.ipv6 { answer(self.rtt) } else { losing.clone() }.into(), losing.into())
+            }
+            State::Refusing => (refuse(self.rtt), refuse(self.rtt)),
+            State::Dead => (Fate::Silent, Fate::Silent),
+        };
+        let mirror = Mirror::new(self.host).ipv4(v4);
+        if self.ipv6 { mirror.ipv6(v6) } else { mirror }
+    }
+}
+
+/// What was drawn: the truth, against which a measurement is held.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sites(pub Vec<Site>);
+
+impl Geography {
+    /// All live.
+    pub fn seen_from(place: Place, seed: u64) -> Self {
+        Geography { place, seed, dead: 0.0, refusing: 0.0, losing: 0.0, ipv6: 0.5, clear_edge: false }
+    }
+
+    /// The shares of a bad day: 5 % dead, 2 % refusing, 3 % losing their first SYN.
+    pub fn with_trouble(self) -> Self {
+        Geography { dead: 0.05, refusing: 0.02, losing: 0.03, ..self }
+    }
+
+    pub fn with_clear_edge(self) -> Self {
+        Geography { clear_edge: true, ..self }
+    }
+
+    pub fn draw(&self) -> Sites {
+        let rows = TABLE.lines().filter(|line| !line.starts_with('#')).enumerate();
+        let mut sites: Vec<Site> = rows.map(|(row, line)| self.draw_site(row, line)).collect();
+
+        let mut order: Vec<usize> = (0..sites.len()).collect();
+        Random::new(self.seed, u64::MAX).shuffle(&mut order);
+        let mut order = order.into_iter();
+        let shares =
+            [(self.dead, State::Dead), (self.refusing, State::Refusing), (self.losing, State::LosesFirstSyn)];
+        for (share, state) in shares {
+            let count = (share * sites.len() as f64).round() as usize;
+            order.by_ref().take(count).for_each(|site| sites[site].state = state);
+        }
+
+        let mut sites = Sites(sites);
+        if self.clear_edge {
+            sites.clear_edge();
+        }
+        sites
+    }
+
+    fn draw_site(&self, row: usize, line: &'static str) -> Site {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let &[place, latitude, longitude, host, protocols] = columns.as_slice() else {
+            panic!("mirrors.tsv: not five columns: {line}")
+        };
+        let degrees = |text: &str| text.parse().unwrap_or_else(|_| panic!("mirrors.tsv: no number: {text}"));
+        let mut random = Random::new(self.seed, row as u64);
+        let access = ACCESS_MEDIAN_MS * (ACCESS_SIGMA * random.normal()).exp();
+        let way = MS_PER_KM * self.place.distance_km(degrees(latitude), degrees(longitude));
+        Site {
+            host,
+            place,
+            protocols: protocols.split(' ').collect(),
+            rtt: Duration::from_micros(((BASE_MS + way + access) * 1e3) as u64),
+            state: State::Live,
+            ipv6: random.chance(self.ipv6),
+        }
+    }
+}
+
+impl Sites {
+    pub fn spec(&self) -> Spec {
+        Spec::new().mirrors(self.0.iter().map(Site::mirror))
+    }
+
+    /// The lowest round-trip time of a live mirror.
+    pub fn best(&self) -> Duration {
+        self.0.iter().filter(|site| site.is_live()).map(|site| site.rtt).min().expect("somebody is live")
+    }
+
+    /// The highest round-trip time of a live mirror.
+    pub fn slowest(&self) -> Duration {
+        self.0.iter().filter(|site| site.is_live()).map(|site| site.rtt).max().expect("somebody is live")
+    }
+
+    /// Live, and less than twice as far as the best. The dead and the refusing do not count. Those that lose a SYN do, since a
+    /// client can find them by a second one; one that does not will miss them.
+    pub fn pool(&self) -> Vec<&Site> {
+        let limit = self.best() * 2;
+        self.0.iter().filter(|site| site.is_live() && site.rtt < limit).collect()
+    }
+
+    /// A mirror list: one URL of each host.
+    pub fn urls(&self) -> Vec<String> {
+        self.0.iter().map(Site::url).collect()
+    }
+
+    /// A mirror list as they come: one URL for each protocol of each host, rsync among them.
+    pub fn all_urls(&self) -> Vec<String> {
+        let each = |site: &Site| site.protocols.iter().map(|scheme| site.url_by(scheme)).collect::<Vec<_>>();
+        self.0.iter().flat_map(each).collect()
+    }
+
+    /// Moves those near the edge away from it, on their side.
+    pub fn clear_edge(&mut self) {
+        let best = self.best().as_secs_f64();
+        for site in &mut self.0 {
+            let times = site.rtt.as_secs_f64() / best;
+            if (1.85..2.0).contains(&times) {
+                site.rtt -= Duration::from_secs_f64(best * 0.15);
+            } else if (2.0..=2.15).contains(&times) {
+                site.rtt += Duration::from_secs_f64(best * 0.151);
+            }
+        }
+    }
+}

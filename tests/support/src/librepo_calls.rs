@@ -1,0 +1,160 @@
+//! Calls of librepo's functions or ours by one C program (`tests/c/librepo_call.c`), and what it printed.
+
+use crate::build::{root, run, target, with_librepo};
+use crate::programs::{have, program};
+use crate::servers::{Server, Silent, closed_port};
+use std::fs;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The file that a program links or loads.
+pub fn ours() -> PathBuf {
+    with_librepo().join("libfastestmirror.so")
+}
+
+/// The name that programs load.
+pub fn make_soname() {
+    static MADE: OnceLock<()> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let soname = with_librepo().join("libfastestmirror.so.0");
+        let _ = fs::remove_file(&soname);
+        symlink("libfastestmirror.so", soname).expect("the target folder can be written");
+    });
+}
+
+pub const THEIRS: &str = "librepo.so.0";
+
+pub fn scratch() -> PathBuf {
+    let folder = target().join("tmp").join("librepo");
+    fs::create_dir_all(&folder).expect("the target folder can be written");
+    folder
+}
+
+/// Compiles C against the installed librepo and glib.
+pub fn compile(source: &str, output: &str, more: &[&str], packages: &[&str]) -> PathBuf {
+    let output = scratch().join(output);
+    // Moved into place when it is done: the same test inside the lab may be running what is there.
+    let partial = output.with_extension(std::process::id().to_string());
+    let flags = run(program("pkg-config").args(["--cflags", "--libs"]).args(packages));
+    let mut cc = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    cc.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-g"])
+        .arg(root().join(source))
+        .arg("-o")
+        .arg(&partial);
+    run(cc.args(more).args(flags.split_whitespace()).arg("-ldl"));
+    fs::rename(partial, &output).expect("the target folder can be written");
+    output
+}
+
+pub fn have_librepo() -> bool {
+    have("librepo-dev", program("pkg-config").args(["--exists", "librepo", "glib-2.0"]))
+}
+
+/// The program that calls either library; nothing if there is no librepo here.
+pub fn caller() -> Option<&'static Path> {
+    static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let compiled = || compile("tests/c/librepo_call.c", "call", &[], &["librepo", "glib-2.0"]);
+    BUILT.get_or_init(|| have_librepo().then(compiled)).as_deref()
+}
+
+/// One call of one of the functions.
+#[derive(Debug)]
+pub struct Call(pub Command);
+
+impl Call {
+    pub fn of(library: impl AsRef<Path>, function: &str, arguments: &[&str]) -> Call {
+        let mut command = Command::new(caller().expect("asked before"));
+        command.arg(library.as_ref()).arg(function).args(arguments);
+        for (name, _) in std::env::vars_os() {
+            let name_text = name.to_string_lossy().to_lowercase();
+            if name_text.ends_with("_proxy") || name_text.starts_with("fastestmirror") {
+                command.env_remove(name);
+            }
+        }
+        Call(command)
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Call {
+        self.0.env(name, value);
+        self
+    }
+
+    /// What it printed; nothing may be on standard error.
+    pub fn output(mut self) -> String {
+        let output = self.0.output().expect("it runs");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && stderr.is_empty(), "{:?}: {}: {stderr}", self.0, output.status);
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+}
+
+pub fn call_ours(function: &str, arguments: &[&str]) -> String {
+    Call::of(ours(), function, arguments).output()
+}
+
+/// The lines that begin so, without that.
+pub fn lines<'a>(output: &'a str, head: &str) -> Vec<&'a str> {
+    output.lines().filter_map(|line| line.strip_prefix(head)).collect()
+}
+
+/// The indices of the items, in the order in which they came out.
+pub fn order(output: &str) -> Vec<usize> {
+    let first = |line: &str| line.split(' ').next().expect("a word").parse().expect("a number");
+    lines(output, "item ").into_iter().map(first).collect()
+}
+
+/// What must be the same whichever library was called: all but its name, its log, and latencies. (The number that is
+/// told with stage 3 is that of URLs in librepo's own, and of endpoints in ours: the same unless a host is listed twice.)
+pub fn comparable(output: &str) -> String {
+    let kept = output.lines().filter(|line| !line.starts_with("library ") && !line.starts_with("log "));
+    let plain = |line: &str| match line.rsplit_once(' ') {
+        Some((rest, number)) if rest.contains("measured") && number.contains('.') => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    kept.map(plain).collect()
+}
+
+/// Mirrors of every kind.
+#[derive(Debug)]
+pub struct World {
+    pub live: Server,
+    pub other: Server,
+    silent: Silent,
+    closed: u16,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    pub fn start() -> World {
+        World {
+            live: Server::start(Ipv4Addr::LOCALHOST),
+            other: Server::start(Ipv4Addr::LOCALHOST),
+            silent: Silent::start(Ipv4Addr::LOCALHOST),
+            closed: closed_port(),
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    pub fn live(&self) -> String {
+        format!("http://{}", self.live.address)
+    }
+
+    pub fn other(&self) -> String {
+        format!("https://{}", self.other.address)
+    }
+
+    pub fn silent(&self) -> String {
+        format!("http://{}", self.silent.address)
+    }
+
+    pub fn refusing(&self) -> String {
+        format!("http://127.0.0.1:{}", self.closed)
+    }
+
+    pub fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+}
