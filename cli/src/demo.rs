@@ -71,7 +71,8 @@ pub(crate) fn run(svg: Option<&Path>) -> Result<ExitCode, Exit> {
 fn show_worlds(svg: Option<&Path>) -> Result<(), Exit> {
     let mut out = io::stdout().lock();
     let unwritable = |failure| Exit::unwritable(&failure);
-    writeln!(out, "A simulated internet in a network namespace; nothing leaves this machine.").map_err(unwritable)?;
+    writeln!(out, "A simulated internet in a network namespace; nothing leaves this machine.")
+        .map_err(unwritable)?;
     for (number, (place, rows)) in CITIES.into_iter().enumerate() {
         // No mirror is near the limit of the pool, where the simulation's own error would decide.
         let sites = Geography::seen_from(place, SEED).with_trouble().with_clear_edge().draw();
@@ -82,7 +83,8 @@ fn show_worlds(svg: Option<&Path>) -> Result<(), Exit> {
         }
         view(rows).write(&mut out).map_err(unwritable)?;
     }
-    writeln!(out, "\nTo rank a list of your own: fastestmirror FILE (see fastestmirror --help).").map_err(unwritable)
+    writeln!(out, "\nTo rank a list of your own: fastestmirror FILE (see fastestmirror --help).")
+        .map_err(unwritable)
 }
 
 fn draw(view: &View, file: &Path) -> Result<(), Exit> {
@@ -120,7 +122,9 @@ impl View {
 
         let mut facts = Vec::new();
         if report.error.could_not_keep_up() {
-            facts.push("This machine was too busy to simulate the network on time: some mirrors really were".into());
+            facts.push(
+                "This machine was too busy to simulate the network on time: some mirrors really were".into(),
+            );
             facts.push("farther away than their true latencies, by which the pool is judged.".into());
         }
         facts.extend(verdict(sites, ranking));
@@ -158,7 +162,15 @@ impl View {
             section_above = section;
             let truth = ms(site.rtt);
             let mirror_text = format!("{} ({})", site.host, site.place);
-            rows.push(Row { position, heading, pool: mirror.pool, measured, truth, bar, mirror: mirror_text });
+            rows.push(Row {
+                position,
+                heading,
+                pool: mirror.pool,
+                measured,
+                truth,
+                bar,
+                mirror: mirror_text,
+            });
         }
         rows
     }
@@ -215,7 +227,9 @@ fn verdict(sites: &Sites, ranking: &Ranking) -> Vec<String> {
         let site = &sites.0[mirror.index];
         let why = match (mirror.pool, site.state) {
             (true, _) => "does not belong",
-            (false, State::LosesFirstSyn) => "is missing: its first SYN was lost, and measuring stopped before the second",
+            (false, State::LosesFirstSyn) => {
+                "is missing: its first SYN was lost, and measuring stopped before the second"
+            }
             (false, _) => "is missing",
         };
         lines.push(format!("  {} {why}", site.host));
@@ -229,7 +243,8 @@ fn ms(time: Duration) -> String {
 
 /// Ranks a few mirrors on loopback addresses, all of them near.
 fn show_loopback(unavailable: &Unavailable) -> Result<(), Exit> {
-    let failed = |why: &dyn std::fmt::Display| Exit::failed(&format!("the demonstration cannot start: {why}"));
+    let failed =
+        |why: &dyn std::fmt::Display| Exit::failed(&format!("the demonstration cannot start: {why}"));
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(|error| failed(&error))?;
     let port = listener.local_addr().map_err(|error| failed(&error))?.port();
     // A connection is all that a client of this listener wants.
@@ -239,7 +254,11 @@ fn show_loopback(unavailable: &Unavailable) -> Result<(), Exit> {
     let ranking = Ranker::new().rank(&urls).map_err(|error| failed(&error))?;
     let mut out = io::stdout().lock();
     let mut write = || {
-        writeln!(out, "There can be no simulated internet on this machine for this user: {}.", unavailable.why())?;
+        writeln!(
+            out,
+            "There can be no simulated internet on this machine for this user: {}.",
+            unavailable.why()
+        )?;
         writeln!(out, "Instead, a few mirrors on loopback addresses:\n")?;
         table::write(&mut out, &ranking, None)
     };

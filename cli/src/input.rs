@@ -96,7 +96,10 @@ fn read_bytes(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(io::Error::other(format!("it is larger than {} MiB, too large for a list", MAX_BYTES >> 20)));
+        return Err(io::Error::other(format!(
+            "it is larger than {} MiB, too large for a list",
+            MAX_BYTES >> 20
+        )));
     }
     Ok(bytes)
 }
@@ -129,7 +132,8 @@ fn mirrorlist(text: &str) -> Result<Input, Fault> {
         // page; ranking the rest of it would hide that.
         if !has_scheme(line) {
             let quoted = cut(&escape(line), MAX_QUOTED);
-            let reason = format!("not a URL: \"{quoted}\"; a line is a URL, such as https://..., or a # comment");
+            let reason =
+                format!("not a URL: \"{quoted}\"; a line is a URL, such as https://..., or a # comment");
             return Err(Fault { line: Some(number), reason });
         }
         urls.push(line.to_string());
@@ -184,7 +188,10 @@ mod tests {
         let table: [(&[u8], &str); 10] = [
             (b"", "list: there is no URL in this list"),
             (b" \n\t\r\n# nothing\n", "list: there is no URL in this list"),
-            (b"https://a.example/\n\nbad repository\n", "list: line 3: not a URL: \"bad repository\"; a line is"),
+            (
+                b"https://a.example/\n\nbad repository\n",
+                "list: line 3: not a URL: \"bad repository\"; a line is",
+            ),
             (b"mirror.example/pub\n", "list: line 1: not a URL: \"mirror.example/pub\""),
             (b"//mirror.example/pub\n", "list: line 1: not a URL: \"//mirror.example/pub\""),
             (b"Error: no\x1b[2J\nhttp:", "list: line 2: not a URL: \"http:\""),

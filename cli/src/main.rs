@@ -69,9 +69,9 @@ fn rank(options: Options) -> Result<ExitCode, Exit> {
         interrupted.store(true, SeqCst);
     }
     let ranking = ranked.map_err(|error| match error {
-        Error::AllExcluded { .. } => Exit::unusable(&format!(
-            "{error}: loosen --include, --exclude, --protocol or --https-only"
-        )),
+        Error::AllExcluded { .. } => {
+            Exit::unusable(&format!("{error}: loosen --include, --exclude, --protocol or --https-only"))
+        }
         error => Exit::failed(&text::escape(&error.to_string())),
     })?;
 

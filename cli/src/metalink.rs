@@ -222,7 +222,11 @@ mod tests {
             (preference("101"), 18, "the preference \"101\" is not a number from 1 to 100"),
             (preference("9.5"), 18, "the preference \"9.5\" is not a number from 1 to 100"),
             (preference("\u{85}"), 18, "the preference \"\\u{85}\" is not a number from 1 to 100"),
-            (format!("<metalink>\n<a{attributes}/>"), 2, "not a metalink: a tag or text is longer than 16 KiB"),
+            (
+                format!("<metalink>\n<a{attributes}/>"),
+                2,
+                "not a metalink: a tag or text is longer than 16 KiB",
+            ),
         ];
         for (xml, line, reason) in table {
             assert_eq!(parse(&xml), Err(fault(line, reason)));

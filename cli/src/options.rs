@@ -109,8 +109,15 @@ fn command() -> Command {
                 .value_parser(slack)
                 .help("... or nearer than the best latency plus MS milliseconds [default: 0]"),
         )
-        .arg(flag("weights").help("Let mirrors with a higher preference in the metalink come first more often"))
-        .arg(option("seed", "N").value_parser(seed).help("Shuffle the pool by this seed: the same order every time"))
+        .arg(
+            flag("weights")
+                .help("Let mirrors with a higher preference in the metalink come first more often"),
+        )
+        .arg(
+            option("seed", "N")
+                .value_parser(seed)
+                .help("Shuffle the pool by this seed: the same order every time"),
+        )
         .arg(
             option("cache", "FILE")
                 .value_parser(value_parser!(PathBuf))
@@ -156,13 +163,16 @@ fn command() -> Command {
 }
 
 fn demo_command() -> Command {
-    base_command("fastestmirror demo").about(DEMO_ABOUT).override_usage("fastestmirror demo [--svg FILE]").arg(
-        Arg::new("svg")
-            .long("svg")
-            .value_name("FILE")
-            .value_parser(value_parser!(PathBuf))
-            .help("Also draw the first of its rankings into this file, as an SVG"),
-    )
+    base_command("fastestmirror demo")
+        .about(DEMO_ABOUT)
+        .override_usage("fastestmirror demo [--svg FILE]")
+        .arg(
+            Arg::new("svg")
+                .long("svg")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Also draw the first of its rankings into this file, as an SVG"),
+        )
 }
 
 fn base_command(name: &'static str) -> Command {

@@ -1,12 +1,5 @@
-//! The command `rank`, run as a user runs it: a process, its output and its exit status. All mirrors are on loopback
-//! addresses; names occur only where nothing is looked up.
-//!
-//! The command is also a module here, so that the unit tests of its parts run: an example with `test = true` would run
-//! them, but then `cargo test` no longer builds the example itself.
-
-#[path = "../examples/rank.rs"]
-#[allow(dead_code)]
-mod parts;
+//! The command as a user runs it: a process, its output and its exit status. All mirrors are on loopback
+//! addresses; host names occur only where nothing is looked up.
 
 use serde_json::Value;
 use std::fs;
@@ -20,14 +13,14 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 use support::programs::skipped;
+use support::servers;
 use support::servers::Silent;
-use support::{build, servers};
 
-fn rank(arguments: &[&str]) -> Command {
-    let mut command = Command::new(build::rank());
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fastestmirror"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // SAFETY: signal(2) is async-signal-safe, which is all that is allowed between fork and exec. Who runs the tests
-    // in the background of a shell may have set SIGINT to be ignored, which is inherited.
+    // A shell that runs the tests in the background may have set SIGINT to be ignored, which is inherited.
+    // SAFETY: signal(2) is async-signal-safe, so it may be called between fork and exec.
     unsafe {
         command.pre_exec(|| {
             libc::signal(libc::SIGINT, libc::SIG_DFL);
@@ -37,13 +30,12 @@ fn rank(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs the command to its end with this on standard input. No run takes longer than a few seconds; one that hangs is
-/// killed, so that the test fails instead of hanging, too.
+/// Runs the command with this on standard input, and waits for its end.
 fn run_with(arguments: &[&str], input: &[u8]) -> Output {
-    let mut child = rank(arguments).stdin(Stdio::piped()).spawn().expect("the command starts");
+    let mut child = command(arguments).stdin(Stdio::piped()).spawn().expect("the command starts");
     let mut stdin = child.stdin.take().expect("it is piped");
     let input = input.to_vec();
-    // Who does not read all of its input is right, too.
+    // The command need not read all of its input.
     thread::spawn(move || drop(stdin.write_all(&input)));
     finish(child)
 }
@@ -52,6 +44,8 @@ fn run(arguments: &[&str]) -> Output {
     run_with(arguments, b"")
 }
 
+/// Waits for the end of the command. A run takes a few seconds at most; one that hangs is killed, so that
+/// its test fails and does not hang as well.
 fn finish(child: Child) -> Output {
     let id = child.id();
     let (done, over) = mpsc::channel::<()>();
@@ -70,7 +64,7 @@ fn finish(child: Child) -> Output {
 }
 
 fn kill(id: u32, signal: i32) {
-    // SAFETY: kill(2) takes two numbers; the child has not been waited for, so that the first is still its.
+    // SAFETY: kill(2) takes two numbers. The child has not been waited for, so its id is still its own.
     unsafe { libc::kill(id as i32, signal) };
 }
 
@@ -82,7 +76,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("messages are UTF-8")
 }
 
-/// The JSON of a run, which must be one line.
+/// The JSON object of a run, which must be one line.
 fn json(output: &Output) -> Value {
     let text = stdout(output);
     assert_eq!(text.matches('\n').count(), 1, "{text}");
@@ -98,14 +92,14 @@ fn mirrors(json: &Value) -> &[Value] {
     json["mirrors"].as_array().expect("mirrors are an array")
 }
 
-/// A file with this content in the folder that Cargo gives to tests.
+/// The path of a file with this content, in the directory that Cargo provides for tests.
 fn file(name: &str, content: impl AsRef<[u8]>) -> String {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::write(&path, content).expect("the folder for tests can be written to");
+    fs::write(&path, content).expect("the directory for tests is writable");
     path.into_os_string().into_string().expect("a path is UTF-8")
 }
 
-/// A mirror that accepts connections: the kernel does, as long as there is room in the queue.
+/// A mirror that accepts connections: the kernel does, while the queue of the listener has room.
 fn open(host: u8) -> (TcpListener, u16) {
     let listener = TcpListener::bind((Ipv4Addr::new(127, 77, 1, host), 0)).expect("loopback can be bound");
     let port = listener.local_addr().expect("it is bound").port();
@@ -129,7 +123,7 @@ fn metalink(urls: &[(&str, u8)]) -> String {
 }
 
 #[test]
-fn a_mirrorlist_comes_out_as_a_table() {
+fn mirrorlist_is_ranked_in_a_table() {
     let (_listener, port) = open(1);
     let list = file(
         "table.txt",
@@ -151,20 +145,20 @@ fn a_mirrorlist_comes_out_as_a_table() {
         rest = &rest[at + part.len()..];
     }
     assert!(text.contains("\n1 of 3 mirrors answered; 1 in the pool (●); 1 on this machine."), "{text}");
-    assert!(text.contains("(complete): every mirror has an outcome."), "{text}");
+    assert!(text.contains("(complete): every mirror answered or failed."), "{text}");
 }
 
 #[test]
-fn json_tells_all_of_each_mirror() {
+fn json_has_all_facts_about_each_mirror() {
     let (_listener, port) = open(3);
     let closed = format!("http://127.77.1.4:{}/", servers::closed_port());
     let near = format!("http://127.77.1.3:{port}/");
     let output = run(&["--json", "--seed", "7", &closed, "rsync://127.77.1.3/", &near, "file:/srv"]);
     assert_eq!(output.status.code(), Some(0));
     let json = json(&output);
-    assert_eq!(json["ended"], "complete");
-    assert_eq!(json["seed"], 7);
-    assert_eq!(json["indistinct"], false);
+    assert_eq!(json["stop_reason"], "complete");
+    assert_eq!(json["seed"], "7");
+    assert_eq!(json["ambiguous"], false);
     assert!(json["elapsed_ms"].as_f64().expect("a number") >= 0.0);
     let expected = [(3, "local"), (2, "measured"), (0, "refused"), (1, "unsupported")];
     let found: Vec<_> = mirrors(&json)
@@ -185,7 +179,7 @@ fn json_tells_all_of_each_mirror() {
 }
 
 #[test]
-fn ipv6_mirrors_are_measured_and_a_family_can_be_chosen() {
+fn ipv4_and_ipv6_choose_the_family() {
     let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
         skipped("there is no IPv6 on this machine");
         return;
@@ -206,12 +200,12 @@ fn ipv6_mirrors_are_measured_and_a_family_can_be_chosen() {
 }
 
 #[test]
-fn a_metalink_is_read_from_standard_input_and_its_preferences_can_count() {
+fn weights_make_a_preferred_mirror_lead_more_often() {
     let open: Vec<_> = (10..14).map(open).collect();
     let of = |host: usize| format!("http://127.77.1.{}:{}/f/repodata/repomd.xml", host + 10, open[host].1);
     let list: Vec<String> = (0..4).map(of).collect();
     let xml = metalink(&[(&list[0], 1), (&list[1], 1), (&list[2], 100), (&list[3], 1)]);
-    // The factor puts all into the pool, however uneven a busy machine makes them.
+    // The factor and the slack put all mirrors into the pool, even if a busy machine delays some of them.
     let leads = |weights: &[&str]| {
         let lead = |seed: u32| {
             let mut arguments = vec!["--json", "--fallbacks=all", "--factor=1000", "--slack=60000", "--seed"];
@@ -225,13 +219,13 @@ fn a_metalink_is_read_from_standard_input_and_its_preferences_can_count() {
         };
         (0..20).filter(|seed| lead(*seed)).count()
     };
-    // With fixed seeds and hosts the order is fixed: no chance is left in these numbers.
+    // Seeds and hosts are fixed, and so is the order: these numbers are the same in every run.
     assert!(leads(&["--weights"]) >= 17);
     assert!(leads(&[]) <= 12);
 }
 
 #[test]
-fn urls_make_a_mirrorlist_again() {
+fn urls_prints_a_mirrorlist() {
     let (_listener, port) = open(20);
     let urls = [
         format!("http://127.77.1.21:{}/f/repodata/repomd.xml", servers::closed_port()),
@@ -243,7 +237,7 @@ fn urls_make_a_mirrorlist_again() {
     let expected = format!("{}\n{}\n{}\n", base(&urls[1]), base(&urls[0]), base(&urls[2]));
     let output = run_with(&["--urls", "-"], xml.as_bytes());
     assert_eq!((output.status.code(), stdout(&output)), (Some(0), expected.clone()));
-    // A mirrorlist has base URLs already, whatever they end in.
+    // The URLs of a mirrorlist are those of repositories already, whatever they end in.
     let again = run_with(&["--urls", "-"], expected.as_bytes());
     assert_eq!(stdout(&again), expected);
     let list = format!("{}\n", urls[1]);
@@ -251,10 +245,10 @@ fn urls_make_a_mirrorlist_again() {
 }
 
 #[test]
-fn one_seed_gives_one_order() {
+fn seed_repeats_the_order() {
     let list: String = (0..30).map(|n| format!("http://mirror{n}.example/\n")).collect();
     let file = file("seed.txt", &list);
-    // Nothing is measured, so nothing is shuffled: the order given.
+    // Nothing is measured, so nothing is shuffled.
     let output = run(&["--urls", "--timeout", "0", "--seed", "7", &file]);
     assert_eq!((output.status.code(), stdout(&output)), (Some(3), list));
 
@@ -267,86 +261,143 @@ fn one_seed_gives_one_order() {
 }
 
 #[test]
-fn input_that_cannot_be_used_is_told_with_file_line_and_reason() {
+fn input_errors_name_the_file_the_line_and_the_reason() {
     let huge = vec![b'#'; (16 << 20) + 1];
-    let folder = env!("CARGO_TARGET_TMPDIR");
+    let directory = env!("CARGO_TARGET_TMPDIR");
     let table: [(&str, &[u8], &str); 10] = [
         (
             "html.txt",
             b"<!DOCTYPE html>\n<title>Sign in</title>",
-            ":1: an HTML page, neither a mirrorlist nor a metalink",
+            "line 1: this is an HTML page, neither a mirrorlist nor a metalink: check where it came from",
         ),
-        ("text.txt", b"http://127.0.0.1/\nno such repository\n", ":2: not a URL: no such repository"),
-        ("control.txt", b"\x1b]0;gotcha\x07\n", ":1: not a URL: \\u{1b}]0;gotcha\\u{7}"),
-        ("latin1.txt", b"# \xfc\n", ":1: not UTF-8"),
-        ("empty.txt", b"", ": there is no URL in it"),
-        ("comments.txt", b"# nothing\n", ": there is no URL in it"),
-        ("huge.txt", &huge, ": cannot be read: larger than 16 MiB, too large for a list"),
-        ("root.xml", b"<?xml version='1.0'?>\n\n<rss/>", ":3: not a metalink: the root element is <rss>"),
+        (
+            "text.txt",
+            b"http://127.0.0.1/\nno such repository\n",
+            "line 2: not a URL: \"no such repository\"; a line is a URL, such as https://..., or a # comment",
+        ),
+        (
+            "control.txt",
+            b"\x1b]0;gotcha\x07\n",
+            "line 1: not a URL: \"\\u{1b}]0;gotcha\\u{7}\"; a line is a URL, such as https://..., or a # comment",
+        ),
+        ("latin1.txt", b"# \xfc\n", "line 1: not UTF-8: convert the list, with iconv for example"),
+        ("empty.txt", b"", "there is no URL in this list"),
+        ("comments.txt", b"# nothing\n", "there is no URL in this list"),
+        ("huge.txt", &huge, "cannot be read: it is larger than 16 MiB, too large for a list"),
+        ("root.xml", b"<?xml version='1.0'?>\n\n<rss/>", "line 3: not a metalink: the root element is <rss>"),
         (
             "broken.xml",
             b"<metalink>\n<files>\n</metalink>",
-            ":3: malformed XML: expected 'files' tag, not 'metalink'",
+            "line 3: malformed XML: expected 'files' tag, not 'metalink'",
         ),
-        ("none.xml", b"<metalink/>", ": there is no URL in it"),
+        ("none.xml", b"<metalink/>", "there is no URL in this metalink"),
     ];
     for (name, content, reason) in table {
         let path = file(name, content);
         let output = run(&[&path]);
         assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()), "{name}");
-        assert_eq!(stderr(&output), format!("error: {path}{reason}\n"));
+        assert_eq!(stderr(&output), format!("fastestmirror: {path}: {reason}\n"));
         let output = run_with(&["-"], content);
-        assert_eq!(stderr(&output), format!("error: standard input{reason}\n"));
+        assert_eq!(stderr(&output), format!("fastestmirror: standard input: {reason}\n"));
     }
-    let missing = format!("{folder}/missing\x1b[2J.txt");
-    let message =
-        format!("error: {folder}/missing\\u{{1b}}[2J.txt: cannot be read: No such file or directory\n");
-    assert_eq!(stderr(&run(&[&missing])), message);
-    assert_eq!(stderr(&run(&[folder])), format!("error: {folder}: cannot be read: Is a directory\n"));
-    assert_eq!(run(&[folder]).status.code(), Some(2));
+    let missing = format!("{directory}/missing\x1b[2J.txt");
+    assert_eq!(
+        stderr(&run(&[&missing])),
+        format!(
+            "fastestmirror: {directory}/missing\\u{{1b}}[2J.txt: cannot be read: No such file or directory; \
+             a URL needs a scheme, such as https://\n"
+        )
+    );
+    let output = run(&[directory]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = format!("fastestmirror: {directory}: cannot be read: Is a directory; name a file in it\n");
+    assert_eq!(stderr(&output), message);
     let preference = metalink(&[("http://127.0.0.1/", 1), ("http://127.0.0.2/", 101)]);
-    let message = "error: standard input:8: the preference \"101\" is not a number from 1 to 100\n";
+    let message =
+        "fastestmirror: standard input: line 8: the preference \"101\" is not a number from 1 to 100\n";
     assert_eq!(stderr(&run_with(&["-"], preference.as_bytes())), message);
 }
 
 #[test]
-fn arguments_that_cannot_be_used_are_told() {
+fn argument_errors_are_reported() {
     let list = file("fine.txt", "http://127.0.0.1/\n");
     let list = list.as_str();
-    let table: [(&[&str], &str); 12] = [
+    let table: [(&[&str], &str); 13] = [
         (&[list, list], "only one file can be read"),
-        (&["http://127.0.0.1/", list], "is not a URL, and files and URLs do not mix"),
+        (&["http://127.0.0.1/", list], "is not a URL, and files and URLs cannot be mixed"),
         (&["http://127.0.0.1/", "-"], "\"-\" is not a URL"),
         (&["--json", "--urls", list], "'--json' cannot be used with '--urls'"),
         (&["--ipv4", "--ipv6", list], "'--ipv4' cannot be used with '--ipv6'"),
-        (&["--timeout", "-1", list], "'--timeout <SECONDS>': it must be a number from 0, at most 3600 s"),
-        (&["--slack", "1e9", list], "'--slack <MS>': it must be a number from 0, at most 60 s"),
+        (
+            &["--timeout", "-1", list],
+            "'--timeout <SECONDS>': it must be a number of seconds from 0, at most 3600 s",
+        ),
+        (
+            &["--slack", "1e9", list],
+            "'--slack <MS>': it must be a number of milliseconds from 0, at most 60 s",
+        ),
         (&["--factor", "0.5", list], "'--factor <F>': it must be a number from 1 to 1000"),
         (&["--seed", "x", list], "'--seed <N>': it must be a whole number"),
         (&["--weights", list], "--weights needs preferences"),
-        (&["--https-only", list], "the filters leave nothing of 1 mirror"),
-        (&["--json"], "there is no list and no URL"),
+        (&["--https-only", list], "the filters exclude the only mirror: loosen --include"),
+        (&["--json"], "there is nothing to rank"),
+        (&["demo", list], "unexpected argument"),
     ];
     for (arguments, reason) in table {
         let output = run(arguments);
         assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()), "{arguments:?}");
-        assert!(stderr(&output).contains(reason), "{arguments:?}: {}", stderr(&output));
+        let message = stderr(&output);
+        assert!(
+            message.starts_with("fastestmirror: ") && message.contains(reason),
+            "{arguments:?}: {message}"
+        );
     }
 }
 
 #[test]
-fn help_is_an_answer() {
+fn no_argument_prints_the_usage() {
+    let output = run(&[]);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()));
+    let usage = "Usage: fastestmirror [OPTIONS] FILE | - | URL...\n       fastestmirror demo [--svg FILE]\n";
+    assert!(stderr(&output).starts_with(usage), "{}", stderr(&output));
+}
+
+#[test]
+fn help_goes_to_standard_output() {
     let output = run(&["--help"]);
     assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
-    for part in
-        ["Usage: rank [OPTIONS] FILE | - | URL...", "Examples:", "--https-only", "Exit status: 0; 2 if"]
-    {
+    for part in [
+        "Usage: fastestmirror [OPTIONS] FILE | - | URL...",
+        "Examples:",
+        "--https-only",
+        "A file called demo is ranked as ./demo.",
+        "Exit status: 0 if",
+    ] {
         assert!(stdout(&output).contains(part), "{part}");
     }
 }
 
 #[test]
-fn without_an_answer_the_order_given_is_printed_and_the_status_is_3() {
+fn file_called_demo_is_ranked_as_dot_slash_demo() {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::write(directory.path().join("demo"), "file:///srv/mirror\n").expect("a file");
+    let child = command(&["--urls", "./demo"]).current_dir(&directory).spawn().expect("the command starts");
+    let output = finish(child);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(0), "file:///srv/mirror\n".into()));
+}
+
+#[cfg(not(feature = "demo"))]
+#[test]
+fn demo_says_that_this_build_has_none() {
+    let output = run(&["demo"]);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()));
+    let message = stderr(&output);
+    assert!(message.starts_with("fastestmirror: this build has no demonstration"), "{message}");
+    assert!(message.contains("./demo"), "{message}");
+}
+
+#[test]
+fn no_answer_keeps_the_given_order_with_status_3() {
     let list = format!(
         "http://127.77.1.41:{}/\nrsync://127.0.0.1/\nhttp://127.77.1.42:{}/\n",
         servers::closed_port(),
@@ -354,10 +405,10 @@ fn without_an_answer_the_order_given_is_printed_and_the_status_is_3() {
     );
     let output = run_with(&["--urls", "-"], list.as_bytes());
     assert_eq!((output.status.code(), stdout(&output)), (Some(3), list.clone()));
-    assert_eq!(stderr(&output), "warning: no mirror answered: this is the order given\n");
+    assert_eq!(stderr(&output), "fastestmirror: warning: no mirror answered: keeping the given order\n");
     let output = run_with(&["-"], list.as_bytes());
     assert_eq!((output.status.code(), stderr(&output)), (Some(3), String::new()));
-    assert!(stdout(&output).contains("no answer from anybody: the order given"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("no mirror answered: keeping the given order"), "{}", stdout(&output));
     let output = run(&["--json", "http://mirror.example/", "--timeout", "0"]);
     assert_eq!(output.status.code(), Some(3));
     assert_eq!(json(&output)["ended"], "timeout");
@@ -365,7 +416,7 @@ fn without_an_answer_the_order_given_is_printed_and_the_status_is_3() {
 }
 
 #[test]
-fn https_only_leaves_the_others_out() {
+fn https_only_leaves_out_other_mirrors() {
     let (_listener, port) = open(50);
     let list =
         format!("http://127.77.1.50:{port}/\nhttps://127.77.1.50:{port}/\nfile:///srv\nrsync://127.0.0.1/\n");
@@ -380,14 +431,14 @@ fn https_only_leaves_the_others_out() {
 const NASTY: &str =
     "http://127.77.1.60:1/\x1b[2J\u{7f}\u{85}\u{9b}31m\u{202e}\u{2066}\u{200b}\u{feff}\t\x08\x00end";
 
-/// Whether a text has nothing but lines of characters that show.
+/// Whether a text has only characters that show, and line breaks.
 fn is_clean(text: &str) -> bool {
     let hidden = ['\u{202e}', '\u{2066}', '\u{200b}', '\u{feff}'];
     text.chars().all(|c| c == '\n' || !(c.is_control() || hidden.contains(&c)))
 }
 
 #[test]
-fn control_characters_never_come_out_raw() {
+fn control_characters_are_escaped_in_every_format() {
     for format in [&["-"][..], &["--json", "-"], &["--urls", "-"]] {
         let output = run_with(format, NASTY.as_bytes());
         assert_eq!(output.status.code(), Some(3));
@@ -402,22 +453,23 @@ fn control_characters_never_come_out_raw() {
 }
 
 #[test]
-fn who_stops_reading_gets_no_complaint() {
+fn closed_pipe_is_no_error_and_a_full_disk_is() {
     // More than fits into a pipe.
     let list: String = (0..3000).map(|n| format!("http://mirror{n}.example/{}\n", "x".repeat(50))).collect();
     let list = file("long.txt", list);
     for format in ["--json", "--urls", "--seed=7"] {
-        let mut child = rank(&[format, "--timeout=0", &list]).spawn().expect("the command starts");
+        let mut child = command(&[format, "--timeout=0", &list]).spawn().expect("the command starts");
         drop(child.stdout.take());
         let output = finish(child);
         assert_eq!(output.status.code(), Some(3), "{format}");
-        assert!(!stderr(&output).contains("error"), "{}", stderr(&output));
+        assert!(!stderr(&output).contains("cannot write"), "{}", stderr(&output));
     }
     let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has /dev/full");
-    let output = finish(rank(&["--timeout=0", &list]).stdout(full).spawn().expect("the command starts"));
+    let output = finish(command(&["--timeout=0", &list]).stdout(full).spawn().expect("the command starts"));
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        stderr(&output).starts_with("error: cannot write: No space left on device"),
+        stderr(&output)
+            .ends_with("fastestmirror: cannot write to standard output: No space left on device\n"),
         "{}",
         stderr(&output)
     );
@@ -429,15 +481,15 @@ fn ctrl_c_prints_what_is_known() {
     let (listener, port) = open(70);
     let near = format!("http://127.77.1.70:{port}/");
     let far = format!("http://{}/", silent.address);
-    // The whole pool and no more is known at once, but so few fallbacks do not end the run, and one silent mirror
-    // alone would be waited for until the time is up. Only the signal ends these two early.
+    // The pool is known at once, but too few fallbacks answer to stop, and a silent mirror alone holds the
+    // run until the timeout. Only the signal stops these two early.
     for (urls, status) in [(vec![&far], 3), (vec![&far, &near], 0)] {
         let mut arguments = vec!["--json", "--timeout", "50"];
         arguments.extend(urls.iter().map(|url| url.as_str()));
-        let child = rank(&arguments).spawn().expect("the command starts");
+        let child = command(&arguments).spawn().expect("the command starts");
         let id = child.id();
         if status == 0 {
-            // Something is known once the connection is there. Nothing more is heard 100 ms later, at the earliest.
+            // The latency is known once the connection is there. The quiet time, 100 ms, has only begun.
             listener.accept().expect("the command connects");
         } else {
             wait_until_it_connects(id);
@@ -447,30 +499,30 @@ fn ctrl_c_prints_what_is_known() {
         assert_eq!(output.status.code(), Some(status), "{output:?}");
         let json = json(&output);
         if status == 3 {
-            assert_eq!(json["ended"], "cancelled");
+            assert_eq!(json["stop_reason"], "cancelled");
         }
         assert_eq!(mirrors(&json).len(), urls.len());
         assert_eq!(mirrors(&json)[urls.len() - 1]["outcome"], "unanswered");
     }
 }
 
-/// Until the process has a socket: then it measures, and its handler has long been there.
+/// Waits until the process has an epoll set: then it measures, and its signal handler is installed.
 fn wait_until_it_connects(id: u32) {
-    let has_socket = || {
+    let has_epoll = || {
         let descriptors = fs::read_dir(format!("/proc/{id}/fd")).expect("the command runs");
         descriptors
             .flatten()
             .filter_map(|entry| fs::read_link(entry.path()).ok())
             .any(|target| target.to_string_lossy().contains("eventpoll"))
     };
-    while !has_socket() {
+    while !has_epoll() {
         thread::sleep(Duration::from_millis(1));
     }
 }
 
 #[test]
-fn ctrl_c_while_input_is_read_ends_the_program_as_usual() {
-    let mut child = rank(&["-"]).stdin(Stdio::piped()).spawn().expect("the command starts");
+fn ctrl_c_while_input_is_read_ends_the_process_as_usual() {
+    let mut child = command(&["-"]).stdin(Stdio::piped()).spawn().expect("the command starts");
     let stdin = child.stdin.take();
     kill(child.id(), libc::SIGINT);
     let output = finish(child);
@@ -478,23 +530,23 @@ fn ctrl_c_while_input_is_read_ends_the_program_as_usual() {
     assert_eq!(output.status.signal(), Some(libc::SIGINT));
 }
 
-/// Runs the command on a terminal of this width and returns all that came out there, with the exit status.
+/// Runs the command on a terminal of this width and returns what it printed there, and its exit status.
 fn on_terminal(columns: u16, arguments: &[&str]) -> (String, Option<i32>) {
     let (mut primary, mut secondary) = (0, 0);
     let size = libc::winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: openpty(3) writes two descriptors, which nobody else owns, and reads the size; null is allowed for the
-    // name and the settings.
+    // SAFETY: openpty(3) writes two descriptors, which nothing else owns, and reads the size; null is
+    // allowed for the name and the settings.
     let (mut master, slave) = unsafe {
         let failed =
             libc::openpty(&mut primary, &mut secondary, std::ptr::null_mut(), std::ptr::null(), &size);
-        assert_eq!(failed, 0, "there is no pseudo-terminal to be had");
+        assert_eq!(failed, 0, "no pseudo-terminal is available");
         (fs::File::from_raw_fd(primary), OwnedFd::from_raw_fd(secondary))
     };
-    let mut command = rank(arguments);
+    let mut command = command(arguments);
     let again = || Stdio::from(slave.try_clone().expect("there are descriptors"));
     let child =
         command.env("TERM", "xterm").stdout(again()).stderr(again()).spawn().expect("the command starts");
-    // The command object keeps copies of the terminal; reading ends when the last is closed.
+    // The command keeps copies of the descriptor; reading ends when the last one is closed.
     drop((command, slave));
     let reader = thread::spawn(move || {
         let mut shown = Vec::new();
@@ -508,13 +560,13 @@ fn on_terminal(columns: u16, arguments: &[&str]) -> (String, Option<i32>) {
 }
 
 #[test]
-fn a_terminal_sees_progress_that_vanishes_and_lines_that_fit() {
+fn terminal_gets_a_progress_line_and_lines_that_fit() {
     let silent_server = Silent::start(Ipv4Addr::new(127, 77, 2, 2));
     let silent = format!("http://{}/", silent_server.address);
     let (_listener, open_port) = open(61);
     let list = format!("{NASTY}\n{silent}\nhttp://127.77.1.61:{open_port}/{}tail\n", "x".repeat(300));
     let list = file("terminal.txt", list);
-    // A silent mirror alone is waited for until the time is up, which is long enough to be shown.
+    // A silent mirror alone holds the run until the timeout, long enough for the progress line.
     let (shown, status) = on_terminal(90, &["--timeout=1", &silent]);
     assert_eq!(status, Some(3));
     let (progress, _) = shown.rsplit_once("\r\x1b[K").expect("the progress line is erased");
@@ -531,20 +583,29 @@ fn a_terminal_sees_progress_that_vanishes_and_lines_that_fit() {
 }
 
 #[test]
-fn a_cache_is_used_and_one_that_cannot_be_is_warned_of() {
+fn cache_is_used_and_an_unusable_one_is_a_warning() {
     let (_listener, port) = open(40);
     let url = format!("http://127.77.1.40:{port}/");
     let cache = file("rank-command.cache", "");
     fs::remove_file(&cache).expect("it was just made");
     let first = json(&run(&["--cache", &cache, "--rotate", "3600", "--json", &url]));
     let second = json(&run(&["--cache", &cache, "--rotate", "3600", "--json", &url]));
-    assert_eq!((&first["mirrors"][0]["outcome"], &first["ended"]), (&"measured".into(), &"complete".into()));
-    assert_eq!((&second["mirrors"][0]["outcome"], &second["ended"]), (&"cached".into(), &"idle".into()));
+    assert_eq!(
+        (&first["mirrors"][0]["outcome"], &first["stop_reason"]),
+        (&"measured".into(), &"complete".into())
+    );
+    assert_eq!(
+        (&second["mirrors"][0]["outcome"], &second["stop_reason"]),
+        (&"cached".into(), &"idle".into())
+    );
     assert_eq!(first["mirrors"][0]["latency_ms"], second["mirrors"][0]["latency_ms"]);
     assert_eq!(first["seed"], second["seed"]);
     let output = run(&["--cache", env!("CARGO_TARGET_TMPDIR"), "--json", &url]);
     assert_eq!(output.status.code(), Some(0));
-    assert!(stderr(&output).contains("warning: the cache ") && stderr(&output).contains("it is a folder"));
+    assert!(
+        stderr(&output).contains("fastestmirror: warning: the cache ")
+            && stderr(&output).contains("it is a folder")
+    );
     let output = run(&["--rotate", "60", &url]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("--cache"), "{}", stderr(&output));
