@@ -16,12 +16,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let ranking: Ranking = ranker.rank(&urls)?;
 
     for mirror in &ranking.mirrors {
-        let mark = if mirror.pool { "pool" } else { "" };
-        match mirror.outcome.latency() {
-            Some(latency) => println!("{latency:>12.2?} {mark:4} {}", mirror.url),
-            None => println!("{:>12} {mark:4} {}", format!("{:?}", mirror.outcome), mirror.url),
-        }
+        let latency = mirror.outcome.latency().map(|latency| format!("{latency:.2?}"));
+        let pool = if mirror.pool { "pool" } else { "" };
+        println!("{:11} {:>10} {pool:4} {}", mirror.outcome.name(), latency.unwrap_or_default(), mirror.url);
     }
-    println!("stopped after {:.2?}: {:?}", ranking.elapsed, ranking.ended);
+    println!("Measuring stopped after {:.2?}: {}.", ranking.elapsed, ranking.stop_reason);
     Ok(())
 }

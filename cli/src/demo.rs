@@ -6,7 +6,6 @@ mod svg;
 
 use crate::exit::{Exit, reason};
 use crate::table::{self, bar, share};
-use crate::words;
 use fastestmirror::{RankedMirror, Ranker, Ranking};
 use lab::geography::{Geography, Place, Sites, State};
 use lab::{Report, Unavailable, World};
@@ -131,8 +130,8 @@ impl View {
         facts.push(format!(
             "Measuring stopped after {} ({}): {}.",
             ms(ranking.elapsed),
-            words::stop_reason(ranking.ended),
-            words::stop_phrase(ranking.ended)
+            ranking.stop_reason.name(),
+            ranking.stop_reason
         ));
         let total = report.total();
         facts.push(format!(
@@ -155,7 +154,7 @@ impl View {
             let site = &sites.0[mirror.index];
             let (measured, bar) = match (mirror.outcome.latency(), slowest) {
                 (Some(latency), Some(slowest)) => (ms(latency), share(latency, slowest)),
-                _ => (words::outcome(mirror.outcome).into(), 0.0),
+                _ => (mirror.outcome.name().into(), 0.0),
             };
             let section = table::section(mirror.outcome, mirror.pool, true);
             let heading = (section != section_above).then_some(section);
@@ -203,7 +202,7 @@ fn outcomes(rest: &[RankedMirror]) -> String {
     // In the order of the ranking, in which each outcome comes once, or twice around the end of the pool.
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for mirror in rest {
-        let name = words::outcome(mirror.outcome);
+        let name = mirror.outcome.name();
         match counts.iter_mut().find(|(counted, _)| *counted == name) {
             Some((_, count)) => *count += 1,
             None => counts.push((name, 1)),

@@ -9,6 +9,7 @@
 //! | `elapsed_ms` | number | how long the run took |
 //! | `seed` | string | what `--seed` takes to repeat the order; as a number it could lose digits, in jq for example |
 //! | `ambiguous` | boolean | nearly all mirrors are equally near: the order may mean little |
+//! | `warnings` | array of strings | what is wrong with the cache |
 //! | `mirrors` | array | the mirrors in the order in which to try them, without those left out by filters |
 //! | `index` | number | the mirror's position in the input, from 0 |
 //! | `url` | string | its URL as given |
@@ -17,9 +18,9 @@
 //! | `imprecise` | boolean | a packet was lost, so the latency may be too long |
 //! | `pool` | boolean | it is near enough to the best to share the load |
 //! | `address` | string or null | the address and port that answered in this run |
+//! | `from_cache` | boolean | the outcome was read from the cache: it is that of an earlier run |
 
 use crate::text::is_plain;
-use crate::words;
 use fastestmirror::{RankedMirror, Ranking};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::ser::Formatter;
@@ -35,11 +36,12 @@ struct Object<'a>(&'a Ranking);
 
 impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Ranking", 5)?;
-        object.serialize_field("stop_reason", words::stop_reason(self.0.ended))?;
+        let mut object = serializer.serialize_struct("Ranking", 6)?;
+        object.serialize_field("stop_reason", self.0.stop_reason.name())?;
         object.serialize_field("elapsed_ms", &milliseconds(self.0.elapsed))?;
         object.serialize_field("seed", &self.0.seed.to_string())?;
-        object.serialize_field("ambiguous", &self.0.indistinct)?;
+        object.serialize_field("ambiguous", &self.0.ambiguous)?;
+        object.serialize_field("warnings", &self.0.warnings)?;
         object.serialize_field("mirrors", &self.0.mirrors.iter().map(Mirror).collect::<Vec<_>>())?;
         object.end()
     }
@@ -49,14 +51,15 @@ struct Mirror<'a>(&'a RankedMirror);
 
 impl Serialize for Mirror<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Mirror", 7)?;
+        let mut object = serializer.serialize_struct("Mirror", 8)?;
         object.serialize_field("index", &self.0.index)?;
         object.serialize_field("url", &self.0.url)?;
-        object.serialize_field("outcome", words::outcome(self.0.outcome))?;
+        object.serialize_field("outcome", self.0.outcome.name())?;
         object.serialize_field("latency_ms", &self.0.outcome.latency().map(milliseconds))?;
         object.serialize_field("imprecise", &self.0.imprecise)?;
         object.serialize_field("pool", &self.0.pool)?;
         object.serialize_field("address", &self.0.address.map(|address| address.to_string()))?;
+        object.serialize_field("from_cache", &self.0.from_cache)?;
         object.end()
     }
 }
@@ -101,8 +104,8 @@ mod tests {
         let line = json("http://a.example/");
         let (start, end) = line.split_once(",\"seed\"").expect("a seed");
         assert!(start.starts_with("{\"stop_reason\":\"timeout\",\"elapsed_ms\":"), "{start}");
-        let mirror = r#"{"index":0,"url":"http://a.example/","outcome":"unanswered","latency_ms":null,"imprecise":false,"pool":false,"address":null}"#;
-        assert_eq!(end, format!(":\"7\",\"ambiguous\":false,\"mirrors\":[{mirror}]}}\n"));
+        let mirror = r#"{"index":0,"url":"http://a.example/","outcome":"unanswered","latency_ms":null,"imprecise":false,"pool":false,"address":null,"from_cache":false}"#;
+        assert_eq!(end, format!(":\"7\",\"ambiguous\":false,\"warnings\":[],\"mirrors\":[{mirror}]}}\n"));
     }
 
     #[test]

@@ -14,10 +14,9 @@ mod options;
 mod progress;
 mod table;
 mod text;
-mod words;
 
 use exit::Exit;
-use fastestmirror::{Cancel, Error, Ranker, Ranking};
+use fastestmirror::{Cancel, Error, Outcome, Ranker, Ranking};
 use input::Input;
 use options::{Format, Options, Request};
 use signal_hook::consts::SIGINT;
@@ -75,7 +74,7 @@ fn rank(options: Options) -> Result<ExitCode, Exit> {
         error => Exit::failed(&text::escape(&error.to_string())),
     })?;
 
-    for warning in &ranking.notes {
+    for warning in &ranking.warnings {
         let _ = writeln!(io::stderr(), "fastestmirror: warning: {}", text::escape(warning));
     }
     match print(&ranking, format, &input) {
@@ -85,7 +84,7 @@ fn rank(options: Options) -> Result<ExitCode, Exit> {
         }
         _ => {}
     }
-    if ranking.mirrors.iter().any(|mirror| words::has_answered(mirror.outcome)) {
+    if ranking.mirrors.iter().any(|mirror| has_answered(mirror.outcome)) {
         return Ok(ExitCode::SUCCESS);
     }
     // The table has said so already.
@@ -94,6 +93,11 @@ fn rank(options: Options) -> Result<ExitCode, Exit> {
         _ => "fastestmirror: warning: no mirror answered: keeping the given order\n",
     };
     Err(Exit::no_answer(message))
+}
+
+/// Whether the outcome shows a mirror that is there: a local one, or one whose latency is known.
+fn has_answered(outcome: Outcome) -> bool {
+    outcome == Outcome::Local || outcome.latency().is_some()
 }
 
 /// Reads what the arguments name: one file, or URLs.

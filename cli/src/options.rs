@@ -15,7 +15,7 @@ pub(crate) enum Request {
     Rank(Box<Options>),
     /// Show the demonstration, and draw it into the file `svg`.
     Demonstrate {
-        #[cfg_attr(not(feature = "demo"), expect(dead_code, reason = "there is no demonstration to draw"))]
+        #[cfg_attr(not(feature = "demo"), allow(dead_code, reason = "there is no demonstration to draw"))]
         svg: Option<PathBuf>,
     },
 }
@@ -109,10 +109,7 @@ fn command() -> Command {
                 .value_parser(slack)
                 .help("... or nearer than the best latency plus MS milliseconds [default: 0]"),
         )
-        .arg(
-            flag("weights")
-                .help("Let mirrors with a higher preference in the metalink come first more often"),
-        )
+        .arg(flag("weights").help("Let mirrors with a higher preference in the metalink lead more often"))
         .arg(
             option("seed", "N")
                 .value_parser(seed)
@@ -314,12 +311,10 @@ fn factor(text: &str) -> Result<f64, String> {
 }
 
 fn protocol(text: &str) -> Result<Protocol, String> {
-    match text {
-        "http" => Ok(Protocol::Http),
-        "https" => Ok(Protocol::Https),
-        "ftp" => Ok(Protocol::Ftp),
-        "file" => Ok(Protocol::File),
-        _ => Err("it must be http, https, ftp or file".into()),
+    const ALL: [Protocol; 4] = [Protocol::Http, Protocol::Https, Protocol::Ftp, Protocol::File];
+    match ALL.iter().find(|protocol| protocol.scheme() == text) {
+        Some(protocol) => Ok(*protocol),
+        None => Err("it must be http, https, ftp or file".into()),
     }
 }
 

@@ -1,8 +1,7 @@
 //! The result for people: a table in sections, each headed by the reason for its place, and a summary.
 
 use crate::text::{cut, escape, without_password};
-use crate::words;
-use fastestmirror::{Ended, Outcome, RankedMirror, Ranking};
+use fastestmirror::{Outcome, RankedMirror, Ranking, StopReason};
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ impl<'a> From<&'a RankedMirror> for Row<'a> {
 
 /// What the summary has to say that is not in the rows.
 struct Facts {
-    stop_reason: Ended,
+    stop_reason: StopReason,
     elapsed: Duration,
     seed: u64,
     ambiguous: bool,
@@ -33,10 +32,10 @@ struct Facts {
 pub(crate) fn write(out: &mut impl Write, ranking: &Ranking, width: Option<usize>) -> io::Result<()> {
     let rows: Vec<Row<'_>> = ranking.mirrors.iter().map(Row::from).collect();
     let facts = Facts {
-        stop_reason: ranking.ended,
+        stop_reason: ranking.stop_reason,
         elapsed: ranking.elapsed,
         seed: ranking.seed,
-        ambiguous: ranking.indistinct,
+        ambiguous: ranking.ambiguous,
         excluded: ranking.excluded.len(),
     };
     write_rows(out, &rows, width)?;
@@ -88,7 +87,7 @@ fn write_rows(out: &mut impl Write, rows: &[Row<'_>], width: Option<usize>) -> i
         let url = escape(&without_password(row.url));
         let url = url_width.map_or(url.clone(), |width| cut(&url, width));
         let pool = if row.pool { '●' } else { ' ' };
-        let outcome = words::outcome(row.outcome);
+        let outcome = row.outcome.name();
         writeln!(
             out,
             "{position:>position_width$} {pool}  {latency:>11}  {bar:bar_width$} {outcome:11} {url}"
@@ -133,8 +132,8 @@ fn write_summary(out: &mut impl Write, rows: &[Row<'_>], facts: &Facts) -> io::R
         out,
         "Measuring stopped after {} ({}): {}.",
         time(facts.elapsed),
-        words::stop_reason(facts.stop_reason),
-        words::stop_phrase(facts.stop_reason)
+        facts.stop_reason.name(),
+        facts.stop_reason
     )?;
     if facts.excluded > 0 {
         writeln!(out, "Left out by filters: {}.", mirrors(facts.excluded))?;
@@ -184,7 +183,7 @@ mod tests {
 
     fn facts() -> Facts {
         Facts {
-            stop_reason: Ended::Settled,
+            stop_reason: StopReason::Settled,
             elapsed: Duration::from_millis(48),
             seed: 7,
             ambiguous: false,
@@ -220,7 +219,7 @@ mod tests {
 ─── farther away, nearest first
   4      160.00 ms  ████████████████ measured    http://c.example/
   5    ~1000.00 ms  ████████████████ measured    http://d.example/
-─── no answer before measuring ended
+─── no reply before measuring stopped
   6                                  unanswered  http://e.example/
 ─── failed
   7                                  unsupported http://f.example/\\u{1b}[2J
@@ -230,7 +229,7 @@ mod tests {
             summary(&rows, &facts()),
             "\n4 of 6 mirrors answered, 1 of them in an earlier run; 2 in the pool (●); 1 on this machine. \
              Seed of the shuffle: 7.\n\
-             Measuring stopped after 48 ms (settled): the pool is known, and so are enough fallbacks.\n\
+             Measuring stopped after 48 ms (settled): no other mirror can belong to the pool.\n\
              Packets were lost, so a latency marked ~ may be too long: 1 mirror.\n"
         );
     }

@@ -174,7 +174,7 @@ fn json_has_all_facts_about_each_mirror() {
     assert!(latency >= 0.001 && (latency * 1000.0 - (latency * 1000.0).round()).abs() < 1e-6, "{latency}");
     let refused = &mirrors(&json)[2];
     assert!(refused["latency_ms"].is_null() && refused["address"].is_null() && refused["pool"] == false);
-    let fields = r#""outcome":"refused","latency_ms":null,"imprecise":false,"pool":false,"address":null}"#;
+    let fields = r#""outcome":"refused","latency_ms":null,"imprecise":false,"pool":false,"address":null,"from_cache":false}"#;
     assert!(stdout(&output).contains(fields), "{}", stdout(&output));
 }
 
@@ -411,7 +411,7 @@ fn no_answer_keeps_the_given_order_with_status_3() {
     assert!(stdout(&output).contains("no mirror answered: keeping the given order"), "{}", stdout(&output));
     let output = run(&["--json", "http://mirror.example/", "--timeout", "0"]);
     assert_eq!(output.status.code(), Some(3));
-    assert_eq!(json(&output)["ended"], "timeout");
+    assert_eq!(json(&output)["stop_reason"], "timeout");
     assert_eq!(run(&["file:///srv"]).status.code(), Some(0));
 }
 
