@@ -1,12 +1,12 @@
-//! The demonstration: some 400 mirrors of a simulated internet, ranked as seen from a few cities, with
-//! their true latencies beside the measured ones. Where there can be no simulated internet, it ranks a
-//! few loopback addresses instead.
+//! The demonstration: some 400 mirrors of a simulated internet, ranked as seen from a few cities,
+//! with their true latencies beside the measured ones. Where there can be no simulated internet, it
+//! ranks a few loopback addresses instead.
 
 mod svg;
 
 use crate::exit::{Exit, reason};
 use crate::table::{self, bar, share};
-use fastestmirror::{RankedMirror, Ranker, Ranking};
+use fastestmirror::{Outcome, RankedMirror, Ranker, Ranking};
 use lab::geography::{Geography, Place, Sites, State};
 use lab::{Report, Unavailable, World};
 use std::io::{self, Write};
@@ -93,7 +93,8 @@ fn draw(view: &View, file: &Path) -> Result<(), Exit> {
     })
 }
 
-/// Ranks the mirrors of a world, and of another one like it if the machine was too busy to simulate it.
+/// Ranks the mirrors of a world, and of another one like it if the machine was too busy to simulate
+/// it.
 fn rank(sites: &Sites) -> Result<(Ranking, Report), Exit> {
     let failed = |why: String| Exit::failed(&format!("the demonstration cannot go on: {why}"));
     for attempt in 1.. {
@@ -199,7 +200,7 @@ impl View {
 
 /// How many mirrors follow those that are shown, and what became of them.
 fn outcomes(rest: &[RankedMirror]) -> String {
-    // In the order of the ranking, in which each outcome comes once, or twice around the end of the pool.
+    // In the order of their first mirrors.
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for mirror in rest {
         let name = mirror.outcome.name();
@@ -208,7 +209,11 @@ fn outcomes(rest: &[RankedMirror]) -> String {
             None => counts.push((name, 1)),
         }
     }
-    let counts: Vec<_> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    let describe = |&(name, count): &(&str, usize)| {
+        let when = if name == Outcome::Unanswered.name() { " when measuring stopped" } else { "" };
+        format!("{count} {name}{when}")
+    };
+    let counts: Vec<_> = counts.iter().map(describe).collect();
     format!("and {} more: {}", rest.len(), counts.join(", "))
 }
 

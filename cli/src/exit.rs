@@ -39,8 +39,8 @@ impl Exit {
         Exit { message: message.into(), status: NO_ANSWER }
     }
 
-    /// The end for output that cannot be written. A reader that has closed the pipe, such as `head`, has
-    /// all that it wants: a success.
+    /// The end for output that cannot be written. A reader that has closed the pipe, such as
+    /// `head`, has all that it wants: a success.
     pub(crate) fn unwritable(failure: &io::Error) -> Exit {
         if failure.kind() == io::ErrorKind::BrokenPipe {
             return Exit::answer(String::new());

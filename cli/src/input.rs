@@ -1,5 +1,6 @@
-//! The mirrors to rank: from a file, standard input or the command line, as a mirrorlist or a metalink.
-//! Whatever is wrong with them becomes one message that names the file, the line and the reason.
+//! The mirrors to rank: from a file, standard input or the command line, as a mirrorlist or a
+//! metalink. Whatever is wrong with them becomes one message that names the file, the line and the
+//! reason.
 
 use crate::exit::reason;
 use crate::metalink;
@@ -36,7 +37,8 @@ pub(crate) struct Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&escape(&self.source))?;
+        let source = if self.source.is_empty() { "\"\"".into() } else { escape(&self.source) };
+        f.write_str(&source)?;
         if let Some(line) = self.line {
             write!(f, ": line {line}")?;
         }

@@ -1,24 +1,26 @@
 //! The result for programs: one JSON object in one line.
 //!
-//! Its keys are an interface: they keep their names, types and order, and new ones come last. They are
-//! named as in the library's `Ranking` and `RankedMirror`; a duration has its unit in its name.
+//! Its keys are an interface: they keep their names, types and order, and new ones come last. They
+//! are named as in the library's `Ranking` and `RankedMirror`; a duration has its unit in its name.
 //!
-//! | key | type | |
-//! |---|---|---|
-//! | `stop_reason` | string | why measuring stopped: `idle`, `complete`, `settled`, `quiet`, `timeout`, `cancelled` |
-//! | `elapsed_ms` | number | how long the run took |
-//! | `seed` | string | what `--seed` takes to repeat the order; as a number it could lose digits, in jq for example |
-//! | `ambiguous` | boolean | nearly all mirrors are equally near: the order may mean little |
-//! | `warnings` | array of strings | what is wrong with the cache |
-//! | `mirrors` | array | the mirrors in the order in which to try them, without those left out by filters |
-//! | `index` | number | the mirror's position in the input, from 0 |
-//! | `url` | string | its URL as given |
-//! | `outcome` | string | `measured`, `cached`, `local`, `unanswered`, `refused`, `unreachable`, `unresolved`, `unsupported` |
-//! | `latency_ms` | number or null | its latency, to the microsecond |
-//! | `imprecise` | boolean | a packet was lost, so the latency may be too long |
-//! | `pool` | boolean | it is near enough to the best to share the load |
-//! | `address` | string or null | the address and port that answered in this run |
-//! | `from_cache` | boolean | the outcome was read from the cache: it is that of an earlier run |
+//! - `stop_reason`: string; why measuring stopped. `idle` (nothing had to be measured), `complete`,
+//!   `settled`, `quiet`, `timeout` or `cancelled`.
+//! - `elapsed_ms`: number; how long the run took.
+//! - `seed`: number; the value of `--seed` that repeats the order. It has 53 bits at most, which
+//!   every reader of JSON takes without loss, unless a longer one was given.
+//! - `ambiguous`: boolean; nearly all mirrors are equally near, so the order may mean little.
+//! - `warnings`: array of strings; what is wrong with the cache.
+//! - `mirrors`: array of objects; the mirrors in the order in which to try them, without those that
+//!   filters leave out. Of each:
+//!   - `index`: number; its position in the input, from 0.
+//!   - `url`: string; its URL as given.
+//!   - `outcome`: string; `measured`, `cached`, `local`, `unanswered`, `refused`, `unreachable`,
+//!     `unresolved` or `unsupported`.
+//!   - `latency_ms`: number to the microsecond, or null; its latency.
+//!   - `imprecise`: boolean; a packet was lost, so the latency may be too long.
+//!   - `pool`: boolean; it is near enough to the best to share the load.
+//!   - `address`: string or null; the address and port that answered in this run.
+//!   - `from_cache`: boolean; the outcome is that of an earlier run, read from the cache.
 
 use crate::text::is_plain;
 use fastestmirror::{RankedMirror, Ranking};
@@ -39,7 +41,7 @@ impl Serialize for Object<'_> {
         let mut object = serializer.serialize_struct("Ranking", 6)?;
         object.serialize_field("stop_reason", self.0.stop_reason.name())?;
         object.serialize_field("elapsed_ms", &milliseconds(self.0.elapsed))?;
-        object.serialize_field("seed", &self.0.seed.to_string())?;
+        object.serialize_field("seed", &self.0.seed)?;
         object.serialize_field("ambiguous", &self.0.ambiguous)?;
         object.serialize_field("warnings", &self.0.warnings)?;
         object.serialize_field("mirrors", &self.0.mirrors.iter().map(Mirror).collect::<Vec<_>>())?;
@@ -69,8 +71,9 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 
-/// Compact, and with every character escaped that is not plain. JSON itself allows some that control a
-/// terminal (DEL, the C1 controls, writing directions), and people read JSON on terminals.
+/// Compact, and with every character escaped that is not plain. JSON itself allows some that
+/// control a terminal (DEL, the C1 controls, writing directions), and people read JSON on
+/// terminals.
 struct Plain;
 
 impl Formatter for Plain {
@@ -105,7 +108,7 @@ mod tests {
         let (start, end) = line.split_once(",\"seed\"").expect("a seed");
         assert!(start.starts_with("{\"stop_reason\":\"timeout\",\"elapsed_ms\":"), "{start}");
         let mirror = r#"{"index":0,"url":"http://a.example/","outcome":"unanswered","latency_ms":null,"imprecise":false,"pool":false,"address":null,"from_cache":false}"#;
-        assert_eq!(end, format!(":\"7\",\"ambiguous\":false,\"warnings\":[],\"mirrors\":[{mirror}]}}\n"));
+        assert_eq!(end, format!(":7,\"ambiguous\":false,\"warnings\":[],\"mirrors\":[{mirror}]}}\n"));
     }
 
     #[test]

@@ -51,7 +51,7 @@ fn rank(options: Options) -> Result<ExitCode, Exit> {
     let preferences = if weights {
         input.preferences.clone().ok_or_else(|| {
             Exit::unusable(
-                "--weights needs preferences, which only a metalink of version 3 has: leave it out for this input",
+                "--weights needs preferences, and only a metalink of version 3 has them: leave it out",
             )
         })?
     } else {
@@ -78,7 +78,8 @@ fn rank(options: Options) -> Result<ExitCode, Exit> {
         let _ = writeln!(io::stderr(), "fastestmirror: warning: {}", text::escape(warning));
     }
     match print(&ranking, format, &input) {
-        // A reader that has closed the pipe has all that it wants; the status is still about the mirrors.
+        // A reader that has closed the pipe has all that it wants; the status is still about the
+        // mirrors.
         Err(failure) if failure.kind() != io::ErrorKind::BrokenPipe => {
             return Err(Exit::unwritable(&failure));
         }
@@ -115,7 +116,7 @@ fn read(arguments: Vec<OsString>) -> Result<Input, Exit> {
             let file = arguments.iter().find(|argument| !input::is_url(argument));
             let file = file.map_or_else(Default::default, |file| file.to_string_lossy());
             let reason = format!(
-                "\"{file}\" is not a URL, and files and URLs cannot be mixed; a URL has a scheme, such as https://"
+                "\"{file}\" is not a URL, and files and URLs cannot be mixed; a URL needs a scheme, such as https://"
             );
             return Err(options::conflict(&reason));
         }
@@ -123,8 +124,8 @@ fn read(arguments: Vec<OsString>) -> Result<Input, Exit> {
     read.map_err(|error| Exit::unusable(&error.to_string()))
 }
 
-/// Makes the first Ctrl-C stop measuring. Every later one ends the process as usual, and so does the
-/// first once the returned flag is set.
+/// Makes the first Ctrl-C stop measuring. Every later one ends the process as usual, and so does
+/// the first once the returned flag is set.
 fn cancel_on_interrupt(ranker: &mut Ranker) -> io::Result<Arc<AtomicBool>> {
     let cancel = Cancel::new()?;
     let interrupted = Arc::new(AtomicBool::new(false));

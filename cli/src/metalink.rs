@@ -1,6 +1,6 @@
-//! Metalinks of version 3, as Fedora's MirrorManager writes them (<http://www.metalinker.org/>), with a
-//! preference from 1 to 100 for each URL, and of version 4 (RFC 5854). The priorities of version 4 are
-//! ranks, not weights, so they are not used.
+//! Metalinks of version 3, as Fedora's MirrorManager writes them (<http://www.metalinker.org/>),
+//! with a preference from 1 to 100 for each URL, and of version 4 (RFC 5854). The priorities of
+//! version 4 are ranks, not weights, so they are not used.
 
 use crate::input::{Fault, Input};
 use crate::text::escape;
@@ -8,11 +8,12 @@ use roxmltree::{Document, Node};
 
 /// The file of a repository that its metalink is about.
 const REPOMD: &str = "repomd.xml";
-/// The longest tag or text that is read, in bytes; real ones have a few hundred. The parser compares
-/// every attribute of a tag with every other one, so a huge tag would keep it busy for hours.
+/// The longest tag or text that is read, in bytes; real ones have a few hundred. The parser
+/// compares every attribute of a tag with every other one, so a huge tag would keep it busy for
+/// hours.
 const MAX_PIECE: usize = 16 << 10;
-/// The end of a metalink's URLs that makes them differ from those of a mirrorlist. librepo removes it
-/// too (`lr_lrmirrorlist_append_metalink`).
+/// The end of a metalink's URLs that makes them differ from those of a mirrorlist. librepo removes
+/// it too (`lr_lrmirrorlist_append_metalink`).
 const SUFFIX: &str = "repodata/repomd.xml";
 
 /// The URL of the repository, from the URL of a file in it.
@@ -55,7 +56,8 @@ pub(crate) fn parse(text: &str) -> Result<Input, Fault> {
         let name = escape(root.tag_name().name());
         return Err(fault(line(&root), &format!("not a metalink: the root element is <{name}>")));
     }
-    // Version 3 has <files> around the files and <resources> around the URLs; version 4 has neither.
+    // Version 3 has <files> around the files and <resources> around the URLs; version 4 has
+    // neither.
     let files: Vec<_> = children(root, "files").flat_map(|files| children(files, "file")).collect();
     let files = if files.is_empty() { children(root, "file").collect() } else { files };
     let file = files.iter().find(|file| file.attribute("name") == Some(REPOMD));

@@ -2,7 +2,7 @@
 
 use crate::exit::Exit;
 use crate::text::escape_lines;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 use fastestmirror::{Error, Family, Protocol, Ranker};
 use std::ffi::OsString;
@@ -155,7 +155,6 @@ fn command() -> Command {
         .arg(flag("ipv6").help("Connect over IPv6 only"))
         .group(ArgGroup::new("format").args(["json", "urls"]))
         .group(ArgGroup::new("family").args(["ipv4", "ipv6"]))
-        .group(ArgGroup::new("kept order").arg("rotate").requires("cache"))
         .group(ArgGroup::new("protocols").args(["https-only", "protocol"]))
 }
 
@@ -192,6 +191,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
     let input: Vec<_> = matches.remove_many("input").map(Iterator::collect).unwrap_or_default();
     if input.is_empty() {
         return Err(conflict("there is nothing to rank: name a FILE, - for standard input, or URLs"));
+    }
+    if matches.contains_id("rotate") && !matches.contains_id("cache") {
+        return Err(conflict("--rotate needs --cache FILE, the file in which the order is kept"));
     }
     let ranker = ranker(&matches).map_err(|error| conflict(&error.to_string()))?;
     let format = match (matches.get_flag("json"), matches.get_flag("urls")) {
@@ -264,7 +266,9 @@ pub(crate) fn conflict(reason: &str) -> Exit {
     exit(command().error(ErrorKind::ArgumentConflict, reason))
 }
 
-fn exit(error: clap::Error) -> Exit {
+fn exit(mut error: clap::Error) -> Exit {
+    // The advice to write an unknown option after `--` would make it the name of a file.
+    error.remove(ContextKind::Suggested);
     // A message quotes arguments, and those may come from a list, by way of xargs for example.
     let message = escape_lines(&error.render().to_string());
     if error.use_stderr() {
@@ -288,8 +292,8 @@ fn period(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number).map_err(|_| "it must be a number of seconds from 0".to_string())
 }
 
-/// Reads a duration in a unit, of which a second has `per_second`. The library knows the allowed range,
-/// so that its words are the message, whatever is wrong with the text.
+/// Reads a duration in a unit, of which a second has `per_second`. The library knows the allowed
+/// range, so that its words are the message, whatever is wrong with the text.
 fn duration(
     text: &str,
     unit: &str,

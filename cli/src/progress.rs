@@ -18,8 +18,8 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Shows progress if standard error is a terminal. A thread draws the line, so that the time in it
-    /// goes on while no mirror answers and no progress is reported.
+    /// Shows progress if standard error is a terminal. A thread draws the line, so that the time in
+    /// it goes on while no mirror answers and no progress is reported.
     pub(crate) fn show(ranker: &mut Ranker) -> Option<Line> {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         if is_dumb || !io::stderr().is_terminal() {

@@ -1,4 +1,5 @@
-//! The result for people: a table in sections, each headed by the reason for its place, and a summary.
+//! The result for people: a table in sections, each headed by the reason for its place, and a
+//! summary.
 
 use crate::text::{cut, escape, without_password};
 use fastestmirror::{Outcome, RankedMirror, Ranking, StopReason};
@@ -61,7 +62,8 @@ fn write_rows(out: &mut impl Write, rows: &[Row<'_>], width: Option<usize>) -> i
     let before_url = position_width + " ●  ".len() - "●".len() + 1 + 11 + 2 + bar_width + 1 + 11 + 1;
     let url_width = width.map(|width| width.saturating_sub(before_url).max(20));
     let slowest = rows.iter().filter(|row| !row.imprecise).filter_map(|row| row.outcome.latency()).max();
-    // Where all mirrors are near, in a data center for example, two decimals would make them look alike.
+    // Where all mirrors are near, in a data center for example, two decimals would make them look
+    // alike.
     let decimals = if slowest.is_some_and(|slowest| slowest < Duration::from_millis(10)) { 3 } else { 2 };
 
     writeln!(
@@ -96,8 +98,9 @@ fn write_rows(out: &mut impl Write, rows: &[Row<'_>], width: Option<usize>) -> i
     Ok(())
 }
 
-/// The length of a latency's bar, as a share of the longest bar. An imprecise latency may be a second
-/// too long, and would make all other bars short: it does not count as the slowest, and fills its bar.
+/// The length of a latency's bar, as a share of the longest bar. An imprecise latency may be a
+/// second too long, and would make all other bars short: it does not count as the slowest, and
+/// fills its bar.
 pub(crate) fn share(latency: Duration, slowest: Duration) -> f64 {
     (latency.as_secs_f64() / slowest.as_secs_f64()).min(1.0)
 }

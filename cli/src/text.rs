@@ -1,11 +1,11 @@
-//! Text from outside, made safe to print: on a terminal, in JSON, in a mirrorlist. A list comes from
-//! the network, and nothing in it may control the terminal that shows it.
+//! Text from outside, made safe to print: on a terminal, in JSON, in a mirrorlist. A list comes
+//! from the network, and nothing in it may control the terminal that shows it.
 
 use std::fmt::Write;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Whether a character shows as itself. Control characters, characters that reorder, join or hide text
-/// and unassigned ones do not. The standard library has the table (`char::escape_debug`).
+/// Whether a character shows as itself. Control characters, characters that reorder, join or hide
+/// text and unassigned ones do not. The standard library has the table (`char::escape_debug`).
 pub(crate) fn is_plain(c: char) -> bool {
     matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
 }
@@ -41,8 +41,8 @@ pub(crate) fn without_password(url: &str) -> String {
     hidden().unwrap_or_else(|| url.into())
 }
 
-/// The URL for a mirrorlist: every character that is not plain is percent-encoded, so that it takes one
-/// line and is still the same URL.
+/// The URL for a mirrorlist: every character that is not plain is percent-encoded, so that it takes
+/// one line and is still the same URL.
 pub(crate) fn percent_encode(url: &str) -> String {
     let mut encoded = String::with_capacity(url.len());
     for c in url.chars() {
@@ -58,8 +58,8 @@ pub(crate) fn percent_encode(url: &str) -> String {
     encoded
 }
 
-/// Cuts the middle out of a text that is wider than `width` columns. More is kept of the start, which
-/// names the host.
+/// Cuts the middle out of a text that is wider than `width` columns. More is kept of the start,
+/// which names the host.
 pub(crate) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_string();

@@ -1,4 +1,5 @@
-//! The command with long lists, with a process that is stopped for a while, and with lookups that hang.
+//! The command with long lists, with a process that is stopped for a while, and with lookups that
+//! hang.
 
 use lab::{Lookup, Mirror, Spec, World, answer, figure, ms};
 use serde_json::Value;
@@ -75,8 +76,8 @@ impl Drop for Tls {
     }
 }
 
-/// A list like those of distributions: some 400 URLs of several protocols, with hosts that have several
-/// URLs, duplicates, addresses in place of names, and comments; and the servers behind it.
+/// A list like those of distributions: some 400 URLs of several protocols, with hosts that have
+/// several URLs, duplicates, addresses in place of names, and comments; and the servers behind it.
 struct Field {
     /// Each URL with the outcome to expect.
     urls: Vec<(String, &'static str)>,

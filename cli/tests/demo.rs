@@ -1,4 +1,5 @@
-//! The demonstration: as root, as an unprivileged user, and where there can be no simulated internet.
+//! The demonstration: as root, as an unprivileged user, and where there can be no simulated
+//! internet.
 #![cfg(feature = "demo")]
 
 use std::fs::{self, File};
@@ -65,8 +66,8 @@ fn demo_works_for_an_unprivileged_user() {
         return;
     }
     let file = File::open(COMMAND).expect("the command");
-    // SAFETY: fcntl on an open descriptor. It stays open after exec, for a user who cannot search the
-    // directories above the command.
+    // SAFETY: fcntl on an open descriptor. It stays open after exec, for a user who cannot search
+    // the directories above the command.
     assert_eq!(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFD, 0) }, 0);
     let mut command = Command::new(format!("/proc/self/fd/{}", file.as_raw_fd()));
     // SAFETY: system calls only.

@@ -1,5 +1,5 @@
-//! The demonstration as a picture: a table like the one on the terminal, as an SVG that can be read on
-//! a light and on a dark page.
+//! The demonstration as a picture: a table like the one on the terminal, as an SVG that can be read
+//! on a light and on a dark page.
 
 use super::View;
 use crate::text::is_plain;
