@@ -6,6 +6,7 @@ mod svg;
 
 use crate::exit::{Exit, reason};
 use crate::table::{self, bar, share};
+use crate::text::escape;
 use fastestmirror::{Outcome, RankedMirror, Ranker, Ranking};
 use lab::geography::{Geography, Place, Sites, State};
 use lab::{Report, Unavailable, World};
@@ -59,7 +60,7 @@ pub(crate) fn run(svg: Option<&Path>) -> Result<ExitCode, Exit> {
             match svg {
                 Some(file) => Err(Exit::failed(&format!(
                     "{}: not written: it would show the simulated internet",
-                    crate::text::escape(&file.to_string_lossy())
+                    escape(&file.to_string_lossy())
                 ))),
                 None => Ok(ExitCode::SUCCESS),
             }
@@ -72,12 +73,12 @@ fn show_worlds(svg: Option<&Path>) -> Result<(), Exit> {
     let unwritable = |failure| Exit::unwritable(&failure);
     writeln!(out, "A simulated internet in a network namespace; nothing leaves this machine.")
         .map_err(unwritable)?;
-    for (number, (place, rows)) in CITIES.into_iter().enumerate() {
+    for (index, (place, rows)) in CITIES.into_iter().enumerate() {
         // No mirror is near the limit of the pool, where the simulation's own error would decide.
         let sites = Geography::seen_from(place, SEED).with_trouble().with_clear_edge().draw();
         let (ranking, report) = rank(&sites)?;
         let view = |rows| View::new(place, &sites, &ranking, &report, rows);
-        if let (0, Some(file)) = (number, svg) {
+        if let (0, Some(file)) = (index, svg) {
             draw(&view(ROWS_IN_PICTURE), file)?;
         }
         view(rows).write(&mut out).map_err(unwritable)?;
@@ -88,13 +89,13 @@ fn show_worlds(svg: Option<&Path>) -> Result<(), Exit> {
 
 fn draw(view: &View, file: &Path) -> Result<(), Exit> {
     std::fs::write(file, svg::draw(view)).map_err(|error| {
-        let file = crate::text::escape(&file.to_string_lossy());
+        let file = escape(&file.to_string_lossy());
         Exit::failed(&format!("{file}: cannot be written: {}", reason(&error)))
     })
 }
 
-/// Ranks the mirrors of a world, and of another one like it if the machine was too busy to simulate
-/// it.
+/// Ranks the mirrors of a world. Starts another one like it if the machine was too busy to simulate
+/// it, up to [`ATTEMPTS`] in all.
 fn rank(sites: &Sites) -> Result<(Ranking, Report), Exit> {
     let failed = |why: String| Exit::failed(&format!("the demonstration cannot go on: {why}"));
     for attempt in 1.. {
@@ -160,16 +161,14 @@ impl View {
             let section = table::section(mirror.outcome, mirror.pool, true);
             let heading = (section != section_above).then_some(section);
             section_above = section;
-            let truth = ms(site.rtt);
-            let mirror_text = format!("{} ({})", site.host, site.place);
             rows.push(Row {
                 position,
                 heading,
                 pool: mirror.pool,
                 measured,
-                truth,
+                truth: ms(site.rtt),
                 bar,
-                mirror: mirror_text,
+                mirror: format!("{} ({})", site.host, site.place),
             });
         }
         rows
