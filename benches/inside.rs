@@ -13,11 +13,14 @@ mod library {
     pub(crate) mod mirror;
     pub(crate) mod network;
     pub(crate) mod rank;
+    pub(crate) mod seed;
     pub(crate) mod sys;
 }
-use library::{cache, fault, filter, mirror, network, rank, sys};
+use library::{cache, fault, filter, mirror, network, rank, seed, sys};
 
-use cache::{Cache, Key, Update};
+use cache::RecordName;
+use cache::file::{CacheFile, Status};
+use cache::policy::Remembered;
 use filter::Pattern;
 use mirror::{Host, Mirror};
 use rank::{Entry, Outcome, Rule};
@@ -96,10 +99,10 @@ const NOW: Duration = Duration::from_secs(1_790_000_000);
 
 /// Reads a cache file; returns how many of the mirrors are in it.
 pub fn read_cache(path: &Path, mirrors: &Mirrors<'_>) -> usize {
-    let (memory, status) = Cache::open(path).read(SystemTime::UNIX_EPOCH + NOW, None, NOW);
-    assert_eq!(status, cache::Status::Fine);
+    let (records, status) = CacheFile::new(path).read(SystemTime::UNIX_EPOCH + NOW, None, NOW);
+    assert_eq!(status, Status::Fine);
     let known = |mirror: &&Mirror| match mirror {
-        Mirror::Remote(_, endpoint) => memory.of(endpoint).is_some(),
+        Mirror::Remote(_, endpoint) => records.get(endpoint).is_some(),
         _ => false,
     };
     mirrors.mirrors.iter().filter(known).count()
@@ -107,8 +110,9 @@ pub fn read_cache(path: &Path, mirrors: &Mirrors<'_>) -> usize {
 
 /// Puts the latencies of all these mirrors into a cache file.
 pub fn write_cache(path: &Path, mirrors: &Mirrors<'_>) {
-    let updates = (mirrors.urls.iter().zip(&mirrors.mirrors).zip(mirrors.latencies))
-        .filter_map(|((url, mirror), latency)| Some((Key::new(url, mirror)?, Update::Latency(*latency))));
-    let status = Cache::open(path).write(SystemTime::UNIX_EPOCH + NOW, None, updates, None);
+    let learned = (mirrors.urls.iter().zip(&mirrors.mirrors).zip(mirrors.latencies)).filter_map(
+        |((url, mirror), latency)| Some((RecordName::new(url, mirror)?, Remembered::Latency(*latency))),
+    );
+    let status = CacheFile::new(path).write(SystemTime::UNIX_EPOCH + NOW, None, learned, None);
     assert!(status.is_fine(), "{status}");
 }

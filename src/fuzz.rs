@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use crate::cache::RecordName;
 use crate::cache::keyfile::KeyFile;
-use crate::cache::records::{self, KeptSeed, Key, Known, Update};
+use crate::cache::policy::Remembered;
+use crate::cache::records::{self, KeptSeed};
 use crate::mirror::Mirror;
 use crate::network::Network;
 use std::time::{Duration, SystemTime};
@@ -26,18 +28,20 @@ pub fn cache(text: &[u8]) {
     let url = "http://new.example:81/";
     let mirror = Mirror::parse(url);
     let Mirror::Remote(_, endpoint) = &mirror else { unreachable!() };
-    let updates = [
-        (Key::new(url, &mirror).unwrap(), Update::Latency(Duration::from_millis(5))),
-        (Key::new("http://[::1]/", &Mirror::parse("http://[::1]/")).unwrap(), Update::Refused),
+    let learned = [
+        (RecordName::new(url, &mirror).unwrap(), Remembered::Latency(Duration::from_millis(5))),
+        (RecordName::new("http://[::1]/", &Mirror::parse("http://[::1]/")).unwrap(), Remembered::Refused),
     ];
     let seed = KeptSeed { seed: 7, rotate_every: MONTH };
-    let (written, foreign) = records::merge(text, now, Some(&HERE), &updates, Some(seed));
+    let (written, foreign) = records::merge(text, now, Some(&HERE), &learned, Some(seed));
     assert_eq!(before.is_err() && !text.is_empty(), foreign.is_some());
     // It is a cache afterwards, knows what was written (unless the text has newer news) and forgets nothing else.
     let after = records::read(&written, now, Some(&HERE), MONTH).expect("a cache");
     assert!(matches!(
-        after.of(endpoint),
-        Some(Known::Latency(_) | Known::Refused | Known::Unreachable | Known::OutsidePool)
+        after.get(endpoint),
+        Some(
+            Remembered::Latency(_) | Remembered::Refused | Remembered::Unreachable | Remembered::OutsidePool
+        )
     ));
     assert!(after.seed(MONTH, now).is_some());
     if let Ok(before) = before {
@@ -52,16 +56,16 @@ pub fn cache(text: &[u8]) {
 pub fn url(url: &str) {
     let mirror = Mirror::parse(url);
     let Mirror::Remote(protocol, endpoint) = &mirror else {
-        assert!(Key::new(url, &mirror).is_none());
+        assert!(RecordName::new(url, &mirror).is_none());
         return;
     };
     assert!(endpoint.port > 0);
     assert_eq!(mirror.protocol(), Some(*protocol));
     // What a URL is remembered as leads back to its endpoint.
-    let key = Key::new(url, &mirror).expect("it is connected to");
+    let key = RecordName::new(url, &mirror).expect("it is connected to");
     let (now, latency) = (SystemTime::UNIX_EPOCH, Duration::from_millis(5));
-    let (file, _) = records::merge(b"", now, None, &[(key, Update::Latency(latency))], None);
+    let (file, _) = records::merge(b"", now, None, &[(key, Remembered::Latency(latency))], None);
     assert!(!file.contains(&b'@'));
     let memory = records::read(&file, now, None, Duration::ZERO).expect("a cache");
-    assert_eq!(memory.of(endpoint), Some(Known::Latency(latency)));
+    assert_eq!(memory.get(endpoint), Some(Remembered::Latency(latency)));
 }

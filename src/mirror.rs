@@ -19,6 +19,18 @@ pub enum Protocol {
     File,
 }
 
+impl Protocol {
+    /// The scheme of its URLs, in lower case and without the colon.
+    pub fn scheme(self) -> &'static str {
+        REMOTE.iter().find(|(_, protocol, _)| *protocol == self).map_or("file", |(scheme, ..)| scheme)
+    }
+
+    /// The port of a URL that names none; `file:` has no port.
+    pub fn default_port(self) -> Option<u16> {
+        REMOTE.iter().find(|(_, protocol, _)| *protocol == self).map(|(_, _, port)| *port)
+    }
+}
+
 /// The host of a mirror, in one spelling: names in lower case, literals as addresses. A name that ends in a dot is
 /// another one, since the resolver's search list does not apply to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

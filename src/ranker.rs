@@ -1,9 +1,9 @@
 //! Options, and the one path through all of it: URLs in, endpoints measured, outcomes ranked, an order out.
 #![forbid(unsafe_code)]
 
-mod memory;
 mod run;
 
+use crate::cache::CacheOptions;
 use crate::fault;
 use crate::filter::Pattern;
 use crate::mirror::{Host, Mirror, Protocol};
@@ -185,7 +185,7 @@ pub struct Ranker {
     include: Vec<Pattern>,
     exclude: Vec<Pattern>,
     prefer: Vec<Pattern>,
-    memory: memory::Options,
+    cache: CacheOptions,
     /// The time of day, for tests.
     now: Option<SystemTime>,
     max_endpoints: usize,
@@ -209,7 +209,7 @@ impl fmt::Debug for Ranker {
             .field("include", &self.include)
             .field("exclude", &self.exclude)
             .field("prefer", &self.prefer)
-            .field("memory", &self.memory)
+            .field("cache", &self.cache)
             .finish_non_exhaustive()
     }
 }
@@ -236,7 +236,7 @@ impl Ranker {
             include: Vec::new(),
             exclude: Vec::new(),
             prefer: Vec::new(),
-            memory: memory::Options::default(),
+            cache: CacheOptions::default(),
             now: None,
             max_endpoints: 2048,
             max_endpoints_per_host: 4,
@@ -346,13 +346,13 @@ impl Ranker {
     /// path counts from the folder that
     /// the process is in when it ranks.
     pub fn cache(&mut self, path: Option<&Path>) -> &mut Ranker {
-        self.memory.cache = path.map(Path::to_path_buf);
+        self.cache.path = path.map(Path::to_path_buf);
         self
     }
 
     /// How old a remembered latency may be; default 30 days. With 0 nothing from before this second counts.
     pub fn max_age(&mut self, age: Duration) -> &mut Ranker {
-        self.memory.max_age = age;
+        self.cache.max_age = age;
         self
     }
 
@@ -360,7 +360,7 @@ impl Ranker {
     /// has another one afterwards; default, and with 0: a fresh seed in every process and hour. Without a cache, or
     /// with a seed of the caller's, it has no effect.
     pub fn rotate_every(&mut self, period: Duration) -> &mut Ranker {
-        self.memory.rotate = period;
+        self.cache.rotate_every = period;
         self
     }
 

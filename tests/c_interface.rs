@@ -259,7 +259,6 @@ fn a_panic_in_any_layer_reaches_c_as_an_error_and_prints_nothing() {
         "look-up",
         "rank",
         "fm_ranking",
-        "cache",
     ] {
         let output =
             Command::new(&program).arg(server.address.to_string()).arg(place).output().expect("runs");

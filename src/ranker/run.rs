@@ -2,9 +2,8 @@
 //! takes them one by one.
 #![forbid(unsafe_code)]
 
-use super::memory::{self, Recollection};
 use super::{Error, List, RankedMirror, Ranker, Ranking, matches_any};
-use crate::cache::Key;
+use crate::cache::{self, CacheSession, RecordName};
 use crate::mirror::{Endpoint, Host, Mirror};
 use crate::probe::schedule::Ended;
 use crate::probe::{self, Job, Probed, Progress};
@@ -17,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub(crate) struct Run {
     list: List,
     start: Instant,
-    memory: Recollection,
+    cache: CacheSession,
     targets: Targets,
     /// What is known of each target.
     probed: Vec<Option<Probed>>,
@@ -68,21 +67,22 @@ impl Run {
     pub(crate) fn begin(ranker: &Ranker, list: List) -> Run {
         let start = Instant::now();
         let targets = Targets::of(ranker, &list);
-        let memory = Recollection::of(&ranker.memory, ranker.now.unwrap_or_else(SystemTime::now));
-        let recall = |&mirror: &usize| memory.recall(endpoint(&list, mirror));
+        let cache = CacheSession::open(&ranker.cache, ranker.now.unwrap_or_else(SystemTime::now));
+        let recall =
+            |&mirror: &usize| Some(Probed::unasked(cache.recall(endpoint(&list, mirror))?.outcome()));
         let mut probed: Vec<Option<Probed>> = targets.mirrors.iter().map(recall).collect();
         // If nothing but failures is remembered of all that there is to try, they are forgotten.
         if !probed.iter().any(|known| known.is_none_or(|known| known.outcome.latency().is_some())) {
             probed.fill(None);
         }
         let remembered = probed.iter().map(Option::is_some).collect();
-        Run { list, start, memory, targets, probed, remembered, ended: Ended::Idle }
+        Run { list, start, cache, targets, probed, remembered, ended: Ended::Idle }
     }
 
     /// What is to be said of the cache, if it could not be read.
     #[cfg(feature = "librepo")]
     pub(crate) fn cache_trouble(&self) -> Option<&str> {
-        self.memory.trouble()
+        self.cache.problem()
     }
 
     /// Whether no latency can change the order: there is but one endpoint, and nothing that it could overtake.
@@ -182,15 +182,23 @@ impl Run {
             }
         };
         let entries: Vec<rank::Entry<'_>> = (0..mirrors.len()).map(entry).collect();
-        let (seed, kept_seed) = ranker.seed.map_or_else(|| self.memory.seed(), |seed| (seed, None));
+        let (seed, kept_seed) = ranker.seed.map_or_else(|| self.cache.seed(), |seed| (seed, None));
         let ranked = rank::rank(&entries, &ranker.rule, seed);
         drop(entries);
 
+        let waited = matches!(self.ended, Ended::Complete | Ended::Settled | Ended::Quiet);
         let learned = (0..mirrors.len()).filter_map(|index| {
-            let update = memory::lesson(&self.probed[self.targets.of_mirror[index]?]?, self.ended)?;
-            Some((Key::new(&candidates[index].url, &mirrors[index])?, update))
+            let probed = self.probed[self.targets.of_mirror[index]?]?;
+            let finding = cache::Finding {
+                outcome: probed.outcome,
+                syn_sent: probed.asked,
+                imprecise: probed.imprecise,
+                reported_by_network: probed.from_afar,
+            };
+            let remembered = cache::to_remember(&finding, waited)?;
+            Some((RecordName::new(&candidates[index].url, &mirrors[index])?, remembered))
         });
-        let notes = self.memory.keep(learned, kept_seed);
+        let notes = self.cache.store(learned, kept_seed);
 
         let excluded: Vec<usize> = (0..mirrors.len()).filter(|&index| self.list.excluded[index]).collect();
         let mut mirror = |&index: &usize| {

@@ -148,7 +148,7 @@ fn a_cache_that_cannot_be_used_is_a_note_and_the_run_goes_on() {
     fs::create_dir(world.cache()).expect("a folder");
     let ranking = world.rank(&[world.good()], Duration::ZERO, |_| ());
     assert!(is_measured(&ranking.mirrors[0].outcome));
-    assert!(ranking.notes.iter().all(|note| note.contains("it is a folder")), "{:?}", ranking.notes);
+    assert!(ranking.notes.iter().all(|note| note.contains("it is a directory")), "{:?}", ranking.notes);
     assert!(!ranking.notes.is_empty());
 }
 
