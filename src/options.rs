@@ -3,11 +3,10 @@
 
 mod pattern;
 
+use crate::cache::CacheOptions;
 use crate::rank::Rule;
-use crate::sys::Family;
-use crate::url::{Host, Mirror, Protocol};
+use crate::url::{Family, Host, Mirror, Protocol};
 pub(crate) use pattern::Pattern;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 /// The fallbacks that mean: measure every mirror.
@@ -32,15 +31,6 @@ pub(crate) struct Options {
     pub(crate) now: Option<SystemTime>,
 }
 
-/// The options of the cache.
-#[derive(Debug, Clone)]
-pub(crate) struct CacheOptions {
-    pub(crate) path: Option<PathBuf>,
-    pub(crate) max_age: Duration,
-    /// How long a kept seed serves; zero: none is kept.
-    pub(crate) rotate_every: Duration,
-}
-
 impl Default for Options {
     fn default() -> Options {
         Options {
@@ -55,12 +45,7 @@ impl Default for Options {
             prefer: Vec::new(),
             max_endpoints: 2048,
             max_endpoints_per_host: 4,
-            cache: CacheOptions {
-                path: None,
-                // The default of librepo's LRO_FASTESTMIRRORMAXAGE.
-                max_age: Duration::from_secs(30 * 24 * 3600),
-                rotate_every: Duration::ZERO,
-            },
+            cache: CacheOptions::default(),
             now: None,
         }
     }

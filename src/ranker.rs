@@ -263,6 +263,3 @@ fn read_patterns(option: &'static str, patterns: &[&str]) -> Result<Vec<Pattern>
     }
     Ok(read)
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,7 +2,7 @@
 //! reported to one observer.
 #![forbid(unsafe_code)]
 
-use crate::cache::{self, CacheSession, Finding, RecordName};
+use crate::cache::{self, CacheSession, Finding, RecordName, Remembered};
 use crate::event::Event;
 use crate::fault;
 use crate::list::{EndpointId, List, ListedMirror, Target};
@@ -195,11 +195,13 @@ impl<'a> Run<'a> {
     }
 
     /// Returns what later runs should know, by the names under which mirrors stand in the cache.
-    fn learned(&self) -> impl Iterator<Item = (RecordName, cache::Remembered)> {
+    fn learned(&self) -> impl Iterator<Item = (RecordName, Remembered)> {
         let waited =
             matches!(self.stop_reason, StopReason::Complete | StopReason::Settled | StopReason::Quiet);
         self.list.mirrors.iter().filter_map(move |mirror| {
-            let Target::Remote { protocol, endpoint: Some(endpoint), .. } = mirror.target else { return None };
+            let Target::Remote { protocol, endpoint: Some(endpoint), .. } = mirror.target else {
+                return None;
+            };
             let result = self.results[endpoint.0].result?;
             let finding = Finding {
                 outcome: result.outcome,
@@ -232,3 +234,6 @@ impl<'a> Run<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -544,7 +544,10 @@ fn a_cache_is_used_and_one_that_cannot_be_is_warned_of() {
     assert_eq!(first["seed"], second["seed"]);
     let output = run(&["--cache", env!("CARGO_TARGET_TMPDIR"), "--json", &url]);
     assert_eq!(output.status.code(), Some(0));
-    assert!(stderr(&output).contains("warning: the cache ") && stderr(&output).contains("it is a folder"));
+    assert!(
+        stderr(&output).contains("warning: cannot read cache ")
+            && stderr(&output).contains("it is a directory")
+    );
     let output = run(&["--rotate", "60", &url]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("--cache"), "{}", stderr(&output));

@@ -88,7 +88,11 @@ impl Connector {
     }
 
     /// Waits for at most `timeout` and reports how attempts finished. Their sockets are closed.
-    pub(super) fn wait(&mut self, timeout: Duration, mut report: impl FnMut(Attempt, AttemptResult)) -> io::Result<()> {
+    pub(super) fn wait(
+        &mut self,
+        timeout: Duration,
+        mut report: impl FnMut(Attempt, AttemptResult),
+    ) -> io::Result<()> {
         self.tokens.clear();
         self.epoll.wait(timeout, &mut self.tokens)?;
         for token in self.tokens.drain(..).filter(|&token| token != OTHER) {

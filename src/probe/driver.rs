@@ -56,9 +56,8 @@ pub(crate) fn measure(job: Job<'_>) -> io::Result<(StopReason, Vec<ProbeResult>)
     }
     // A signal ends a wait early only if this thread is the one that receives it.
     let longest_wait = if interrupt_check.is_some() { INTERRUPT_CHECK_INTERVAL } else { Duration::MAX };
-    let mut is_cancelled = || {
-        cancel.is_some_and(Cancel::is_cancelled) || interrupt_check.as_mut().is_some_and(|check| check())
-    };
+    let mut is_cancelled =
+        || cancel.is_some_and(Cancel::is_cancelled) || interrupt_check.as_mut().is_some_and(|check| check());
     let mut resolver = None;
     let (named, names): (Vec<HostId>, Vec<String>) = names.into_iter().unzip();
     if !names.is_empty() && !options.timeout.is_zero() && !is_cancelled() {

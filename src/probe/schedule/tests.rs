@@ -3,7 +3,7 @@
 mod random;
 mod world;
 
-use super::departure::BURST;
+use super::pacing::BURST;
 use super::*;
 use std::net::Ipv6Addr;
 use world::*;

@@ -122,7 +122,7 @@ proptest! {
                 (5 | 6, _) if !looking_up.is_empty() => {
                     let host = looking_up.remove(which % looking_up.len());
                     let found = address(host).filter(|_| kind == 5).ok_or(Outcome::Unresolved);
-                    schedule.resolved(host, found, now);
+                    schedule.resolved(HostId(host), found, now);
                 }
                 _ => {}
             }
