@@ -23,20 +23,19 @@ mod cache;
 pub mod capi;
 mod event;
 mod fault;
-mod filter;
 #[cfg(feature = "__internals")]
 #[doc(hidden)]
 pub mod internals;
-#[cfg(feature = "librepo")]
-#[doc(hidden)]
-pub mod librepo;
+mod list;
 mod network;
+mod options;
 mod outcome;
 mod panic;
 mod probe;
 mod rank;
 mod ranker;
 mod ranking;
+mod run;
 mod seed;
 mod sys;
 mod url;
@@ -47,5 +46,4 @@ pub use panic::catch_panic;
 pub use probe::Cancel;
 pub use ranker::Ranker;
 pub use ranking::{Candidate, Error, RankedMirror, Ranking};
-pub use sys::Family;
-pub use url::{Endpoint, Host, Mirror, Protocol};
+pub use url::{Endpoint, Family, Host, Mirror, Protocol};

@@ -50,7 +50,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 /// The network this machine is in, as far as it is known; by default, nothing is. Values that are not equal may be
-/// the same network: ask [`known_to_differ`](Network::known_to_differ).
+/// the same network: ask [`differs`](Network::differs).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Network {
     /// The network of IPv4 packets; none if the kernel did not say.
@@ -87,7 +87,7 @@ impl Network {
     ///   that one decides: IPv6 comes seconds after IPv4, and comes and goes with lost router advertisements, in
     ///   networks that stay what they are.
     /// - A family about which the kernel did not say anything makes none.
-    pub(crate) fn known_to_differ(&self, other: &Network) -> bool {
+    pub(crate) fn differs(&self, other: &Network) -> bool {
         use Comparison::*;
         let families = (compare(self.ipv4, other.ipv4), compare(self.ipv6, other.ipv6));
         matches!(families, (Different, _) | (_, Different))

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 const MINUTE_BITS: u32 = 24;
 
 /// The seed of this process and of its present hour.
-pub(crate) fn of_process() -> u64 {
+pub(crate) fn for_process() -> u64 {
     // Drawn once; zero means not yet. One atomic number, because a lock could be held by another thread in a fork.
     static SECRET: AtomicU64 = AtomicU64::new(0);
     let minute = sys::uptime().as_secs() / 60;
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn process_and_hour_each_make_another_seed() {
+    fn seed_changes_with_process_and_hour() {
         let secret = 7 << MINUTE_BITS | 1000;
         let seed = derive(secret, 2, 1000);
         assert!(seed < 1 << 53);
@@ -64,9 +64,9 @@ mod tests {
     }
 
     #[test]
-    fn one_process_has_one_seed() {
+    fn seed_is_the_same_in_all_threads() {
         let seeds: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(of_process)).collect();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(for_process)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(seeds.iter().all(|seed| *seed == seeds[0]), "{seeds:?}");

@@ -2,6 +2,7 @@
 //!
 //! The only unsafe code outside the C layers. No policy here: what to do with an error is the caller's to know.
 
+use crate::url::Family;
 use std::ffi::CString;
 use std::io;
 use std::mem::{self, MaybeUninit};
@@ -13,19 +14,6 @@ use std::time::Duration;
 /// Turns the -1 of a system call into its errno.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
-}
-
-/// The addresses to ask a resolver for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Family {
-    /// Both families, in the order the system prefers.
-    #[default]
-    Any,
-    /// IPv4 only.
-    Ipv4,
-    /// IPv6 only.
-    Ipv6,
 }
 
 /// A set of descriptors to wait for: `epoll_create1`(2). Edge-triggered: each change is told once, so that
@@ -224,18 +212,16 @@ pub(crate) enum NotFound {
     NoRoom,
 }
 
-impl Family {
-    /// The family to look names up in: where this machine has addresses of one family only, asking for the other's is
-    /// wasted, and some name servers never reply.
-    ///
-    /// This is what `AI_ADDRCONFIG` would have `getaddrinfo`(3) do, but once in a run: glibc asks the kernel for all
-    /// addresses upon each name, and all threads wait for each other meanwhile.
-    pub(crate) fn in_use(self) -> Family {
-        match (self, addresses_here()) {
-            (Family::Any, (true, false)) => Family::Ipv4,
-            (Family::Any, (false, true)) => Family::Ipv6,
-            _ => self,
-        }
+/// Returns the family in which to look names up: if this machine has addresses of one family only, asking for
+/// those of the other is useless, and some name servers never reply to it.
+///
+/// `AI_ADDRCONFIG` would make `getaddrinfo`(3) do the same, but for each name: glibc asks the kernel for all
+/// addresses each time, and all threads wait for each other meanwhile.
+pub(crate) fn family_in_use(family: Family) -> Family {
+    match (family, addresses_here()) {
+        (Family::Any, (true, false)) => Family::Ipv4,
+        (Family::Any, (false, true)) => Family::Ipv6,
+        _ => family,
     }
 }
 
@@ -267,7 +253,7 @@ fn addresses_here() -> (bool, bool) {
 
 /// The addresses of a host in the system's order of preference, with port 0: `getaddrinfo`(3). Blocks for as long
 /// as the system's resolver does.
-pub(crate) fn look_up(name: &str, family: Family) -> Result<Vec<SocketAddr>, NotFound> {
+pub(crate) fn lookup(name: &str, family: Family) -> Result<Vec<SocketAddr>, NotFound> {
     let name = CString::new(name).map_err(|_| NotFound::NoAddress)?;
     // SAFETY: integers and pointers only, for which zero is a valid value.
     let mut hints: libc::addrinfo = unsafe { mem::zeroed() };

@@ -20,14 +20,14 @@ fn network(ipv4: impl Into<Option<u64>>, ipv6: impl Into<Option<u64>>) -> Networ
 
 #[track_caller]
 fn differ(a: Network, b: Network, expected: bool) {
-    assert_eq!(a.known_to_differ(&b), expected, "{a:x?} and {b:x?}");
-    assert_eq!(b.known_to_differ(&a), expected, "{b:x?} and {a:x?}");
+    assert_eq!(a.differs(&b), expected, "{a:x?} and {b:x?}");
+    assert_eq!(b.differs(&a), expected, "{b:x?} and {a:x?}");
     let swapped = |network: Network| Network { ipv4: network.ipv6, ipv6: network.ipv4 };
-    assert_eq!(swapped(a).known_to_differ(&swapped(b)), expected, "{a:x?} and {b:x?}, families swapped");
+    assert_eq!(swapped(a).differs(&swapped(b)), expected, "{a:x?} and {b:x?}, families swapped");
 }
 
 #[test]
-fn only_what_is_known_makes_a_difference() {
+fn networks_differ_only_in_what_is_known_of_both() {
     let unknown = network(None, None);
     // The second column: whether they are known to differ.
     for (a, b, expected) in [
@@ -75,7 +75,7 @@ fn only_what_is_known_makes_a_difference() {
 }
 
 #[test]
-fn a_network_is_a_short_text() {
+fn network_is_written_as_a_short_text() {
     for (network, text) in [
         (network(None, None), "x-x"),
         (network(NO_ROUTE, None), "0-x"),
@@ -101,7 +101,7 @@ fn way(gateway: &str, local: Option<(&str, u8)>, next: Option<&[u8]>) -> Way {
 }
 
 #[test]
-fn the_hash_is_the_same_in_every_release() {
+fn hash_is_the_same_in_every_release() {
     // By another implementation of SipHash. If this fails on purpose: all records of all users will be measured anew.
     let expected = [138, 243, 36, 148, 46, 66, 93, 137, 170, 222, 61, 236, 137, 191, 198, 255];
     assert_eq!(key(b"0123456789abcdef0123456789abcdef"), expected);
@@ -110,7 +110,7 @@ fn the_hash_is_the_same_in_every_release() {
 }
 
 #[test]
-fn only_a_whole_machine_id_is_one() {
+fn machine_id_is_used_only_if_complete() {
     let id = b"0123456789abcdef0123456789ABCDEF";
     assert_eq!(whole(id), id);
     assert_eq!(whole(b"0123456789abcdef0123456789ABCDEF\n"), id);
@@ -122,7 +122,7 @@ fn only_a_whole_machine_id_is_one() {
 }
 
 #[test]
-fn each_part_of_a_way_makes_another_identity_under_each_key() {
+fn identity_depends_on_each_part_of_a_route_and_on_the_key() {
     let home = || way("192.168.1.1", Some(("192.168.1.7", 24)), Some(&[2, 0, 0, 0, 0, 1]));
     let tunnel = |name: &str| {
         let tunnel = Some(Tunnel { kind: libc::ARPHRD_NONE, name: name.into() });
@@ -160,7 +160,7 @@ fn each_part_of_a_way_makes_another_identity_under_each_key() {
 }
 
 #[test]
-fn prefixes_are_cut_at_any_length() {
+fn prefix_is_cut_at_any_length() {
     for (ip, length, expected) in [
         ("192.168.1.7", 24, "192.168.1.0"),
         ("192.168.1.7", 0, "0.0.0.0"),
@@ -195,7 +195,7 @@ fn route_message() -> Vec<u8> {
 }
 
 #[test]
-fn the_kernels_messages_are_understood() {
+fn kernel_messages_are_read() {
     let route = Route::read(&route_message()).unwrap();
     let expected = Route {
         kind: libc::RTN_UNICAST,
@@ -230,7 +230,7 @@ fn the_kernels_messages_are_understood() {
 }
 
 #[test]
-fn a_link_layer_address_counts_only_while_it_is_believed() {
+fn link_layer_address_counts_only_in_a_valid_state() {
     let known = |state: u16, link_address: &[u8]| {
         let mut body = [&[2, 0, 0, 0][..], &7u32.to_ne_bytes(), &state.to_ne_bytes(), &[0, 1]].concat();
         body.extend(attribute(libc::NDA_DST, &[192, 168, 1, 1]));
@@ -250,7 +250,7 @@ fn a_link_layer_address_counts_only_while_it_is_believed() {
 }
 
 #[test]
-fn a_datagram_is_read_up_to_what_is_not_whole() {
+fn datagram_is_read_up_to_an_incomplete_message() {
     let question = message::question(26, 0, 5, &header::route(2, 32), &[(libc::RTA_DST, &[64, 0, 0, 1])]);
     assert_eq!(question.len(), 16 + 12 + 8);
     let two = [question.clone(), question.clone()].concat();
@@ -297,7 +297,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_read_without_a_panic_and_any_network_comes_back(
+    fn network_text_is_read_back_and_any_text_without_a_panic(
         text in ".*", ipv4: Option<u64>, ipv6: Option<u64>
     ) {
         if let Some(network) = Network::from_text(&text) {
@@ -308,23 +308,23 @@ proptest! {
         // Nothing that a key file escapes, or a list in it separates.
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
         prop_assert!(network.to_text().len() <= 33 && network.to_text().chars().all(plain));
-        prop_assert!(!network.known_to_differ(&network));
+        prop_assert!(!network.differs(&network));
     }
 
     #[test]
-    fn comparing_is_symmetric(a: [Option<u64>; 2], b: [Option<u64>; 2]) {
+    fn differs_is_symmetric(a: [Option<u64>; 2], b: [Option<u64>; 2]) {
         let (a, b) = (network(a[0], a[1]), network(b[0], b[1]));
-        prop_assert_eq!(a.known_to_differ(&b), b.known_to_differ(&a));
+        prop_assert_eq!(a.differs(&b), b.differs(&a));
     }
 }
 
 #[test]
-fn whatever_this_machine_is_in_it_says_the_same_twice() {
+fn here_says_the_same_twice() {
     let begin = Instant::now();
     let network = here();
     lab::figure(&format!("here() for the first time: {:?}", begin.elapsed()));
     assert_eq!(Network::from_text(&network.to_text()), Some(network));
-    assert!(!network.known_to_differ(&here()));
+    assert!(!network.differs(&here()));
 }
 
 // In a namespace: what the kernel really says.
@@ -347,7 +347,7 @@ fn seen<T>(world: T) -> Network {
 }
 
 #[test]
-fn without_a_route_out_this_is_known() {
+fn no_route_out_is_a_network_too() {
     lab::isolated!(|| {
         let nowhere = network(NO_ROUTE, NO_ROUTE);
         assert_eq!(here(), nowhere);
@@ -358,7 +358,7 @@ fn without_a_route_out_this_is_known() {
 }
 
 #[test]
-fn another_gateway_or_another_router_is_another_network() {
+fn gateway_or_router_that_changes_is_another_network() {
     lab::isolated!(|| {
         let first = seen(home());
         assert_eq!(first.ipv6, Some(NO_ROUTE));
@@ -394,7 +394,7 @@ fn another_gateway_or_another_router_is_another_network() {
 }
 
 #[test]
-fn the_route_of_the_lowest_metric_counts() {
+fn route_of_the_lowest_metric_counts() {
     lab::isolated!(|| {
         let cable = home();
         let first = here();
@@ -412,7 +412,7 @@ fn the_route_of_the_lowest_metric_counts() {
 }
 
 #[test]
-fn ipv6_is_named_by_its_router_and_not_by_prefixes() {
+fn ipv6_network_is_its_router_and_not_its_prefixes() {
     lab::isolated!(|| {
         let routed = |gateway: &str, address: &str, mac| {
             let cable = Cable::ethernet("eth0").address(address).default_via(gateway, 1024);
@@ -442,7 +442,7 @@ fn ipv6_is_named_by_its_router_and_not_by_prefixes() {
 }
 
 #[test]
-fn a_vpn_up_or_down_is_another_network() {
+fn vpn_up_or_down_is_another_network() {
     lab::isolated!(|| {
         let cable = home();
         let down = here();
@@ -483,7 +483,7 @@ fn a_vpn_up_or_down_is_another_network() {
 }
 
 #[test]
-fn a_table_of_its_own_is_seen() {
+fn vpn_with_its_own_routing_table_is_seen() {
     lab::isolated!(|| {
         // As wg-quick does it: a default route in another table, and a rule that leads there.
         let cable = home();
@@ -501,7 +501,7 @@ fn a_table_of_its_own_is_seen() {
 }
 
 #[test]
-fn refusing_routes_are_no_routes() {
+fn rejecting_routes_are_no_routes() {
     lab::isolated!(|| {
         for kind in [libc::RTN_UNREACHABLE, libc::RTN_PROHIBIT, libc::RTN_BLACKHOLE] {
             let refusal = ["0.0.0.0/0", "::/0"].map(|to| lab::gateway::refuse(to, kind));
@@ -512,7 +512,7 @@ fn refusing_routes_are_no_routes() {
 }
 
 #[test]
-fn asking_sends_nothing_and_leaves_nothing_open() {
+fn here_sends_nothing_and_leaves_nothing_open() {
     lab::isolated!(|| {
         // The IPv4 gateway is not known, and could be asked for.
         let cable = Cable::ethernet("eth0").address("192.168.1.7/24").default_via("192.168.1.1", 100);
@@ -541,7 +541,7 @@ fn asking_sends_nothing_and_leaves_nothing_open() {
 }
 
 #[test]
-fn it_is_quick_however_many_routes_there_are() {
+fn here_is_quick_with_any_number_of_routes() {
     lab::isolated!(|| {
         let best = |label: &str| {
             let run = |_| {

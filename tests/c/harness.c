@@ -270,7 +270,7 @@ static void a_cache_remembers(void)
     fm_ranker *ranker = new_ranker();
     CHECK(fm_ranker_set_cache(ranker, folder) == FM_OK);
     CHECK(fm_rank(ranker, urls, NULL, 3, &ranking) == FM_OK);
-    CHECK(strstr(fm_ranking_warning(ranking, 0), folder) && strstr(fm_ranking_warning(ranking, 0), "it is a folder"));
+    CHECK(strstr(fm_ranking_warning(ranking, 0), folder) && strstr(fm_ranking_warning(ranking, 0), "it is a directory"));
     fm_ranking_free(ranking);
     CHECK(fm_ranker_set_cache(ranker, NULL) == FM_OK);
     fm_ranker_free(ranker);

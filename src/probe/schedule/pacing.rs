@@ -1,7 +1,7 @@
-//! Whose SYN leaves next, and when it may.
+//! Which SYN leaves next, and when it may.
 #![forbid(unsafe_code)]
 
-use super::ending::GRACE;
+use super::stop::GRACE;
 use super::{Attempt, Schedule, Try};
 use std::time::{Duration, Instant};
 
@@ -9,20 +9,21 @@ use std::time::{Duration, Instant};
 const FAMILY_DELAY: Duration = Duration::from_millis(250);
 /// The first SYNs leave as a small burst, until an answer shows that the way is open or this time has passed ...
 const BURST_TIME: Duration = Duration::from_millis(10);
-/// ... of at most so many.
+/// ... of at most this many.
 pub(super) const BURST: usize = 128;
-/// What a look-up under way may take: one for each name server, of which there are three at most.
-pub(crate) const LOOK_UP_DESCRIPTORS: usize = 3;
+/// How many descriptors a lookup under way may take: one for each name server, of which there are three at
+/// most.
+pub(in crate::probe) const LOOKUP_DESCRIPTORS: usize = 3;
 
 /// Why an attempt is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
     First,
-    /// The first has failed.
+    /// The first attempt has failed.
     Failure,
-    /// The other family's turn.
+    /// It is the other family's turn.
     Family,
-    /// The first may have been lost.
+    /// The first SYN may have been lost.
     Hedge,
 }
 
@@ -30,29 +31,31 @@ pub(super) enum Cause {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
     Now,
-    /// After this attempt was given up.
+    /// After this attempt is given up.
     InPlaceOf(Attempt),
     Later(Instant),
 }
 
 impl Schedule {
-    /// How many attempts may be under way now: more when no look-up needs descriptors any more.
+    /// Returns how many attempts may be under way now: more when no lookup needs descriptors any more.
     fn slots(&self) -> usize {
-        let look_ups = self.look_ups.min(self.options.look_ups);
-        let left = self.options.descriptors.saturating_sub(LOOK_UP_DESCRIPTORS * look_ups);
+        let lookups = self.lookups.min(self.options.lookups);
+        let left = self.options.descriptors.saturating_sub(LOOKUP_DESCRIPTORS * lookups);
         self.options.in_flight.min(left).max(1).min(self.room)
     }
 
-    /// The endpoint whose SYN should leave next, or when one will be due.
+    /// Returns the endpoint whose SYN should leave next, and why; lowers `wake` to the time when one will be
+    /// due.
     pub(super) fn due(&mut self, now: Instant, wake: &mut Instant) -> Option<(usize, Cause)> {
         let retry = self.retry.front().map(|&endpoint| (endpoint, Cause::Failure));
         let queued = retry.or_else(|| self.ready.front().map(|&endpoint| (endpoint, Cause::First)));
         if queued.is_some() && self.in_flight < self.slots() {
             return queued;
         }
-        // While others wait for a slot, the other family's turn still comes, for it takes its own first one's.
+        // Even while endpoints wait for a slot, the other family has its turn, since it takes the slot of its
+        // own first attempt.
         let silence = self.last_answer.map(|last| (last, self.quiet_time() / 2));
-        // Where one family has answered and the other has not, the pool's limit is wait enough.
+        // If one family has answered and the other has not, waiting for the pool's limit is enough.
         let family_delay = |answered: bool, other_answered: bool| match self.limit() {
             Some(limit) if other_answered && !answered => FAMILY_DELAY.min(limit),
             _ => FAMILY_DELAY,
@@ -68,7 +71,7 @@ impl Schedule {
                 .into_iter()
                 .zip(delays)
         {
-            // The oldest that still waits; all behind it are due later.
+            // The oldest one that still waits. All behind it are due later.
             let oldest: Option<(usize, Instant)> = loop {
                 let Some(&endpoint) = queue.front() else { break None };
                 match self.endpoints[endpoint].tries {
@@ -77,14 +80,17 @@ impl Schedule {
                 };
             };
             let Some((endpoint, sent)) = oldest else { continue };
-            // While answers come in, the silent ones may just be far. Before the first answer nobody knows how
-            // far all are, and a hedge at half the quiet time would send remote clients' SYNs twice.
+            // While answers come in, the silent mirrors may just be far away. Before the first answer it is
+            // not known how far away all of them are, and a hedge after half the quiet time would send every
+            // SYN of a remote client twice.
             let hedge = match silence {
                 Some((last_answer, half)) => sent.max(last_answer) + half,
                 None => sent + FAMILY_DELAY,
             };
-            let family = family_delay.map(|delay| sent + delay).filter(|&family| family <= hedge);
-            let (time, cause) = family.map_or((hedge, Cause::Hedge), |family| (family, Cause::Family));
+            let (time, cause) = match family_delay {
+                Some(delay) if sent + delay <= hedge => (sent + delay, Cause::Family),
+                _ => (hedge, Cause::Hedge),
+            };
             if cause == Cause::Hedge && queued.is_some() {
                 continue;
             }
@@ -96,15 +102,19 @@ impl Schedule {
         queued
     }
 
-    /// Whether the next SYN to this endpoint may leave now.
+    /// Returns whether the next SYN to this endpoint may leave now.
     pub(super) fn admit(&mut self, endpoint: usize, now: Instant) -> Admission {
         let answered = self.answered_ipv4 || self.answered_ipv6;
-        let burst_end = self.first_sent.map(|first| first + BURST_TIME).filter(|&end| now < end);
-        if let (Some(end), false) = (burst_end, answered || self.sent < BURST) {
-            return Admission::Later(end);
+        if let Some(first) = self.first_sent {
+            let burst_end = first + BURST_TIME;
+            if now < burst_end && !answered && self.sent >= BURST {
+                return Admission::Later(burst_end);
+            }
         }
-        if let Some(time) = self.no_room_until.filter(|&time| now < time) {
-            return Admission::Later(time);
+        if let Some(time) = self.no_room_until {
+            if now < time {
+                return Admission::Later(time);
+            }
         }
         if self.in_flight < self.slots() {
             return Admission::Now;
@@ -114,10 +124,10 @@ impl Schedule {
         if self.sent_at(first).is_some() {
             return Admission::InPlaceOf(first);
         }
-        // Otherwise room is made by whoever has been silent for so long that it cannot matter any more.
+        // Otherwise an attempt makes room that has been silent for so long that it cannot matter any more.
         let patience = match self.limit() {
             Some(limit) if self.has_fallbacks(limit) => limit + GRACE,
-            // Answers come in the order of distance: those just beyond the slowest so far are still to come.
+            // Answers come in the order of distance: those just beyond the slowest one are still to come.
             Some(_) => self.quiet_time() * 2,
             None => self.options.timeout / 2,
         };

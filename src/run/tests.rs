@@ -1,10 +1,12 @@
 //! Tests of what runs remember, with the time of day handed in: only from inside can it be.
 
-use super::*;
 use crate::outcome::{Outcome, StopReason};
+use crate::ranker::Ranker;
+use crate::ranking::Ranking;
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -40,7 +42,7 @@ impl World {
     fn rank(&self, urls: &[String], after: Duration, set: impl FnOnce(&mut Ranker)) -> Ranking {
         let mut ranker = Ranker::new();
         ranker.cache(Some(&self.cache()));
-        ranker.now = Some(self.begin + after);
+        ranker.now(self.begin + after);
         set(&mut ranker);
         ranker.rank(urls).expect("a ranking")
     }
@@ -149,7 +151,7 @@ fn a_cache_that_cannot_be_used_is_a_note_and_the_run_goes_on() {
     fs::create_dir(world.cache()).expect("a folder");
     let ranking = world.rank(&[world.good()], Duration::ZERO, |_| ());
     assert!(is_measured(&ranking.mirrors[0].outcome));
-    assert!(ranking.warnings.iter().all(|note| note.contains("it is a folder")), "{:?}", ranking.warnings);
+    assert!(ranking.warnings.iter().all(|it| it.contains("it is a directory")), "{:?}", ranking.warnings);
     assert!(!ranking.warnings.is_empty());
 }
 
