@@ -120,17 +120,21 @@ fn write_summary(out: &mut impl Write, rows: &[Row<'_>], facts: &Facts) -> io::R
     let imprecise = count(&|row| row.imprecise);
     let pool = count(&|row| row.pool);
 
-    write!(out, "\n{answered} of {} answered", mirrors(rows.len() - local))?;
-    if cached > 0 {
-        write!(out, ", {cached} of them in an earlier run")?;
+    let mut parts = Vec::new();
+    if rows.len() > local {
+        parts.push(format!("{answered} of {} answered", mirrors(rows.len() - local)));
+        if cached > 0 {
+            parts[0] += &format!(", {cached} of them in an earlier run");
+        }
     }
     if pool > 0 {
-        write!(out, "; {pool} in the pool (●)")?;
+        parts.push(format!("{pool} in the pool (●)"));
     }
     if local > 0 {
-        write!(out, "; {local} on this machine")?;
+        let subject = if parts.is_empty() { mirrors(local) } else { local.to_string() };
+        parts.push(format!("{subject} on this machine"));
     }
-    writeln!(out, ". Seed of the shuffle: {}.", facts.seed)?;
+    writeln!(out, "\n{}. Seed of the shuffle: {}.", parts.join("; "), facts.seed)?;
     writeln!(
         out,
         "Measuring stopped after {} ({}): {}.",
@@ -250,6 +254,13 @@ mod tests {
         for part in ["0 of 3 mirrors answered", "after 2.00 s", "filters: 2 mirrors", "equally near"] {
             assert!(summary.contains(part), "{part}: {summary}");
         }
+    }
+
+    #[test]
+    fn summary_of_local_mirrors_counts_no_answers() {
+        let rows = [row("file:///a", Outcome::Local, false), row("file:///b", Outcome::Local, false)];
+        let summary = summary(&rows, &facts());
+        assert!(summary.starts_with("\n2 mirrors on this machine. Seed"), "{summary}");
     }
 
     #[test]
