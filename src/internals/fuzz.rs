@@ -14,7 +14,7 @@ const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The reader and the writer of the cache, on any bytes.
 pub fn cache(text: &[u8]) {
-    // Whatever can be read can be kept, byte for byte.
+    // What can be read comes out again, byte for byte.
     if let Ok(file) = KeyFile::parse(text) {
         assert_eq!(file.to_bytes(), text);
         for group in file.groups() {
@@ -30,7 +30,7 @@ pub fn cache(text: &[u8]) {
     let seed = KeptSeed { seed: 7, rotate_every: MONTH };
     let (written, foreign) = records::merge(text, now, Some(&HERE), &learned, Some(seed));
     assert_eq!(before.is_err() && !text.is_empty(), foreign.is_some());
-    // It is a cache afterwards, knows what was written (unless the text has newer news) and forgets nothing else.
+    // It is a cache afterwards, knows what was written (unless the text is newer), and has lost nothing.
     let after = records::read(&written, now, Some(&HERE), MONTH).expect("a cache");
     assert!(matches!(
         after.get(&endpoint),
@@ -42,7 +42,7 @@ pub fn cache(text: &[u8]) {
     if let Ok(before) = before {
         assert!(after.len() >= before.len());
     }
-    // To write nothing more changes nothing more.
+    // Writing nothing changes nothing.
     let (again, foreign) = records::merge(&written, now, Some(&HERE), &[], None);
     assert_eq!((String::from_utf8_lossy(&again), foreign), (String::from_utf8_lossy(&written), None));
 }

@@ -1,4 +1,4 @@
-//! Patterns for hosts, by which a caller includes, excludes or prefers mirrors. Pure text.
+//! Patterns of host names, by which a caller includes, excludes or prefers mirrors. Pure text.
 #![forbid(unsafe_code)]
 
 use crate::url::Host;
@@ -8,11 +8,12 @@ use crate::url::Host;
 pub(crate) struct Pattern(String);
 
 impl Pattern {
-    /// None if the text could match no host: empty, or with characters that no host has.
+    /// Reads a pattern. Returns none if it could match no host: if it is empty, or has characters that no host
+    /// has.
     pub(crate) fn new(text: &str) -> Option<Pattern> {
         let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.:*?".contains(&b);
-        let fine = !text.is_empty() && text != "." && text.bytes().all(fits);
-        fine.then(|| Pattern(text.to_ascii_lowercase()))
+        let is_valid = !text.is_empty() && text != "." && text.bytes().all(fits);
+        is_valid.then(|| Pattern(text.to_ascii_lowercase()))
     }
 
     pub(crate) fn matches(&self, host: &Host) -> bool {
@@ -25,7 +26,8 @@ impl Pattern {
     }
 }
 
-/// Goes back to the last star only, so that no pattern of a hostile length takes longer than the two multiplied.
+/// Returns whether the pattern matches the whole text. It goes back to the last star only, so that even a
+/// hostile pattern takes no longer than the product of both lengths.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut last_star = None;
@@ -61,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_a_glob_or_a_suffix() {
+    fn pattern_is_a_glob_or_a_suffix() {
         let table = [
             ("mirror.example", "mirror.example", true),
             ("Mirror.EXAMPLE", "mirror.example", true),
@@ -89,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_match_no_host_is_no_pattern() {
+    fn pattern_that_can_match_no_host_is_refused() {
         for text in
             ["", ".", "http://mirror.example", "mirror.example/", "a b", "münchen.de", "[::1]", "a,b", "a\n"]
         {
@@ -99,7 +101,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_glob_agrees_with_the_plain_definition(pattern in "[ab?*]{0,8}", text in "[ab]{0,8}") {
+        fn glob_agrees_with_the_plain_definition(pattern in "[ab?*]{0,8}", text in "[ab]{0,8}") {
             fn plain(pattern: &[u8], text: &[u8]) -> bool {
                 match (pattern.split_first(), text.split_first()) {
                     (None, rest) => rest.is_none(),
