@@ -7,13 +7,14 @@ use criterion::{Criterion, Throughput};
 use fastestmirror_benches::{Filters, Mirrors, parse, read_cache, write_cache};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-use support::asked::Asked;
+use support::bench_mode::BenchMode;
 
 fn main() {
-    let mut bench = match Asked::of("rank") {
-        Asked::Bench => Bench::new(),
-        Asked::Test => Bench::default(),
-        Asked::Nothing => return,
+    let mode = BenchMode::of("rank");
+    let mut bench = match mode {
+        BenchMode::Full => Bench::new(),
+        BenchMode::Test => Bench::default(),
+        BenchMode::Off => return,
     };
     let full = bench.criterion.is_some();
     for &size in if full { &[10, 100, 421, 10_000, 100_000][..] } else { &[10, 421] } {
@@ -42,6 +43,7 @@ fn main() {
         bench.time("cache, renew all", size, || write_cache(&path, &mirrors));
     }
     bench.print();
+    mode.report_success();
 }
 
 /// Hosts as they are called, and latencies of 2 to 300 ms in no order; about one in a hundred is in the pool.

@@ -12,7 +12,6 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use support::programs::cannot_run;
 use support::servers::{Server, Silent, closed_port};
 use support::{build, users};
 
@@ -49,7 +48,7 @@ impl Tls {
             .output();
         let made = made.is_ok_and(|output| output.status.success());
         if !made {
-            cannot_run("openssl is not installed, so no server has TLS: tests/run installs it");
+            lab::skip("openssl is not installed, so no server has TLS: tests/run installs it");
             return None;
         }
         let port = closed_port();
@@ -294,17 +293,11 @@ fn demonstrate(command: &mut Command) -> [bool; 3] {
     })
 }
 
-/// Whether the tests run as root; other users cannot play others.
-fn is_root() -> bool {
-    // SAFETY: cannot fail.
-    unsafe { libc::geteuid() == 0 }
-}
-
 #[test]
 fn the_demonstration_shows_the_truth_beside_the_measurement() {
     // Where there can be no lab, this says so, or fails under CI.
     lab::isolated!(|| {});
-    if !is_root() {
+    if !users::can_become_others() {
         return;
     }
     // On a busy machine it may be wrong about one place or another, but not about the same one each time.
@@ -321,7 +314,7 @@ fn the_demonstration_shows_the_truth_beside_the_measurement() {
 
 #[test]
 fn an_ordinary_user_sees_the_demonstration_too() {
-    if !is_root() {
+    if !users::can_become_others() {
         return;
     }
     let file = File::open(build::rank()).expect("the command");
@@ -335,7 +328,7 @@ fn an_ordinary_user_sees_the_demonstration_too() {
 
 #[test]
 fn without_a_lab_the_demonstration_says_why_and_shows_loopback() {
-    if !is_root() {
+    if !users::can_become_others() {
         return;
     }
     let mut command = Command::new(build::rank());

@@ -19,7 +19,6 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
-use support::programs::skipped;
 use support::servers::Silent;
 use support::{build, servers};
 
@@ -187,7 +186,7 @@ fn json_tells_all_of_each_mirror() {
 #[test]
 fn ipv6_mirrors_are_measured_and_a_family_can_be_chosen() {
     let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
-        skipped("there is no IPv6 on this machine");
+        lab::skip("there is no IPv6 on this machine");
         return;
     };
     let v6 = format!("http://[::1]:{}/", listener.local_addr().expect("it is bound").port());

@@ -16,28 +16,31 @@ use row::{Bare, Plan, Row};
 use scene::{ELSEWHERE, HERE, Scene};
 use std::path::Path;
 use std::process::ExitCode;
-use support::asked::Asked;
+use support::bench_mode::BenchMode;
 use support::programs::{Nginx, have, program};
 
 /// Where the mirrors of the lab answer, unless nginx does it.
 const PORTS: [u16; 2] = [80, 443];
 
 fn main() -> ExitCode {
-    let full = match Asked::of("measure") {
-        Asked::Bench => true,
-        Asked::Test => false,
-        Asked::Nothing => return ExitCode::SUCCESS,
-    };
+    let mode = BenchMode::of("measure");
+    if mode == BenchMode::Off {
+        return ExitCode::SUCCESS;
+    }
     if !lab::is_inside() {
         clients::build();
     }
-    match lab::run(|| bench(full)) {
-        Ok(code) => code,
+    let status = match lab::run(|| bench(mode == BenchMode::Full)) {
+        Ok(status) => status,
         Err(why) => {
-            eprintln!("skipped: measure: {why}");
-            ExitCode::from(u8::from(std::env::var_os("CI").is_some_and(|ci| !ci.is_empty())))
+            lab::skip(&why.to_string());
+            ExitCode::SUCCESS
         }
+    };
+    if !lab::is_inside() && status == ExitCode::SUCCESS {
+        mode.report_success();
     }
+    status
 }
 
 fn bench(full: bool) {

@@ -29,12 +29,14 @@ mod packet;
 mod random;
 mod report;
 mod router;
+mod skip;
 mod spec;
 mod timeline;
 
 pub use namespace::{Unavailable, attempt, figure, is_inside, isolated, isolated_saying, name_of_test, run};
 pub use random::Random;
 pub use report::{Asked, Attempt, Counts, LabError, Report, percentile};
+pub use skip::skip;
 pub use spec::{Answer, Fate, Lookup, Mirror, Names, Spec, answer, refuse, unreachable};
 
 use awake::Awake;

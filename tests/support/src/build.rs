@@ -1,7 +1,7 @@
 //! Builds with Cargo what tests run or link: an edit is never missed, whichever test is run alone.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 /// The root of the workspace.
@@ -18,9 +18,16 @@ pub fn target() -> PathBuf {
 /// Runs a command that has to succeed, and returns what it printed.
 pub fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|why| panic!("{command:?}: {why}"));
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?}: {}\n{stdout}{stderr}", output.status);
-    stdout.into_owned()
+    assert!(output.status.success(), "{command:?}: {}\n{}", output.status, transcript(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// All that a command printed, for the message of a test that fails. It is indented, since `tests/run` counts the results that
+/// stand at the beginning of a line, and the command may be a test itself.
+pub fn transcript(output: &Output) -> String {
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    text.lines().map(|line| format!("    {line}\n")).collect()
 }
 
 pub fn cargo(arguments: &[&str]) -> Command {

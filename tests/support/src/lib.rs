@@ -1,7 +1,7 @@
 //! What several tests share: what Cargo has to build for them, servers, other users, the system's own programs, and librepo and
 //! dnf as programs that use this library.
 
-pub mod asked;
+pub mod bench_mode;
 pub mod build;
 pub mod dnf;
 pub mod librepo_calls;

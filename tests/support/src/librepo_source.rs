@@ -6,7 +6,7 @@ pub mod built;
 mod sources_list;
 
 use crate::build::target;
-use crate::programs::cannot_run;
+use lab::skip;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -39,7 +39,7 @@ impl Release {
 
 /// What is there, or None after the reason has been said.
 pub fn or_skip<T>(there: Result<T, String>) -> Option<T> {
-    there.map_err(|why| cannot_run(&why)).ok()
+    there.map_err(|why| skip(&why)).ok()
 }
 
 fn home() -> PathBuf {

@@ -2,6 +2,16 @@
 
 use std::io;
 
+/// Whether the test may act as another user, which root alone may do. If not, the test is skipped.
+pub fn can_become_others() -> bool {
+    // SAFETY: cannot fail.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    if !is_root {
+        lab::skip("only root can act as another user");
+    }
+    is_root
+}
+
 /// An ordinary user who owns nothing.
 pub const NOBODY: u32 = 65_534;
 

@@ -6,8 +6,10 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::panic::{catch_unwind, resume_unwind};
+use std::path::Path;
 use std::process::Command;
-use support::users::{NOBODY, become_nobody, hide_device};
+use support::build::transcript;
+use support::users::{NOBODY, become_nobody, can_become_others, hide_device};
 
 #[test]
 fn a_failure_inside_fails_the_test_outside() {
@@ -37,7 +39,7 @@ fn a_test_that_names_itself_wrongly_fails() {
 
 #[test]
 fn a_failure_in_a_world_that_was_late_is_tried_again() {
-    let (mut again, mut skipped) = (0, false);
+    let mut again = 0;
     let fail_once = || {
         if attempt() > 1 {
             return;
@@ -59,13 +61,10 @@ fn a_failure_in_a_world_that_was_late_is_tried_again() {
     // That it is tried again is expected here, and nobody need read it.
     let hear = |line: &str| match line.ends_with(": the lab was late") {
         true => again += 1,
-        false => {
-            skipped |= line.starts_with("skipped: ");
-            writeln!(io::stderr(), "{line}").unwrap();
-        }
+        false => writeln!(io::stderr(), "{line}").unwrap(),
     };
-    isolated_saying(test_name!(), hear, fail_once);
-    assert_eq!(again, u32::from(!is_inside() && !skipped));
+    let ran = isolated_saying(test_name!(), hear, fail_once);
+    assert_eq!(again, u32::from(!is_inside() && ran));
 }
 
 #[test]
@@ -101,29 +100,39 @@ fn a_world_runs_whoever_starts_it() {
 
 #[test]
 fn where_there_is_no_device_a_test_is_skipped_and_fails_under_ci() {
-    // SAFETY: cannot fail.
-    if unsafe { libc::geteuid() } != 0 {
+    if !can_become_others() {
         return;
     }
-    for (ci, passes) in [("", true), ("1", false)] {
+    let without_device = |ci: &str, skips: Option<&Path>| {
         let mut command = Command::new("/proc/self/exe");
         command.args(["namespace::a_world_runs_whoever_starts_it", "--exact"]).env("CI", ci);
+        match skips {
+            Some(file) => command.env("FASTESTMIRROR_SKIPS", file),
+            None => command.env_remove("FASTESTMIRROR_SKIPS"),
+        };
         // SAFETY: system calls only.
         unsafe { command.pre_exec(hide_device) };
         let output = command.output().expect("root may change its own mounts");
-        let text =
-            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.success(), passes, "{text}");
-        assert_eq!(text.contains("skipped: "), passes, "{text}");
-        assert!(text.contains("no TUN device"), "{text}");
-    }
+        (output.status.success(), transcript(&output))
+    };
+    let (passes, text) = without_device("", None);
+    assert!(passes && text.contains("skipped: ") && text.contains("no TUN device"), "{text}");
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let skips = || std::fs::read_to_string(file.path()).unwrap();
+    let (passes, text) = without_device("", Some(file.path()));
+    assert!(passes && !text.contains("skipped: "), "{text}");
+    let recorded = skips();
+    assert!(recorded.lines().count() == 1 && recorded.contains("no TUN device"), "{recorded}");
+
+    let (passes, text) = without_device("1", Some(file.path()));
+    assert!(!passes && text.contains("no TUN device"), "{text}");
+    assert_eq!(skips(), recorded);
 }
 
 #[test]
 fn an_ordinary_user_gets_inside_through_a_user_namespace() {
-    // SAFETY: cannot fail.
-    if unsafe { libc::geteuid() } != 0 {
-        // Then all the other tests show it.
+    if !can_become_others() {
         return;
     }
     let mut command = Command::new("/proc/self/exe");
@@ -132,7 +141,6 @@ fn an_ordinary_user_gets_inside_through_a_user_namespace() {
     // SAFETY: system calls only.
     unsafe { command.pre_exec(become_nobody) };
     let output = command.output().expect("root may change its own mounts and user");
-    let text =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text = transcript(&output);
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
