@@ -6,17 +6,20 @@
 use criterion::{Criterion, Throughput};
 use fastestmirror_benches::{Filters, Mirrors, parse, read_cache, write_cache};
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use support::bench_mode::BenchMode;
 
-fn main() {
+fn main() -> ExitCode {
     let mode = BenchMode::of("rank");
-    let mut bench = match mode {
-        BenchMode::Full => Bench::new(),
-        BenchMode::Test => Bench::default(),
-        BenchMode::Off => return,
-    };
-    let full = bench.criterion.is_some();
+    mode.run(|| {
+        bench(mode == BenchMode::Full);
+        ExitCode::SUCCESS
+    })
+}
+
+fn bench(full: bool) {
+    let mut bench = if full { Bench::new() } else { Bench::default() };
     for &size in if full { &[10, 100, 421, 10_000, 100_000][..] } else { &[10, 421] } {
         let (urls, latencies) = list(size);
         let mirrors = Mirrors::new(&urls, &latencies);
@@ -43,7 +46,6 @@ fn main() {
         bench.time("cache, renew all", size, || write_cache(&path, &mirrors));
     }
     bench.print();
-    mode.report_success();
 }
 
 /// Hosts as they are called, and latencies of 2 to 300 ms in no order; about one in a hundred is in the pool.

@@ -1,5 +1,8 @@
 //! What Cargo wants a bench without a harness to do.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
 /// How much a bench is to measure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum BenchMode {
@@ -30,10 +33,18 @@ impl BenchMode {
         BenchMode::Test
     }
 
-    /// Prints, as a test, the result that the harness would print, so that `tests/run` counts this bench.
-    pub fn report_success(self) {
-        if self == BenchMode::Test {
-            println!("test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
+    /// Runs the bench. As a test it prints a result as the harness would, so that `tests/run` counts it.
+    pub fn run(self, bench: impl FnOnce() -> ExitCode) -> ExitCode {
+        match self {
+            BenchMode::Off => ExitCode::SUCCESS,
+            BenchMode::Full => bench(),
+            BenchMode::Test => {
+                // The message of a panic has been printed.
+                let status = catch_unwind(AssertUnwindSafe(bench)).unwrap_or(ExitCode::FAILURE);
+                let (word, passed) = if status == ExitCode::SUCCESS { ("ok", 1) } else { ("FAILED", 0) };
+                println!("\ntest result: {word}. {passed} passed; {} failed", 1 - passed);
+                status
+            }
         }
     }
 }
