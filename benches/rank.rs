@@ -4,7 +4,7 @@
 //! `cargo bench --bench rank` prints criterion's figures, and after them what each costs per mirror at its best.
 
 use criterion::{Criterion, Throughput};
-use fastestmirror_benches::{Filters, Mirrors, parse, read_cache, write_cache};
+use fastestmirror::internals::bench::{Filters, Mirrors, parse, read_cache, write_cache};
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

@@ -12,10 +12,10 @@ static void on_interrupt(int number)
     fm_ranker_cancel(ranker); /* safe in a signal handler */
 }
 
-static void on_progress(void *userdata, size_t concluded, size_t total, double best)
+static void on_progress(size_t completed, size_t total, double best, void *userdata)
 {
     FILE *out = userdata;
-    fprintf(out, "%zu of %zu", concluded, total);
+    fprintf(out, "%zu of %zu", completed, total);
     if (best >= 0)
         fprintf(out, ", best %.2f ms", best * 1e3);
     fputc('\n', out);
@@ -59,7 +59,7 @@ int main(int argc, char **argv)
             printf("%12s %4s %s\n", "-", "", mirror.url);
     }
     fprintf(stderr, "%zu of %zu answered, %zu in the pool, after %.1f ms%s\n", summary.answered, summary.mirrors,
-            summary.pool, summary.elapsed * 1e3, summary.ended == FM_ENDED_CANCELLED ? " (interrupted)" : "");
+            summary.pool, summary.elapsed * 1e3, summary.stop_reason == FM_STOP_CANCELLED ? " (interrupted)" : "");
     fm_ranking_free(ranking);
     fm_ranker_free(ranker);
     return 0;

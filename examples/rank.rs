@@ -95,7 +95,7 @@ fn run() -> Result<u8, Exit> {
         failure => error(&failure.to_string(), FAILED),
     })?;
 
-    for note in &ranking.notes {
+    for note in &ranking.warnings {
         let _ = writeln!(io::stderr(), "warning: {}", text::escape(note));
     }
     match print(&ranking, format, &input) {

@@ -1,12 +1,12 @@
 /* libfastestmirror: decides in which order a package manager tries its mirrors. C99 and C++11, Linux.
  *
- * It measures the TCP connect latency of each mirror, shuffles those nearer than twice the best, so that they share
- * the load, and appends the rest by latency. A mirror gets at most two connection attempts in a call, and not a byte
- * on them.
+ * It measures the TCP connect latency of each mirror, shuffles those nearer than twice the best, so that
+ * they share the load, and appends the rest by latency. A mirror gets at most two connection attempts in a
+ * call, and not a byte on them.
  *
- * The order: file: URLs; the pool, shuffled; the others with a latency, nearest first; those that were silent; those
- * that failed. URLs of one host stand together, at its lowest latency and with its highest weight. If nothing has
- * answered, file: URLs and then the order given. All but the excluded come out, each once.
+ * The order: file: URLs; the pool, shuffled; the others with a latency, nearest first; the silent ones; the
+ * failed ones. URLs of one host stand together, at its lowest latency and with its highest weight. If no
+ * mirror has answered: file: URLs and then the given order. All but the excluded come out, each once.
  *
  *     fm_ranker *ranker = fm_ranker_new();
  *     fm_ranking *ranking = NULL;
@@ -19,29 +19,32 @@
  *
  * CONTRACT, for all functions:
  *
- * Ownership. What a _new function or fm_rank() gives is freed by its _free function, and by nothing else; freeing
- *   NULL is fine. Strings and arrays that are passed in are copied and stay the caller's. Strings that come out
- *   belong to the object they come from and are valid until it is freed, unless its description says otherwise.
- * Errors. Functions that can fail return FM_OK (0) or another fm_status, as an int. Outputs come last and are
- *   written only on success. fm_ranker_error() has the message of the last failure. Whatever fails, the caller still
- *   has its own list in the order it had. That a mirror cannot be reached is no error but its outcome.
- * NULL. A NULL object, array or output is FM_INVALID_ARGUMENT, never a crash; a NULL array is fine where its count is
- *   0. A pointer that is neither NULL nor valid is undefined behaviour.
- * Units. Times are in seconds (double), sizes and positions count from 0. Strings are bytes that end in NUL; URLs
- *   and names are compared as ASCII without regard to case.
- * Enums. They cross as int, have the values written here and are never renumbered. A later version may add values:
- *   have a default case.
- * Threads. Different rankers may be used in different threads at once. One ranker is for one call at a time, and a
- *   second one gets FM_BUSY; only fm_ranker_cancel() may come at any time, from any thread or signal handler, while
- *   the ranker exists: take a handler away before fm_ranker_free(). A ranking never changes and may be read by all.
- *   Callbacks come on the thread that called.
- * Processes. After a fork the child may use the library, with rankers of its own, and free those it has inherited. A
- *   ranker keeps a descriptor: make it after closing all others, as daemons do. The shared library is never
- *   unloaded: the thread of a name look-up that hangs may outlive the call, and dlclose() too. No other thread and no
- *   descriptor does.
- * Manners. The library never prints, never exits, installs no signal handler and reads no environment variable (the
- *   system's resolver may). Its threads, which only look up names, have all signals blocked. A defect of its own that
- *   it catches is FM_INTERNAL. Where the system has no memory left at all, it aborts.
+ * Ownership. What a _new function or fm_rank() returns is freed with its _free function, and with nothing
+ *   else; freeing NULL is fine. Strings and arrays that are passed in are copied and stay the caller's.
+ *   Strings that come out belong to the object they come from and are valid until it is freed, unless
+ *   their description says otherwise.
+ * Errors. Functions that can fail return FM_OK (0) or another fm_status, as an int. Outputs come last and
+ *   are written only on success. fm_ranker_error() has the message of the last failure. Whatever fails, the
+ *   caller still has its own list in the given order. A mirror that cannot be reached is no error but an
+ *   outcome.
+ * NULL. A NULL object, array or output is FM_INVALID_ARGUMENT, never a crash; a NULL array is fine where its
+ *   count is 0. A pointer that is neither NULL nor valid is undefined behavior.
+ * Units. Times are in seconds (double); positions count from 0. Strings are bytes that end in NUL; schemes
+ *   and host names are compared as ASCII, ignoring case.
+ * Enums. They are passed as int, have the values written here and are never renumbered. A later version may
+ *   add values: have a default case.
+ * Threads. Different rankers may be used in different threads at once. One ranker serves one call at a time,
+ *   and a second one gets FM_BUSY. Only fm_ranker_cancel() may come at any time, from any thread or signal
+ *   handler, while the ranker exists: remove the handler before fm_ranker_free(). A ranking never changes
+ *   and may be read by all threads. Callbacks run on the thread that called fm_rank(). They may call
+ *   fm_ranker_cancel(), and nothing else with this ranker; they must return (no longjmp, no C++ exception).
+ * Processes. After a fork the child may use the library with rankers of its own, and free those it has
+ *   inherited. A ranker keeps a file descriptor: a program that closes all descriptors, as daemons do, makes
+ *   its rankers after that. The shared library is never unloaded: the thread of a name lookup that hangs may
+ *   outlive the call, and dlclose() too. No other thread and no descriptor does.
+ * Side effects. The library never prints, never exits, installs no signal handler and reads no environment
+ *   variable (the system's resolver may). Its threads do nothing but name lookups, with all signals blocked.
+ *   An internal error (a bug) that it catches is FM_INTERNAL. When the system has no memory left, it aborts.
  * Versions. Until 1.0 a change of the ABI, structs included, changes the soname.
  */
 
@@ -64,12 +67,12 @@ typedef struct fm_ranking fm_ranking;
  */
 typedef enum fm_status {
   /**
-   * It worked.
+   * The call succeeded.
    */
   FM_OK = 0,
   /**
-   * A NULL pointer, a number out of its range, an unknown enum value. Of a call with a ranker, fm_ranker_error() names
-   * it.
+   * A NULL pointer, a number out of its range, or an unknown enum value. If the call has a ranker,
+   * fm_ranker_error() names the argument.
    */
   FM_INVALID_ARGUMENT = 1,
   /**
@@ -77,15 +80,15 @@ typedef enum fm_status {
    */
   FM_ALL_EXCLUDED = 2,
   /**
-   * The system has no descriptor left to measure with.
+   * The system has no file descriptor left to measure with.
    */
   FM_SYSTEM = 3,
   /**
-   * The ranker is in use: by another thread, or by the call whose callback this is.
+   * The ranker is in use: by another thread, or by the call that is calling this callback.
    */
   FM_BUSY = 4,
   /**
-   * A defect of this library was caught.
+   * Internal error (a bug in this library), which was caught.
    */
   FM_INTERNAL = 5,
 } fm_status;
@@ -139,7 +142,7 @@ typedef enum fm_outcome {
    */
   FM_OUTCOME_MEASURED = 0,
   /**
-   * Its latency is known from an earlier call: from the cache.
+   * Its latency comes from the cache: it was measured in an earlier call.
    */
   FM_OUTCOME_CACHED = 1,
   /**
@@ -147,7 +150,7 @@ typedef enum fm_outcome {
    */
   FM_OUTCOME_LOCAL = 2,
   /**
-   * No reply before measuring ended: far, down, or never asked.
+   * No reply came before measuring stopped: the mirror is far away or down, or was never tried.
    */
   FM_OUTCOME_UNANSWERED = 3,
   /**
@@ -155,60 +158,87 @@ typedef enum fm_outcome {
    */
   FM_OUTCOME_REFUSED = 4,
   /**
-   * The network said that the host cannot be reached.
+   * The network reported that the host cannot be reached.
    */
   FM_OUTCOME_UNREACHABLE = 5,
   /**
-   * Its name has no address, or none of the family asked for, or could not be looked up.
+   * Its name has no address, or none of the requested family, or the lookup failed.
    */
   FM_OUTCOME_UNRESOLVED = 6,
   /**
-   * Not a URL of a host that could be connected to.
+   * Not the URL of a host to which a connection can be made.
    */
   FM_OUTCOME_UNSUPPORTED = 7,
   /**
-   * Dropped by a filter of the caller's.
+   * Dropped by a filter.
    */
   FM_OUTCOME_EXCLUDED = 8,
 } fm_outcome;
 
 /**
- * Why measuring ended.
+ * Why measuring stopped.
  */
-typedef enum fm_ended {
+typedef enum fm_stop_reason {
   /**
-   * Nothing needed to be measured.
+   * Nothing had to be measured.
    */
-  FM_ENDED_IDLE = 0,
+  FM_STOP_IDLE = 0,
   /**
-   * Every mirror has an outcome (those beyond a limit are unanswered).
+   * Every mirror has an outcome. (Mirrors beyond a limit count as unanswered.)
    */
-  FM_ENDED_COMPLETE = 1,
+  FM_STOP_COMPLETE = 1,
   /**
-   * No mirror that is still silent can belong to the pool (unless its packet was lost), and enough fallbacks are
-   * known.
+   * No mirror that is still silent can belong to the pool, unless its packet was lost, and enough
+   * fallbacks are known.
    */
-  FM_ENDED_SETTLED = 2,
+  FM_STOP_SETTLED = 2,
   /**
-   * Nothing was heard for longer than any mirror took to answer: who is silent still is down or far.
+   * No reply came for longer than any mirror took to answer: the silent ones are down or far away.
    */
-  FM_ENDED_QUIET = 3,
+  FM_STOP_QUIET = 3,
   /**
-   * The time was up.
+   * The timeout was reached.
    */
-  FM_ENDED_TIMEOUT = 4,
+  FM_STOP_TIMEOUT = 4,
   /**
-   * fm_ranker_cancel() was called.
+   * fm_ranker_cancel() was called, or the interrupt check returned a value other than 0.
    */
-  FM_ENDED_CANCELLED = 5,
-} fm_ended;
+  FM_STOP_CANCELLED = 5,
+} fm_stop_reason;
 
 /**
- * How far a call of fm_rank() has come, told whenever more endpoints have an outcome: `concluded` of `total`, which need
- * not become equal; `best` is the lowest latency so far in seconds, negative while there is none. It may call fm_ranker_cancel(), and nothing else with
- * this ranker; it must return (no longjmp, no C++ exception).
+ * The severity of a log line, for fm_log_fn.
  */
-typedef void (*fm_progress_fn)(void *userdata, size_t concluded, size_t total, double best);
+typedef enum fm_log_level {
+  /**
+   * Of interest when looking for the reason of a choice.
+   */
+  FM_LOG_DEBUG = 0,
+  /**
+   * Something did not work as it should, and somebody may want to mend it.
+   */
+  FM_LOG_WARNING = 1,
+} fm_log_level;
+
+/**
+ * Called whenever more endpoints have an outcome: `completed` of `total`, which need not become equal;
+ * `best` is the lowest latency so far in seconds, negative while there is none. As every callback it may
+ * call fm_ranker_cancel(), and nothing else with this ranker; it must return (no longjmp, no C++
+ * exception).
+ */
+typedef void (*fm_progress_fn)(size_t completed, size_t total, double best, void *userdata);
+
+/**
+ * Called with each line for a log: `level` is an fm_log_level, `message` a string in UTF-8 without a
+ * line end, a control character or a password, valid during the call.
+ */
+typedef void (*fm_log_fn)(int level, const char *message, void *userdata);
+
+/**
+ * Called at least every 20 ms while measuring. Measuring stops when it returns a value other than 0, as
+ * with fm_ranker_cancel().
+ */
+typedef int (*fm_interrupt_fn)(void *userdata);
 
 /**
  * The result as a whole.
@@ -219,7 +249,7 @@ typedef struct fm_summary {
    */
   size_t mirrors;
   /**
-   * How many were excluded by filters.
+   * How many a filter dropped.
    */
   size_t excluded;
   /**
@@ -239,13 +269,13 @@ typedef struct fm_summary {
    */
   double elapsed;
   /**
-   * Why measuring ended: an fm_ended.
+   * Why measuring stopped: an fm_stop_reason.
    */
-  int ended;
+  int stop_reason;
   /**
    * Not 0 if nearly all of many hosts are equally near: a middlebox may be answering for all of them.
    */
-  int indistinct;
+  int ambiguous;
 } fm_summary;
 
 /**
@@ -253,7 +283,7 @@ typedef struct fm_summary {
  */
 typedef struct fm_mirror {
   /**
-   * Its position in the list that was given, from 0.
+   * Its position in the given list, from 0.
    */
   size_t index;
   /**
@@ -273,13 +303,17 @@ typedef struct fm_mirror {
    */
   int outcome;
   /**
-   * Not 0 if it is in the pool: its host is near enough to the best to share the load with it.
+   * Not 0 if it is in the pool: its host is near enough to the best one to share the load with it.
    */
   int pool;
   /**
    * Not 0 if the latency may be off by a millisecond or, after a lost SYN-ACK, by a second.
    */
   int imprecise;
+  /**
+   * Not 0 if the outcome was read from the cache.
+   */
+  int from_cache;
 } fm_mirror;
 
 #ifdef __cplusplus
@@ -287,153 +321,50 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * What a status means, in a few words. Never NULL, never to be freed; an unknown status has a text too.
+ * Returns what a status means, in a few words. Never NULL, never to be freed; an unknown status has a
+ * text too.
  */
 const char *fm_status_text(int status);
 
 /**
- * The version of the library, "MAJOR.MINOR.PATCH". Never NULL, never to be freed.
+ * Returns the version of the library, "MAJOR.MINOR.PATCH". Never NULL, never to be freed.
  */
 const char *fm_version(void);
 
 /**
- * Makes a ranker with the defaults that each setter names. NULL if the system has no descriptor left: a
- * ranker keeps one, for fm_ranker_cancel(), until it is freed.
+ * Makes a ranker with the defaults that each setter names. Returns NULL if the system has no file
+ * descriptor left: a ranker keeps one, for fm_ranker_cancel(), until it is freed.
  */
 fm_ranker *fm_ranker_new(void);
 
 /**
- * Frees a ranker. NULL is fine. No call may be using it; results that it gave stay valid.
+ * Frees a ranker. NULL is fine. No call may be using it; its results stay valid.
  */
 void fm_ranker_free(fm_ranker *ranker);
 
 /**
- * What the last failed call with this ranker had to say, for people: it names the argument and what is wrong
- * with it. Empty if none has failed; "the ranker is in use" while a call with it is under way; "the ranker is NULL"
- * for NULL. Never NULL; valid until the next call with this ranker, by any thread.
+ * Returns the message of the last failed call with this ranker: it names the argument and what is wrong
+ * with it. Empty if none has failed; "the ranker is in use" while a call with it is under way; "the ranker
+ * is NULL" for NULL. Never NULL; valid until the next call with this ranker, by any thread.
  */
 const char *fm_ranker_error(const fm_ranker *ranker);
 
 /**
- * How long fm_rank() may take in all, look-ups included: 0 to 3600 seconds, default 2. With 0 nothing is measured.
- */
-int fm_ranker_set_timeout(fm_ranker *ranker,
-                          double timeout);
-
-/**
- * How many hosts outside the pool to measure before ending early, so that a client whose pool fails has somewhere
- * to go; default 16. With FM_FALLBACKS_ALL measuring goes on until every mirror has answered or nothing is heard
- * any more.
- */
-int fm_ranker_set_fallbacks(fm_ranker *ranker,
-                            size_t fallbacks);
-
-/**
- * The address family to connect over: an fm_family, default FM_FAMILY_ANY.
- */
-int fm_ranker_set_family(fm_ranker *ranker, int family);
-
-/**
- * The pool holds what is nearer than this many times the best: 1 to 1000, default 2.
- */
-int fm_ranker_set_factor(fm_ranker *ranker, double factor);
-
-/**
- * The pool also holds what is nearer than the best plus this: 0 to 60 seconds, default 0. In a data centre 1 ms
- * from its nearest mirror a factor alone leaves that mirror alone with the load.
- */
-int fm_ranker_set_slack(fm_ranker *ranker,
-                        double slack);
-
-/**
- * The seed of the shuffle: one seed gives two hosts of equal weight the same order in every list and on every
- * machine. Default: from the operating system, fresh in every process, after a fork, and every hour, so that all
- * lists of a transaction agree and the load is spread over the pool.
- */
-int fm_ranker_set_seed(fm_ranker *ranker,
-                       uint64_t seed);
-
-/**
- * Keeps only mirrors of these protocols: fm_protocol values combined with |. Default, and with 0: all, and what is of
- * no known protocol too.
- */
-int fm_ranker_set_protocols(fm_ranker *ranker,
-                            unsigned int protocols);
-
-/**
- * Keeps only mirrors whose host matches one of `count` patterns; default, and with none: all. A pattern is a glob
- * over the whole name (* any text, ? any character) or a domain's suffix (".gov"). A URL without a host matches
- * none.
- */
-int fm_ranker_set_include(fm_ranker *ranker,
-                          const char *const *patterns,
-                          size_t count);
-
-/**
- * Drops the mirrors whose host matches one of `count` patterns, included or not; default none.
- */
-int fm_ranker_set_exclude(fm_ranker *ranker, const char *const *patterns, size_t count);
-
-/**
- * Moves mirrors whose host matches one of `count` patterns to the front, within the pool and within the rest that
- * has a latency; default none. A mirror that has not answered stays where it is.
- */
-int fm_ranker_set_prefer(fm_ranker *ranker,
-                         const char *const *patterns,
-                         size_t count);
-
-/**
- * The file in which latencies are remembered, in librepo's format, or none with NULL; default none. What is remembered
- * is not measured again: a latency for the maximal age; for an hour that a mirror failed, or was outside the pool. Where
- * others have to be measured, the nearest one of those remembered is measured with them: if it answers, the network
- * is up, and who is silent is down. A file that cannot be used is no error: fm_ranking_note() tells.
- */
-int fm_ranker_set_cache(fm_ranker *ranker,
-                        const char *path);
-
-/**
- * How old a remembered latency may be, in seconds from 0, default 30 days. With 0 nothing from before this
- * second counts.
- */
-int fm_ranker_set_max_age(fm_ranker *ranker, double age);
-
-/**
- * Keeps the seed in the cache for this long, in seconds, so that a machine keeps its order of mirrors across processes,
- * and has another one afterwards. Default, and with 0: a fresh seed in every process and hour. Without a cache, or
- * with a seed of the caller's, it has no effect.
- */
-int fm_ranker_set_rotate_every(fm_ranker *ranker,
-                               double seconds);
-
-/**
- * How many endpoints (hosts and ports) to measure in a call at most, so that a hostile list does not turn clients
- * into a flood, and how many of one host; defaults 2048 and 4. Those beyond, in the order given, count as
- * unanswered.
- */
-int fm_ranker_set_limits(fm_ranker *ranker,
-                         size_t endpoints,
-                         size_t endpoints_per_host);
-
-/**
- * Sets the function that is told of progress, on the thread that called fm_rank(), or none with NULL.
- */
-int fm_ranker_set_progress(fm_ranker *ranker, fm_progress_fn progress, void *userdata);
-
-/**
- * Ends the call of fm_rank() that is under way in another thread, or around the callback that calls this; if none
- * is, the next one. That call still succeeds, with what is known so far, and uses the cancel up; it tells
- * FM_ENDED_CANCELLED unless it was over already. May be called from a signal handler.
+ * Stops the measuring of the call of fm_rank() that is under way in another thread, or that is calling this
+ * callback; if none is, of the next one. That call still succeeds, with what is known so far, and uses the
+ * cancel up; its stop reason is FM_STOP_CANCELLED unless measuring had stopped already. May be called from
+ * a signal handler.
  */
 void fm_ranker_cancel(const fm_ranker *ranker);
 
 /**
- * Measures `count` mirrors and puts them in order. Blocks until measuring ends, at most for the timeout and a few
- * milliseconds, what a list of many thousands takes by itself and the time in the progress function not counted.
+ * Measures `count` mirrors and puts them in order. Blocks until measuring stops, at most for the timeout
+ * and a few milliseconds; a list of many thousands, and the callbacks, take their own time beside that.
  *
- * `urls` holds `count` strings, which are copied; what is not a URL that can be connected to is no error but an
- * outcome. `weights` holds as many positive, finite numbers, or is NULL for all equal: a host of weight 2 leads the
- * pool twice as often as one of weight 1. On success `*ranking` is set, to be freed by fm_ranking_free(); on failure
- * it is left as it was, and the order to use is the one that the caller has.
+ * `urls` holds `count` strings, which are copied; a URL to which no connection can be made is no error but
+ * an outcome. `weights` holds as many positive, finite numbers, or is NULL for all equal: a host of weight 2
+ * leads the pool twice as often as one of weight 1. On success `*ranking` is set, to be freed with
+ * fm_ranking_free(); on failure it is left as it was, and the order to use is the caller's own.
  */
 int fm_rank(fm_ranker *ranker,
             const char *const *urls,
@@ -442,34 +373,143 @@ int fm_rank(fm_ranker *ranker,
             fm_ranking **ranking);
 
 /**
- * Frees a result, and with it the strings that it gave. NULL is fine.
+ * Sets how long fm_rank() may take in all, lookups included: 0 to 3600 seconds, default 2. With 0
+ * nothing is measured.
+ */
+int fm_ranker_set_timeout(fm_ranker *ranker, double timeout);
+
+/**
+ * Sets how many hosts outside the pool must have a latency before measuring stops early, so that a client
+ * whose pool fails has somewhere to go; default 16. With FM_FALLBACKS_ALL measuring goes on until every
+ * mirror has answered or no further replies come.
+ */
+int fm_ranker_set_fallbacks(fm_ranker *ranker, size_t fallbacks);
+
+/**
+ * Sets the address family to connect over: an fm_family, default FM_FAMILY_ANY.
+ */
+int fm_ranker_set_family(fm_ranker *ranker, int family);
+
+/**
+ * Sets the factor of the pool: mirrors nearer than this many times the best latency belong to it; 1 to
+ * 1000, default 2.
+ */
+int fm_ranker_set_factor(fm_ranker *ranker, double factor);
+
+/**
+ * Sets the slack of the pool: mirrors nearer than the best latency plus this many seconds belong to it,
+ * too; 0 to 60, default 0. In a data center 1 ms from its nearest mirror, a factor alone leaves the whole
+ * load to that mirror.
+ */
+int fm_ranker_set_slack(fm_ranker *ranker, double slack);
+
+/**
+ * Sets the seed of the shuffle: with one seed, two hosts of equal weight stand in the same order in every
+ * list and on every machine. Default: from the operating system, fresh in every process, after a fork, and
+ * every hour, so that all lists of a transaction agree and the load is spread over the pool.
+ */
+int fm_ranker_set_seed(fm_ranker *ranker, uint64_t seed);
+
+/**
+ * Keeps only mirrors of these protocols: fm_protocol values combined with |. Default, and with 0: all,
+ * including URLs of no known protocol.
+ */
+int fm_ranker_set_protocols(fm_ranker *ranker, unsigned int protocols);
+
+/**
+ * Keeps only mirrors whose host matches one of `count` patterns; default, and with none: all. A pattern is
+ * a glob over the whole name (* any text, ? any character) or a domain's suffix (".gov"). A URL without a
+ * host matches none.
+ */
+int fm_ranker_set_include(fm_ranker *ranker, const char *const *patterns, size_t count);
+
+/**
+ * Drops the mirrors whose host matches one of `count` patterns, even if they are included; default none.
+ */
+int fm_ranker_set_exclude(fm_ranker *ranker, const char *const *patterns, size_t count);
+
+/**
+ * Moves mirrors whose host matches one of `count` patterns to the front of the pool, and to the front of
+ * the other mirrors that have a latency; default none. A mirror that has not answered stays where it is.
+ */
+int fm_ranker_set_prefer(fm_ranker *ranker, const char *const *patterns, size_t count);
+
+/**
+ * Sets the cache file, in librepo's format, or none with NULL; default none. What the file remembers is
+ * not measured again: a latency for the maximal age; for one hour, that a mirror failed or was outside the
+ * pool. Where other mirrors have to be measured, the nearest remembered one is measured with them as a
+ * control: if it answers, the network is up, and the silent ones are down. A file that cannot be used is no
+ * error but a warning: fm_ranking_warning(). A relative path counts from the current directory of the call
+ * of fm_rank().
+ */
+int fm_ranker_set_cache(fm_ranker *ranker, const char *path);
+
+/**
+ * Sets how old a remembered latency may be, in seconds from 0, default 30 days. With 0 nothing from before
+ * the current second counts.
+ */
+int fm_ranker_set_max_age(fm_ranker *ranker, double age);
+
+/**
+ * Keeps the seed in the cache for this long, in seconds, so that a machine keeps its order of mirrors
+ * across processes, and has another one afterwards. Default, and with 0: a fresh seed in every process and
+ * hour. Has no effect without a cache, or with fm_ranker_set_seed().
+ */
+int fm_ranker_set_rotate_every(fm_ranker *ranker, double seconds);
+
+/**
+ * Sets how many endpoints (host and port) to measure in a call at most, so that a hostile list does not
+ * turn clients into a flood, and how many of one host; defaults 2048 and 4. Endpoints beyond a limit, in
+ * the order given, count as unanswered.
+ */
+int fm_ranker_set_limits(fm_ranker *ranker, size_t endpoints, size_t endpoints_per_host);
+
+/**
+ * Sets the function that is called with progress, on the thread that called fm_rank(), or none with NULL.
+ */
+int fm_ranker_set_progress(fm_ranker *ranker, fm_progress_fn progress, void *userdata);
+
+/**
+ * Sets the function that is called with lines for a log, on the thread that called fm_rank(), or none
+ * with NULL: what became of each mirror, why measuring stopped, and warnings about the cache.
+ */
+int fm_ranker_set_log(fm_ranker *ranker, fm_log_fn log, void *userdata);
+
+/**
+ * Sets the function that is asked whether to stop measuring, on the thread that called fm_rank(), or none
+ * with NULL: for a flag that the program's own signal handler sets. Where the handler can call
+ * fm_ranker_cancel(), that is quicker.
+ */
+int fm_ranker_set_interrupt_check(fm_ranker *ranker, fm_interrupt_fn check, void *userdata);
+
+/**
+ * Frees a result, and with it the strings that came from it. NULL is fine.
  */
 void fm_ranking_free(fm_ranking *ranking);
 
 /**
- * Tells about the result as a whole. On failure (a NULL pointer) `*summary` is left as it was.
+ * Writes the result as a whole to `*summary`. On failure (a NULL pointer) `*summary` is left as it was.
  */
 int fm_ranking_summary(const fm_ranking *ranking, struct fm_summary *summary);
 
 /**
- * Tells about the mirror at a position in the order in which to try them, from 0 to `mirrors` - 1. On failure (a NULL
- * pointer, a position beyond the last) `*mirror` is left as it was.
+ * Writes the mirror at a position in the order in which to try them, from 0 to `mirrors` - 1, to `*mirror`.
+ * On failure (a NULL pointer, a position beyond the last) `*mirror` is left as it was.
  */
-int fm_ranking_mirror(const fm_ranking *ranking,
-                      size_t position,
-                      struct fm_mirror *mirror);
+int fm_ranking_mirror(const fm_ranking *ranking, size_t position, struct fm_mirror *mirror);
 
 /**
- * The same for the mirrors that a filter dropped, in the order given, from 0 to `excluded` - 1.
+ * Writes a mirror that a filter dropped to `*mirror`: by its position among them, in the order given, from
+ * 0 to `excluded` - 1. On failure `*mirror` is left as it was.
  */
 int fm_ranking_excluded(const fm_ranking *ranking, size_t position, struct fm_mirror *mirror);
 
 /**
- * What is to be said of the cache, if it could not be used as it should: sentences for a log, by position from 0; NULL
- * beyond the last, and mostly there is none. They belong to the ranking.
+ * Returns a warning about the cache, if it could not be used as it should: a sentence for a log, by position
+ * from 0; NULL beyond the last. Usually there is none. The strings belong to the ranking.
  */
-const char *fm_ranking_note(const fm_ranking *ranking,
-                            size_t position);
+const char *fm_ranking_warning(const fm_ranking *ranking,
+                               size_t position);
 
 #ifdef __cplusplus
 }  // extern "C"

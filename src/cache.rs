@@ -16,7 +16,6 @@ pub(crate) mod records;
 
 pub(crate) use records::{KeptSeed, Key, Known, Memory, Update};
 
-use crate::fault;
 use crate::network::Network;
 use crate::sys;
 use std::fmt;
@@ -152,7 +151,6 @@ impl Cache {
         network: Option<&Network>,
         max_age: Duration,
     ) -> (Memory, Status) {
-        fault::point("cache");
         let path = || self.path.clone();
         match self.load() {
             Ok(Some(existing)) => match records::read(&existing.text, now, network, max_age) {

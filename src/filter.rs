@@ -1,7 +1,7 @@
 //! Patterns for hosts, by which a caller includes, excludes or prefers mirrors. Pure text.
 #![forbid(unsafe_code)]
 
-use crate::mirror::Host;
+use crate::url::Host;
 
 /// A glob over the whole host name (`*` any text, `?` any character), or a domain's suffix (`.gov`).
 #[derive(Debug, Clone, PartialEq, Eq)]

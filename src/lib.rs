@@ -1,7 +1,7 @@
 //! Decides in which order a package manager tries its mirrors.
 //!
 //! It measures the TCP connect latency of each mirror, shuffles those nearer than twice the best, so that they
-//! share the load, and appends the rest by latency. [`Ranker`] does it all; [`Outcome`] and [`Ended`] say what it
+//! share the load, and appends the rest by latency. [`Ranker`] does it all; [`Outcome`] and [`StopReason`] say what it
 //! found.
 //!
 //! ```
@@ -21,25 +21,31 @@
 mod cache;
 #[doc(hidden)]
 pub mod capi;
+mod event;
 mod fault;
 mod filter;
-#[cfg(fuzzing)]
+#[cfg(feature = "__internals")]
 #[doc(hidden)]
-pub mod fuzz;
+pub mod internals;
 #[cfg(feature = "librepo")]
 #[doc(hidden)]
 pub mod librepo;
-mod mirror;
 mod network;
+mod outcome;
+mod panic;
 mod probe;
 mod rank;
 mod ranker;
+mod ranking;
 mod seed;
 mod sys;
+mod url;
 
-pub use mirror::Protocol;
-pub use probe::schedule::Ended;
-pub use probe::{Cancel, Progress};
-pub use rank::Outcome;
-pub use ranker::{Candidate, Error, RankedMirror, Ranker, Ranking};
+pub use event::{Event, LogLevel, Progress};
+pub use outcome::{Outcome, StopReason};
+pub use panic::catch_panic;
+pub use probe::Cancel;
+pub use ranker::Ranker;
+pub use ranking::{Candidate, Error, RankedMirror, Ranking};
 pub use sys::Family;
+pub use url::{Endpoint, Host, Mirror, Protocol};

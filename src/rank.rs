@@ -4,46 +4,12 @@
 //! latency, nearest first, then what has not answered, then what failed.
 #![forbid(unsafe_code)]
 
-use crate::fault;
-use crate::mirror::Host;
+use crate::outcome::Outcome;
+use crate::url::Host;
 use siphasher::sip::SipHasher24;
 use std::collections::HashMap;
 use std::hash::Hasher;
 use std::time::Duration;
-
-/// What became of a mirror in a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// Its TCP handshake was timed in this run.
-    Measured(Duration),
-    /// Its latency is known from an earlier run.
-    Cached(Duration),
-    /// A `file:` URL: nothing to measure.
-    Local,
-    /// No reply before measuring ended: far, down, or never asked.
-    Unanswered,
-    /// The host refused the connection.
-    Refused,
-    /// The network said that the host cannot be reached.
-    Unreachable,
-    /// Its name has no address, or none of the family asked for, or could not be looked up.
-    Unresolved,
-    /// Not a URL of a host that could be connected to.
-    Unsupported,
-    /// Dropped by a filter of the caller's.
-    Excluded,
-}
-
-impl Outcome {
-    /// The latency, measured or remembered.
-    pub fn latency(self) -> Option<Duration> {
-        match self {
-            Outcome::Measured(latency) | Outcome::Cached(latency) => Some(latency),
-            _ => None,
-        }
-    }
-}
 
 /// The options of the rule.
 #[derive(Debug, Clone, Copy)]
@@ -76,13 +42,13 @@ pub(crate) struct Entry<'a> {
 pub(crate) struct Ranked {
     pub(crate) order: Vec<usize>,
     pub(crate) pool: Vec<bool>,
-    pub(crate) indistinct: bool,
+    pub(crate) ambiguous: bool,
 }
 
 /// From this many answering hosts on, a pool of nearly all of them is suspicious ...
-const INDISTINCT_HOSTS: usize = 20;
+const AMBIGUOUS_HOSTS: usize = 20;
 /// ... where nearly all means more than this share, in percent.
-const INDISTINCT_PERCENT: usize = 90;
+const AMBIGUOUS_PERCENT: usize = 90;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Class {
@@ -106,7 +72,6 @@ struct Standing<'a> {
 
 /// Puts the entries in order; every one goes out exactly once, except the excluded.
 pub(crate) fn rank(entries: &[Entry<'_>], rule: &Rule, seed: u64) -> Ranked {
-    fault::point("rank");
     let mut hosts: Vec<Standing<'_>> = Vec::new();
     let mut positions: HashMap<&Host, usize> = HashMap::with_capacity(entries.len());
     let mut host_of: Vec<Option<usize>> = Vec::with_capacity(entries.len());
@@ -166,8 +131,8 @@ pub(crate) fn rank(entries: &[Entry<'_>], rule: &Rule, seed: u64) -> Ranked {
     for (_, _, _, index) in keyed.iter().filter(|key| key.0.0 == Class::Pool) {
         pool[*index] = true;
     }
-    let indistinct = answered >= INDISTINCT_HOSTS && near * 100 > answered * INDISTINCT_PERCENT;
-    Ranked { order: keyed.into_iter().map(|key| key.3).collect(), pool, indistinct }
+    let ambiguous = answered >= AMBIGUOUS_HOSTS && near * 100 > answered * AMBIGUOUS_PERCENT;
+    Ranked { order: keyed.into_iter().map(|key| key.3).collect(), pool, ambiguous }
 }
 
 /// A host's place in the shuffle: the lowest key leads.

@@ -4,155 +4,17 @@
 mod memory;
 mod run;
 
-use crate::fault;
+use crate::event::Event;
 use crate::filter::Pattern;
-use crate::mirror::{Host, Mirror, Protocol};
-use crate::probe::schedule::Ended;
-use crate::probe::{Cancel, Progress};
-use crate::rank::{Outcome, Rule};
+use crate::probe::Cancel;
+use crate::rank::Rule;
+use crate::ranking::{Candidate, Error, Ranking};
 use crate::sys::Family;
+use crate::url::{Host, Mirror, Protocol};
 pub(crate) use run::Run;
 use std::fmt;
-use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
-
-/// A mirror to rank: its URL, and its weight in the shuffle (1 unless given).
-///
-/// ```
-/// use fastestmirror::Candidate;
-/// assert_eq!(Candidate::from("https://mirror.example/").weight, 1.0);
-/// assert_eq!(Candidate::from(("https://mirror.example/", 100.0)).weight, 100.0);
-/// ```
-#[derive(Debug, Clone, PartialEq)]
-pub struct Candidate {
-    /// Any text; what is not a URL that can be connected to is [`Outcome::Unsupported`].
-    pub url: String,
-    /// How often the mirror's host leads the pool, in proportion to the other hosts' weights: a metalink's
-    /// `preference`, say. Positive and finite. The highest weight among a host's URLs counts.
-    pub weight: f64,
-}
-
-impl From<String> for Candidate {
-    fn from(url: String) -> Candidate {
-        Candidate { url, weight: 1.0 }
-    }
-}
-
-impl From<&String> for Candidate {
-    fn from(url: &String) -> Candidate {
-        url.clone().into()
-    }
-}
-
-impl From<&str> for Candidate {
-    fn from(url: &str) -> Candidate {
-        url.to_string().into()
-    }
-}
-
-impl<S: Into<String>> From<(S, f64)> for Candidate {
-    fn from((url, weight): (S, f64)) -> Candidate {
-        Candidate { url: url.into(), weight }
-    }
-}
-
-/// Why there is no ranking. The caller still has the order it gave, which is the one to use then.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Error {
-    /// An option was set to a value outside its range.
-    InvalidOption {
-        /// The option's name.
-        option: &'static str,
-        /// The value that was refused.
-        value: String,
-        /// What it may be.
-        allowed: &'static str,
-    },
-    /// A candidate's weight is not positive and finite.
-    InvalidWeight {
-        /// The candidate's URL.
-        url: String,
-        /// Its weight.
-        weight: f64,
-    },
-    /// The filters exclude every mirror.
-    AllExcluded {
-        /// How many there were.
-        mirrors: usize,
-    },
-    /// The system has no descriptor left to measure with.
-    System(io::Error),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::InvalidOption { option, value, allowed } => {
-                write!(f, "the option {option} cannot be {value}: it must be {allowed}")
-            }
-            Error::InvalidWeight { url, weight } => {
-                let start: String = url.chars().take(100).collect();
-                write!(f, "the weight {weight} of {start:?} is not a positive, finite number")
-            }
-            Error::AllExcluded { mirrors: 1 } => f.write_str("the filters exclude the only mirror"),
-            Error::AllExcluded { mirrors } => write!(f, "the filters exclude all {mirrors} mirrors"),
-            Error::System(error) => write!(f, "cannot measure: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Error::System(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-/// A mirror in its place.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct RankedMirror {
-    /// Its position in the list that was given, from 0.
-    pub index: usize,
-    /// Its URL, as it was given.
-    pub url: String,
-    /// What became of it, with its latency if it has one.
-    pub outcome: Outcome,
-    /// Whether it is in the pool: its host is near enough to the best to share the load with it.
-    pub pool: bool,
-    /// The latency may be off by a millisecond or, after a lost SYN-ACK, by a second: a packet was sent twice.
-    pub imprecise: bool,
-    /// The address that answered in this run.
-    pub address: Option<SocketAddr>,
-    /// Its outcome is known from an earlier run: from the cache.
-    pub remembered: bool,
-}
-
-/// The result of a run.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Ranking {
-    /// The mirrors in the order in which to try them; each that was given once, except the excluded.
-    pub mirrors: Vec<RankedMirror>,
-    /// The mirrors that a filter dropped, in the order given.
-    pub excluded: Vec<RankedMirror>,
-    /// Why measuring ended.
-    pub ended: Ended,
-    /// How long the run took.
-    pub elapsed: Duration,
-    /// The seed of the shuffle.
-    pub seed: u64,
-    /// Nearly all of many hosts are equally near: a middlebox may be answering for all of them, and the order
-    /// then means little.
-    pub indistinct: bool,
-    /// What is to be said of the cache, if it could not be used as it should: one sentence each.
-    pub notes: Vec<String>,
-}
 
 /// Candidates, read.
 pub(crate) struct List {
@@ -191,11 +53,12 @@ pub struct Ranker {
     max_endpoints: usize,
     max_endpoints_per_host: usize,
     cancel: Option<Cancel>,
-    interrupted: Option<fn() -> bool>,
-    progress: Option<Box<OnProgress>>,
+    interrupt_check: Option<Box<InterruptCheck>>,
+    observer: Option<Box<Observer>>,
 }
 
-type OnProgress = dyn FnMut(&Progress) + Send;
+type InterruptCheck = dyn FnMut() -> bool + Send;
+type Observer = dyn FnMut(&Event<'_>) + Send;
 
 impl fmt::Debug for Ranker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -241,8 +104,8 @@ impl Ranker {
             max_endpoints: 2048,
             max_endpoints_per_host: 4,
             cancel: None,
-            interrupted: None,
-            progress: None,
+            interrupt_check: None,
+            observer: None,
         }
     }
 
@@ -383,31 +246,43 @@ impl Ranker {
         self
     }
 
-    /// Asked again and again while measuring, whether to end it: for a signal whose handler is not ours.
-    #[cfg(feature = "librepo")]
-    pub(crate) fn interrupted(&mut self, ask: fn() -> bool) -> &mut Ranker {
-        self.interrupted = Some(ask);
+    /// Sets a function that is called at least every 20 ms while measuring and whose `true` stops it, as
+    /// [`Cancel::cancel`] does: for a flag that a signal handler sets which the program does not own.
+    pub fn interrupt_check(&mut self, check: impl FnMut() -> bool + Send + 'static) -> &mut Ranker {
+        self.interrupt_check = Some(Box::new(check));
         self
     }
 
-    /// Called on the ranking thread whenever more mirrors have an outcome.
-    pub fn on_progress(&mut self, callback: impl FnMut(&Progress) + Send + 'static) -> &mut Ranker {
-        self.progress = Some(Box::new(callback));
+    /// Takes away what [`Ranker::interrupt_check`] has set.
+    pub fn no_interrupt_check(&mut self) -> &mut Ranker {
+        self.interrupt_check = None;
         self
     }
 
-    /// Ends what [`Ranker::on_progress`] began.
-    pub fn no_progress(&mut self) -> &mut Ranker {
-        self.progress = None;
+    /// Sets the callback that is called on the ranking thread with each [`Event`] of a run.
+    pub fn observer(&mut self, callback: impl FnMut(&Event<'_>) + Send + 'static) -> &mut Ranker {
+        self.observer = Some(Box::new(callback));
         self
     }
 
-    /// Measures the mirrors and puts them in order. Blocks until measuring ends (see [`Ended`]), at most for the
+    /// Takes away what [`Ranker::observer`] has set.
+    pub fn no_observer(&mut self) -> &mut Ranker {
+        self.observer = None;
+        self
+    }
+
+    fn notify(&mut self, event: &Event<'_>) {
+        if let Some(observer) = &mut self.observer {
+            observer(event);
+        }
+    }
+
+    /// Measures the mirrors and puts them in order. Blocks until measuring ends (see [`StopReason`](crate::StopReason)), at most for the
     /// timeout and a few milliseconds.
     ///
     /// # Errors
     /// If a weight is not positive and finite, if the filters exclude every mirror, or if the process has no
-    /// descriptor left. That mirrors cannot be reached is not an error but their [`Outcome`].
+    /// descriptor left. That mirrors cannot be reached is not an error but their [`Outcome`](crate::Outcome).
     pub fn rank<C: Into<Candidate>>(
         &mut self,
         candidates: impl IntoIterator<Item = C>,
@@ -418,8 +293,13 @@ impl Ranker {
     fn rank_all(&mut self, candidates: Vec<Candidate>) -> Result<Ranking, Error> {
         let list = self.read(candidates)?;
         let mut run = Run::begin(self, list);
+        if let Some(path) = self.memory.cache.clone() {
+            self.notify(&Event::CacheRead { path: &path, problem: run.cache_problem() });
+        }
         run.measure(self)?;
-        Ok(run.conclude(self))
+        let ranking = run.conclude(self);
+        self.notify(&Event::Ranked(&ranking));
+        Ok(ranking)
     }
 
     /// Reads the candidates.
@@ -427,7 +307,6 @@ impl Ranker {
     /// # Errors
     /// If a weight is not positive and finite, or if the filters exclude every mirror.
     pub(crate) fn read(&self, candidates: Vec<Candidate>) -> Result<List, Error> {
-        fault::point("ranker");
         let fine = |weight: f64| weight > 0.0 && weight.is_finite();
         if let Some(bad) = candidates.iter().find(|candidate| !fine(candidate.weight)) {
             return Err(Error::InvalidWeight { url: bad.url.clone(), weight: bad.weight });

@@ -78,7 +78,7 @@ fn settled_comes_with_the_pools_limit_or_the_last_fallback_that_is_needed() {
         mirrors.extend((0..3).map(|n| silent(&format!("dead{n}.lab.example"))));
         let world = start(mirrors);
         let settled = |ranking: &Ranking| {
-            assert_eq!(ranking.ended, Ended::Settled);
+            assert_eq!(ranking.stop_reason, StopReason::Settled);
             assert!(ranking.mirrors.iter().all(|m| m.pool == (m.index < 2)), "{ranking:#?}");
         };
         let look_up = 5.0;
@@ -106,7 +106,7 @@ fn one_dead_mirror_among_twelve_costs_the_quiet_time_at_most() {
             5.0 + 400.0 + 20.0,
             || Ranker::new().rank(urls(&world)).unwrap(),
             |ranking| {
-                assert_eq!((ranking.ended, ranking.mirrors[11].index), (Ended::Quiet, 11));
+                assert_eq!((ranking.stop_reason, ranking.mirrors[11].index), (StopReason::Quiet, 11));
                 assert!((0..11).all(|n| outcome(ranking, n).latency().is_some()));
             },
         );
@@ -122,7 +122,7 @@ fn the_timeout_holds_when_all_mirrors_are_dead() {
     lab::isolated!(|| {
         let world = start((0..100).map(|n| silent(&format!("dead{n}.lab.example"))).collect());
         let dead = |ranking: &Ranking| {
-            assert_eq!(ranking.ended, Ended::Timeout);
+            assert_eq!(ranking.stop_reason, StopReason::Timeout);
             assert!(ranking.mirrors.iter().enumerate().all(|(n, mirror)| mirror.index == n));
         };
         let run = || Ranker::new().timeout(ms(600)).unwrap().rank(urls(&world)).unwrap();
@@ -146,7 +146,7 @@ fn a_resolver_that_is_silent_for_one_name_costs_only_that_mirror() {
             75.0,
             || Ranker::new().rank(urls(&world)).unwrap(),
             |ranking| {
-                assert_eq!(ranking.ended, Ended::Settled);
+                assert_eq!(ranking.stop_reason, StopReason::Settled);
                 assert_eq!(outcome(ranking, 3), Outcome::Unanswered);
                 assert_eq!(
                     (outcome(ranking, 7), outcome(ranking, 9)),
@@ -169,7 +169,7 @@ fn names_that_all_hang_do_not_move_the_timeout_and_leave_no_thread_that_matters(
         let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
         let before = threads();
         let ranking = Ranker::new().timeout(ms(300)).unwrap().rank(urls(&world)).unwrap();
-        assert_eq!(ranking.ended, Ended::Timeout);
+        assert_eq!(ranking.stop_reason, StopReason::Timeout);
         // The look-ups themselves would take two seconds.
         assert_between(300.0, ranking.elapsed.as_secs_f64() * 1e3, 1000.0);
         let left = threads() - before;
@@ -191,7 +191,7 @@ fn hung_look_ups_do_not_pile_up_over_many_runs() {
         // They hang for two seconds each, and all these runs take one.
         let elapsed = (0..10).map(|_| {
             let ranking = Ranker::new().timeout(ms(100)).unwrap().rank(urls(&world)).unwrap();
-            assert_eq!(ranking.ended, Ended::Timeout);
+            assert_eq!(ranking.stop_reason, StopReason::Timeout);
             ranking.elapsed.as_secs_f64() * 1e3
         });
         assert_between(100.0, elapsed.fold(f64::INFINITY, f64::min), 120.0);
@@ -213,7 +213,7 @@ fn broken_ipv6_everywhere_costs_the_delay_of_rfc_8305() {
             320.0,
             || Ranker::new().rank(urls(&world)).unwrap(),
             |ranking| {
-                assert_eq!(ranking.ended, Ended::Complete);
+                assert_eq!(ranking.stop_reason, StopReason::Complete);
                 for (n, rtt) in [10.0, 14.0, 30.0, 40.0].into_iter().enumerate() {
                     let mirror = mirror(ranking, n);
                     assert!(mirror.address.unwrap().is_ipv4());
@@ -238,7 +238,7 @@ fn broken_ipv6_costs_the_pools_limit_where_ipv4_is_seen_to_work() {
         );
         let world = start(mirrors);
         let all = |ranking: &Ranking| {
-            assert_eq!(ranking.ended, Ended::Complete);
+            assert_eq!(ranking.stop_reason, StopReason::Complete);
             assert!(ranking.mirrors.iter().all(|m| m.pool && m.address.unwrap().is_ipv4()));
         };
         let (best, runs) = one_takes(72.0, 95.0, || Ranker::new().rank(urls(&world)).unwrap(), all);
@@ -267,7 +267,7 @@ fn each_family_may_have_its_own_fate() {
         ]);
         for _ in 0..3 {
             let ranking = Ranker::new().rank(urls(&world)).unwrap();
-            assert_eq!(ranking.ended, Ended::Complete, "{ranking:#?}");
+            assert_eq!(ranking.stop_reason, StopReason::Complete, "{ranking:#?}");
             let families = (0..7).map(|n| mirror(&ranking, n).address.unwrap().is_ipv6());
             assert_eq!(families.collect::<Vec<_>>(), [true, false, true, false, true, false, false]);
             assert_eq!(outcome(&ranking, 7), Outcome::Refused);
@@ -293,7 +293,7 @@ fn a_lost_packet_is_made_up_for_within_the_quiet_time() {
         let world =
             start(vec![lost_syn, lost_syn_ack, named(2).ipv4(answer(ms(11))), named(3).ipv4(answer(ms(30)))]);
         let ranking = Ranker::new().rank(urls(&world)).unwrap();
-        assert_eq!(ranking.ended, Ended::Complete);
+        assert_eq!(ranking.stop_reason, StopReason::Complete);
         for (n, rtt) in [10.0, 12.0, 11.0, 30.0].into_iter().enumerate() {
             assert_between(rtt, outcome(&ranking, n).latency().unwrap().as_secs_f64() * 1e3, rtt + 40.0);
             assert!(!mirror(&ranking, n).imprecise);
@@ -314,7 +314,10 @@ fn the_number_is_the_kernels_however_late_this_process_is() {
         let mut late = false;
         let mut ranker = Ranker::new();
         // Stopped on the first answer, while all the others come in.
-        ranker.fallbacks(Ranker::ALL).on_progress(move |_| {
+        ranker.fallbacks(Ranker::ALL).observer(move |event| {
+            if !matches!(event, Event::Progress(_)) {
+                return;
+            }
             if !std::mem::replace(&mut late, true) {
                 std::thread::sleep(Duration::from_millis(150));
             }
@@ -339,7 +342,7 @@ fn bursts_are_small_and_few_are_in_flight() {
         let urls: Vec<_> =
             (0..900).map(|n| format!("http://{}/", world.ipv4(&format!("m{n}.lab.example")))).collect();
         let ranking = Ranker::new().fallbacks(Ranker::ALL).rank(&urls).unwrap();
-        assert_eq!(ranking.ended, Ended::Complete);
+        assert_eq!(ranking.stop_reason, StopReason::Complete);
         assert!(ranking.mirrors.iter().all(|m| m.outcome.latency().is_some()));
         let report = world.report();
         // The next leave after 10 ms; a world that reads the first late sees them sooner.
@@ -358,7 +361,7 @@ fn a_hosts_file_works_as_well_as_a_name_server() {
         let world = World::start(Spec::new().mirrors(live([10, 60])).names(lab::Names::Hosts)).unwrap();
         let begin = Instant::now();
         let ranking = Ranker::new().rank(urls(&world)).unwrap();
-        assert_eq!((ranking.ended, ranking.mirrors[0].index), (Ended::Complete, 0));
+        assert_eq!((ranking.stop_reason, ranking.mirrors[0].index), (StopReason::Complete, 0));
         assert!(begin.elapsed() >= ranking.elapsed);
     });
 }
@@ -370,7 +373,7 @@ fn a_machine_without_ipv6_addresses_asks_for_none() {
             let mirrors = (0..3).map(|n| Mirror::new(&format!("m{n}.lab.example")).ipv4(answer(ms(10 + n))));
             let world = start(mirrors.collect());
             let ranking = Ranker::new().rank(urls(&world)).unwrap();
-            assert_eq!(ranking.ended, Ended::Complete);
+            assert_eq!(ranking.stop_reason, StopReason::Complete);
             let lookups = world.report().lookups;
             (
                 lookups.values().map(|asked| asked.a).sum::<usize>(),

@@ -152,7 +152,7 @@ fn the_defaults_find_the_pool_without_waiting_for_the_far_and_the_dead() {
                 let before = processor_time();
                 let ranking = Ranker::new().rank(sites.urls()).expect("a ranking");
                 cpu = cpu.min(processor_time() - before);
-                assert_eq!(ranking.ended, Ended::Settled);
+                assert_eq!(ranking.stop_reason, StopReason::Settled);
                 right += usize::from(wrong_about_the_pool(&sites, &ranking).is_empty());
                 runs.push(ranking.elapsed);
             }

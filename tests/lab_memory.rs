@@ -8,7 +8,7 @@ use std::path::Path;
 
 fn rank(cache: &Path, urls: &[String]) -> Ranking {
     let ranking = Ranker::new().cache(Some(cache)).seed(7).rank(urls).expect("a ranking");
-    assert_eq!(ranking.notes, Vec::<String>::new());
+    assert_eq!(ranking.warnings, Vec::<String>::new());
     ranking
 }
 
@@ -48,7 +48,7 @@ fn the_second_run_sends_nothing_and_takes_the_time_of_reading_the_file() {
             let mut best = f64::INFINITY;
             for _ in 0..5 {
                 let second = rank(&cache, &urls);
-                assert_eq!(second.ended, Ended::Idle);
+                assert_eq!(second.stop_reason, StopReason::Idle);
                 assert!(second.mirrors.iter().all(|mirror| !matches!(mirror.outcome, Outcome::Measured(_))));
                 // Never worse than the first: the same pool, and the same order of what has a latency.
                 let known = |ranking: &Ranking| {
@@ -130,8 +130,8 @@ fn a_silent_mirror_is_left_alone_for_its_hour_and_does_not_cost_the_next_run() {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = folder.path().join("cache");
         let (world, urls) = five_and_a_dead_one();
-        assert_eq!(rank(&cache, &urls).ended, Ended::Quiet);
-        assert_eq!(rank(&cache, &urls).ended, Ended::Idle);
+        assert_eq!(rank(&cache, &urls).stop_reason, StopReason::Quiet);
+        assert_eq!(rank(&cache, &urls).stop_reason, StopReason::Idle);
         assert_eq!(world.report().of("dead.lab.example").attempts, 2);
         // librepo would believe no word of it.
         let text = std::fs::read_to_string(&cache).expect("a cache");
@@ -155,7 +155,7 @@ fn a_dead_mirror_whose_hour_is_over_costs_one_run_and_not_each() {
             forget_the_dead();
             let before = world.report().total().attempts;
             let ranking = rank(&cache, &urls);
-            assert_eq!(ranking.ended, Ended::Quiet);
+            assert_eq!(ranking.stop_reason, StopReason::Quiet);
             let measured =
                 ranking.mirrors.iter().filter(|m| matches!(m.outcome, Outcome::Measured(_))).count();
             assert_eq!(measured, 1, "one of those remembered is the witness");
@@ -164,7 +164,7 @@ fn a_dead_mirror_whose_hour_is_over_costs_one_run_and_not_each() {
                 3,
                 "two at the dead one, one at the witness"
             );
-            assert_eq!(rank(&cache, &urls).ended, Ended::Idle);
+            assert_eq!(rank(&cache, &urls).stop_reason, StopReason::Idle);
         }
     });
 }

@@ -99,7 +99,10 @@ fn client() {
     static MOST_OPEN: AtomicUsize = AtomicUsize::new(0);
     static LOOKING: AtomicUsize = AtomicUsize::new(0);
     let (before, mut told) = (open_descriptors(), 0);
-    ranker.on_progress(move |_| {
+    ranker.observer(move |event| {
+        if !matches!(event, Event::Progress(_)) {
+            return;
+        }
         // Looked at every now and then only, and at no cost to what is counted.
         if told % 64 == 0 {
             let allocations = ALLOCATIONS.load(Relaxed);
@@ -116,7 +119,7 @@ fn client() {
     let pool: Vec<_> =
         ranking.mirrors.iter().filter(|mirror| mirror.pool).map(|mirror| mirror.index.to_string()).collect();
     // The harness has begun a line.
-    println!("\nended={:?}", ranking.ended);
+    println!("\nended={:?}", ranking.stop_reason);
     println!("microseconds={}", ranking.elapsed.as_micros());
     println!("cpu={}", cpu.as_micros());
     println!("allocations={allocations}");

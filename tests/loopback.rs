@@ -44,7 +44,7 @@ fn each_kind_of_mirror_gets_its_outcome_and_its_place() {
     }
     let order: Vec<_> = ranking.mirrors.iter().map(|mirror| mirror.index).collect();
     assert_eq!((order[0], &order[3..]), (3, &[0, 1, 2, 6][..]), "local, measured, silent, failed");
-    assert_eq!(ranking.ended, Ended::Quiet);
+    assert_eq!(ranking.stop_reason, StopReason::Quiet);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_mirror_is_asked_once_however_often_it_is_listed_and_gets_no_byte() {
     let urls: Vec<_> =
         (0..600).map(|n| format!("https://127.2.0.{}:{}/{n}", n % 200, server.port())).collect();
     let ranking = Ranker::new().fallbacks(Ranker::ALL).rank(&urls).unwrap();
-    assert_eq!((ranking.ended, ranking.mirrors.len()), (Ended::Complete, 600));
+    assert_eq!((ranking.stop_reason, ranking.mirrors.len()), (StopReason::Complete, 600));
     let deadline = Instant::now() + Duration::from_secs(20);
     while server.accepted.load(SeqCst) < 200 && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(5));
@@ -65,7 +65,7 @@ fn a_mirror_is_asked_once_however_often_it_is_listed_and_gets_no_byte() {
 fn a_list_that_needs_no_measuring_is_idle() {
     for urls in [&[][..], &["file:///a", "rsync://mirror.example/", "http://[::1"]] {
         let ranking = Ranker::new().rank(urls.iter().copied()).unwrap();
-        assert_eq!((ranking.ended, ranking.mirrors.len()), (Ended::Idle, urls.len()));
+        assert_eq!((ranking.stop_reason, ranking.mirrors.len()), (StopReason::Idle, urls.len()));
     }
 }
 
@@ -74,7 +74,7 @@ fn a_timeout_of_zero_sends_nothing_and_keeps_the_order() {
     let server = Server::start(ip(5));
     let urls = ["http://mirror.example/".to_string(), format!("http://{}/", server.address)];
     let ranking = Ranker::new().timeout(Duration::ZERO).unwrap().rank(&urls).unwrap();
-    assert_eq!(ranking.ended, Ended::Timeout);
+    assert_eq!(ranking.stop_reason, StopReason::Timeout);
     assert!(
         ranking.mirrors.iter().enumerate().all(|(n, m)| m.index == n && m.outcome == Outcome::Unanswered)
     );
@@ -88,7 +88,7 @@ fn the_timeout_holds_when_everything_is_silent() {
     let url = format!("http://{}/", silent.address);
     let mut elapsed = (0..30).map(|_| {
         let ranking = Ranker::new().timeout(Duration::from_millis(300)).unwrap().rank([&url]).unwrap();
-        assert_eq!(ranking.ended, Ended::Timeout);
+        assert_eq!(ranking.stop_reason, StopReason::Timeout);
         assert!(ranking.elapsed.as_millis() >= 300);
         ranking.elapsed
     });
@@ -107,10 +107,10 @@ fn cancel_from_another_thread_ends_measuring_at_once() {
         std::thread::sleep(Duration::from_millis(50));
         cancel.cancel();
     });
-    assert_eq!(ranker.rank([&url]).unwrap().ended, Ended::Cancelled);
+    assert_eq!(ranker.rank([&url]).unwrap().stop_reason, StopReason::Cancelled);
     other.join().unwrap();
     // It stays cancelled.
-    assert_eq!(ranker.rank([&url, &url]).unwrap().ended, Ended::Cancelled);
+    assert_eq!(ranker.rank([&url, &url]).unwrap().stop_reason, StopReason::Cancelled);
 }
 
 #[test]
@@ -121,11 +121,13 @@ fn progress_tells_how_far_it_is_and_may_cancel() {
     let (sender, seen) = std::sync::mpsc::channel();
     let mut ranker = Ranker::new();
     let inner = cancel.clone();
-    ranker.timeout(Duration::from_secs(600)).unwrap().fallbacks(Ranker::ALL).cancel(&cancel).on_progress(
-        move |progress: &Progress| {
-            sender.send(*progress).unwrap();
-            if progress.concluded == 2 {
-                inner.cancel();
+    ranker.timeout(Duration::from_secs(600)).unwrap().fallbacks(Ranker::ALL).cancel(&cancel).observer(
+        move |event| {
+            if let Event::Progress(progress) = event {
+                sender.send(*progress).unwrap();
+                if progress.completed == 2 {
+                    inner.cancel();
+                }
             }
         },
     );
@@ -134,9 +136,9 @@ fn progress_tells_how_far_it_is_and_may_cancel() {
         format!("http://{}/", silent.address),
         format!("http://127.1.0.10:{}/", server.port()),
     ];
-    assert_eq!(ranker.rank(&urls).unwrap().ended, Ended::Cancelled);
+    assert_eq!(ranker.rank(&urls).unwrap().stop_reason, StopReason::Cancelled);
     let last = seen.try_iter().last().expect("was called");
-    assert_eq!((last.concluded, last.total), (2, 3));
+    assert_eq!((last.completed, last.total), (2, 3));
     assert!(last.best.is_some());
 }
 
@@ -318,7 +320,7 @@ fn fifteen_hundred_endpoints_fit_into_256_descriptors_and_nothing_is_left_behind
                     .unwrap()
                     .rank(&urls)
                     .unwrap();
-                assert_eq!(ranking.ended, Ended::Complete);
+                assert_eq!(ranking.stop_reason, StopReason::Complete);
                 let measured = ranking.mirrors.iter().filter(|m| m.outcome.latency().is_some()).count();
                 assert_eq!(measured, 1350);
                 // The server may be late to close its side of the last.

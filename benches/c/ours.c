@@ -20,11 +20,11 @@ int main(int argc, char **argv)
         return 1;
     end(before);
     fm_ranking_summary(ranking, &summary);
-    printf("ended %d\n", summary.ended);
+    printf("ended %d\n", summary.stop_reason);
     for (size_t i = 0; fm_ranking_mirror(ranking, i, &mirror) == FM_OK; i++)
         printf("mirror %zu %.9f %d\n", mirror.index, mirror.latency, mirror.pool);
-    for (size_t i = 0; fm_ranking_note(ranking, i); i++)
-        fprintf(stderr, "%s\n", fm_ranking_note(ranking, i));
+    for (size_t i = 0; fm_ranking_warning(ranking, i); i++)
+        fprintf(stderr, "%s\n", fm_ranking_warning(ranking, i));
     fm_ranking_free(ranking);
     fm_ranker_free(ranker);
     return 0;

@@ -86,7 +86,7 @@ pub(crate) struct Run {
     /// What the peak of memory grew by, in KiB.
     pub(crate) memory: f64,
     /// An `fm_ended`.
-    pub(crate) ended: Option<u32>,
+    pub(crate) stop_reason: Option<u32>,
     /// By position in the list.
     pub(crate) found: Vec<Found>,
 }
@@ -153,13 +153,13 @@ impl Client {
 
 fn read(text: &str, count: usize) -> Run {
     let mut found: Vec<Option<Found>> = vec![None; count];
-    let (mut call, mut ended) = (None, None);
+    let (mut call, mut stop_reason) = (None, None);
     for line in text.lines() {
         let (word, rest) = line.split_once(' ').expect("a word and numbers");
         let numbers: Vec<f64> = rest.split(' ').map(|number| number.parse().expect("a number")).collect();
         match word {
             "call" => call = Some((numbers[0], numbers[1], numbers[3] - numbers[2])),
-            "ended" => ended = Some(numbers[0] as u32),
+            "stop_reason" => stop_reason = Some(numbers[0] as u32),
             _ => {
                 let latency = (numbers[1] >= 0.0).then(|| Duration::from_secs_f64(numbers[1]));
                 let more = numbers.get(2).copied().unwrap_or_default();
@@ -173,7 +173,7 @@ fn read(text: &str, count: usize) -> Run {
         time: Duration::from_secs_f64(time),
         processor: Duration::from_secs_f64(processor),
         memory,
-        ended,
+        stop_reason,
         found: found.into_iter().map(Option::unwrap_or_default).collect(),
     }
 }

@@ -1,7 +1,7 @@
 //! One client in one world: its runs, and what they come to.
 
 use super::clients::{Client, Found, Run};
-use super::scene::{Ended, Scene};
+use super::scene::{Scene, StopReason};
 use lab::{LabError, percentile};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -52,10 +52,10 @@ impl Pool {
     }
 }
 
-/// The earliest a run that ended so could end.
+/// The earliest a run that stop_reason so could end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Floor {
-    pub(crate) ended: Ended,
+    pub(crate) stop_reason: StopReason,
     /// With these look-ups.
     pub(crate) look_ups: Duration,
     /// With these look-ups and SYNs, where that was tried.
@@ -70,13 +70,13 @@ pub(crate) struct Bare {
 }
 
 impl Bare {
-    fn floor(&self, scene: &Scene, ended: Ended) -> Floor {
+    fn floor(&self, scene: &Scene, stop_reason: StopReason) -> Floor {
         let median_floor = |runs: &[Vec<Duration>]| {
-            let floors: Vec<_> = runs.iter().map(|times| scene.floor(Some(times), ended)).collect();
+            let floors: Vec<_> = runs.iter().map(|times| scene.floor(Some(times), stop_reason)).collect();
             (!floors.is_empty()).then(|| median(floors))
         };
-        let look_ups = median_floor(&self.look_ups).unwrap_or_else(|| scene.floor(None, ended));
-        Floor { ended, look_ups, syns: median_floor(&self.syns) }
+        let look_ups = median_floor(&self.look_ups).unwrap_or_else(|| scene.floor(None, stop_reason));
+        Floor { stop_reason, look_ups, syns: median_floor(&self.syns) }
     }
 }
 
@@ -110,8 +110,8 @@ pub(crate) fn measure(scene: &Scene, client: Client, bare: &Bare, plan: &Plan) -
     let total = report.total();
     let each = |number: usize| number as f64 / runs.len() as f64;
 
-    let ended = runs.last().and_then(|run| run.ended).and_then(Ended::from_number);
-    let floor = ended.map(|ended| bare.floor(scene, ended));
+    let stop_reason = runs.last().and_then(|run| run.stop_reason).and_then(StopReason::from_number);
+    let floor = stop_reason.map(|stop_reason| bare.floor(scene, stop_reason));
     let row = Row {
         label: scene.label(),
         mirrors: scene.sites.0.len(),

@@ -99,18 +99,18 @@ impl Scene {
 
     /// The earliest moment at which a run that ends so can end, when SYNs leave at these times (none: all at once) and are
     /// answered in time. That a rule makes the run wait is part of it.
-    pub(crate) fn floor(&self, left: Option<&[Duration]>, ended: Ended) -> Duration {
+    pub(crate) fn floor(&self, left: Option<&[Duration]>, stop_reason: StopReason) -> Duration {
         let at = |index: usize| left.map_or(Duration::ZERO, |times| times[index]);
         let live = || self.sites.0.iter().enumerate().filter(|(_, site)| site.is_live());
         let answers = || live().map(|(index, site)| at(index) + site.rtt);
         let last_answer = answers().max().unwrap_or_default();
-        match ended {
-            Ended::Complete => last_answer,
-            Ended::Quiet => {
+        match stop_reason {
+            StopReason::Complete => last_answer,
+            StopReason::Quiet => {
                 let slowest = live().map(|(_, site)| site.rtt).max().unwrap_or_default();
                 last_answer + slowest.max(Duration::from_millis(100))
             }
-            Ended::Settled => {
+            StopReason::Settled => {
                 let last_syn = (0..self.sites.0.len()).map(at).max().unwrap_or_default();
                 let limit = self.sites.best() * 2;
                 let mut outside: Vec<Duration> = live()
@@ -124,30 +124,30 @@ impl Scene {
     }
 }
 
-/// How a run that measured something ended, as far as there is a floor for it.
+/// How a run that measured something stop_reason, as far as there is a floor for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Ended {
+pub(crate) enum StopReason {
     Complete,
     Settled,
     Quiet,
 }
 
-impl Ended {
+impl StopReason {
     /// From an `fm_ended`.
-    pub(crate) fn from_number(number: u32) -> Option<Ended> {
+    pub(crate) fn from_number(number: u32) -> Option<StopReason> {
         match number {
-            1 => Some(Ended::Complete),
-            2 => Some(Ended::Settled),
-            3 => Some(Ended::Quiet),
+            1 => Some(StopReason::Complete),
+            2 => Some(StopReason::Settled),
+            3 => Some(StopReason::Quiet),
             _ => None,
         }
     }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Ended::Complete => "complete",
-            Ended::Settled => "settled",
-            Ended::Quiet => "quiet",
+            StopReason::Complete => "complete",
+            StopReason::Settled => "settled",
+            StopReason::Quiet => "quiet",
         }
     }
 }

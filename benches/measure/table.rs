@@ -46,9 +46,9 @@ fn line(row: &Row) -> String {
     let above = |floor: Duration| {
         format!("{} {:+.1}", ms(floor), row.time.as_secs_f64() * 1e3 - floor.as_secs_f64() * 1e3)
     };
-    let floor = row.floor.map_or("–".into(), |Floor { ended, look_ups, syns }| {
+    let floor = row.floor.map_or("–".into(), |Floor { stop_reason, look_ups, syns }| {
         let with_syns = syns.map_or(String::new(), |floor| format!("; {}", above(floor)));
-        format!("{}: {}{with_syns}", ended.name(), above(look_ups))
+        format!("{}: {}{with_syns}", stop_reason.name(), above(look_ups))
     });
     let (syns, payload) = (row.syns, row.payload);
     format!(

@@ -49,8 +49,8 @@ fn show_worlds() -> io::Result<()> {
             out,
             "Measuring ended after {} ({}): {}.",
             ms(ranking.elapsed),
-            words::ended(ranking.ended),
-            words::ended_because(ranking.ended)
+            words::ended(ranking.stop_reason),
+            words::ended_because(ranking.stop_reason)
         )?;
         let total = report.total();
         writeln!(

@@ -18,10 +18,10 @@ struct Object<'a>(&'a Ranking);
 impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_struct("Ranking", 5)?;
-        object.serialize_field("ended", words::ended(self.0.ended))?;
+        object.serialize_field("ended", words::ended(self.0.stop_reason))?;
         object.serialize_field("elapsed_ms", &milliseconds(self.0.elapsed))?;
         object.serialize_field("seed", &self.0.seed)?;
-        object.serialize_field("indistinct", &self.0.indistinct)?;
+        object.serialize_field("indistinct", &self.0.ambiguous)?;
         object.serialize_field("mirrors", &self.0.mirrors.iter().map(Mirror).collect::<Vec<_>>())?;
         object.end()
     }

@@ -1,6 +1,6 @@
 //! The progress line on standard error, while the mirrors are measured; only for people who sit at a terminal.
 
-use fastestmirror::{Progress, Ranker};
+use fastestmirror::{Event, Progress, Ranker};
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
@@ -37,8 +37,8 @@ impl Line {
             print("\r\x1b[K");
         };
         let thread = Builder::new().spawn(draw).ok()?;
-        ranker.on_progress(move |progress| {
-            if let Ok(mut latest) = latest.lock() {
+        ranker.observer(move |event| {
+            if let (Event::Progress(progress), Ok(mut latest)) = (event, latest.lock()) {
                 *latest = Some(*progress);
             }
         });
@@ -57,10 +57,10 @@ impl Drop for Line {
 /// Short enough for any terminal: a line that wraps cannot be erased.
 fn text(progress: Option<Progress>, elapsed: Duration) -> String {
     let known = match progress {
-        Some(Progress { concluded, total, best: Some(best), .. }) => {
-            format!(": {concluded} of {total} done, best {:.2} ms", best.as_secs_f64() * 1e3)
+        Some(Progress { completed, total, best: Some(best), .. }) => {
+            format!(": {completed} of {total} done, best {:.2} ms", best.as_secs_f64() * 1e3)
         }
-        Some(progress) => format!(": {} of {} done", progress.concluded, progress.total),
+        Some(progress) => format!(": {} of {} done", progress.completed, progress.total),
         None => String::new(),
     };
     format!("Measuring for {:.1} s{known}", elapsed.as_secs_f64())

@@ -2,7 +2,7 @@
 
 use super::text::{cut, escape, without_password};
 use super::words;
-use fastestmirror::{Ended, Outcome, RankedMirror, Ranking};
+use fastestmirror::{Outcome, RankedMirror, Ranking, StopReason};
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -22,10 +22,10 @@ impl<'a> From<&'a RankedMirror> for Row<'a> {
 
 /// What the summary says beyond what the rows do.
 struct Facts {
-    ended: Ended,
+    stop_reason: StopReason,
     elapsed: Duration,
     seed: u64,
-    indistinct: bool,
+    ambiguous: bool,
     excluded: usize,
 }
 
@@ -33,10 +33,10 @@ struct Facts {
 pub(crate) fn write(out: &mut impl Write, ranking: &Ranking, width: Option<usize>) -> io::Result<()> {
     let rows: Vec<Row<'_>> = ranking.mirrors.iter().map(Row::from).collect();
     let facts = Facts {
-        ended: ranking.ended,
+        stop_reason: ranking.stop_reason,
         elapsed: ranking.elapsed,
         seed: ranking.seed,
-        indistinct: ranking.indistinct,
+        ambiguous: ranking.ambiguous,
         excluded: ranking.excluded.len(),
     };
     write_rows(out, &rows, width)?;
@@ -50,7 +50,7 @@ pub(crate) fn section(outcome: Outcome, pool: bool, anybody_answered: bool) -> &
         _ if pool => "the pool: near enough to share the load, in random order",
         Outcome::Measured(_) | Outcome::Cached(_) => "farther away, nearest first",
         _ if !anybody_answered => "no answer from anybody: the order given",
-        Outcome::Unanswered => "no answer before measuring ended",
+        Outcome::Unanswered => "no answer before measuring stop_reason",
         _ => "failed",
     }
 }
@@ -125,15 +125,15 @@ fn write_summary(out: &mut impl Write, rows: &[Row<'_>], facts: &Facts) -> io::R
         write!(out, "; {local} on this machine")?;
     }
     writeln!(out, ". Seed of the shuffle: {}.", facts.seed)?;
-    let (ended, because) = (words::ended(facts.ended), words::ended_because(facts.ended));
-    writeln!(out, "Measuring ended after {} ({ended}): {because}.", time(facts.elapsed))?;
+    let (stop_reason, because) = (words::ended(facts.stop_reason), words::ended_because(facts.stop_reason));
+    writeln!(out, "Measuring stop_reason after {} ({stop_reason}): {because}.", time(facts.elapsed))?;
     if facts.excluded > 0 {
         writeln!(out, "Left out by filters: {}.", mirrors(facts.excluded))?;
     }
     if imprecise > 0 {
         writeln!(out, "Packets were lost, so a latency marked ~ may be too long: {}.", mirrors(imprecise))?;
     }
-    if facts.indistinct {
+    if facts.ambiguous {
         writeln!(
             out,
             "Nearly all are equally near: something on the way may be answering for them, and then this\n\
@@ -175,10 +175,10 @@ mod tests {
 
     fn facts() -> Facts {
         Facts {
-            ended: Ended::Settled,
+            stop_reason: StopReason::Settled,
             elapsed: Duration::from_millis(48),
             seed: 7,
-            indistinct: false,
+            ambiguous: false,
             excluded: 0,
         }
     }
@@ -211,7 +211,7 @@ mod tests {
 ─── farther away, nearest first
   4      160.00 ms  ████████████████ measured    http://c.example/
   5    ~1000.00 ms  ████████████████ measured    http://d.example/
-─── no answer before measuring ended
+─── no answer before measuring stop_reason
   6                                  unanswered  http://e.example/
 ─── failed
   7                                  unsupported http://f.example/\\u{1b}[2J
@@ -221,7 +221,7 @@ mod tests {
             summary(&rows, &facts()),
             "\n4 of 6 mirrors answered, 1 of them in an earlier run; 2 in the pool (●); 1 on this machine. \
              Seed of the shuffle: 7.\n\
-             Measuring ended after 48 ms (settled): the pool is known, and so are enough fallbacks.\n\
+             Measuring stop_reason after 48 ms (settled): the pool is known, and so are enough fallbacks.\n\
              Packets were lost, so a latency marked ~ may be too long: 1 mirror.\n"
         );
     }
@@ -234,7 +234,7 @@ mod tests {
             row("http://c.example/", Outcome::Refused, false),
         ];
         assert_eq!(table(&rows, None).matches("───").count(), 1);
-        let facts = Facts { indistinct: true, excluded: 2, elapsed: Duration::from_secs(2), ..facts() };
+        let facts = Facts { ambiguous: true, excluded: 2, elapsed: Duration::from_secs(2), ..facts() };
         let summary = summary(&rows, &facts);
         for part in ["0 of 3 mirrors answered", "after 2.00 s", "filters: 2 mirrors", "equally near"] {
             assert!(summary.contains(part), "{part}: {summary}");

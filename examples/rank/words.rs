@@ -1,6 +1,6 @@
 //! What outcomes and endings are called in the output.
 
-use fastestmirror::{Ended, Outcome};
+use fastestmirror::{Outcome, StopReason};
 
 pub(crate) fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
@@ -22,27 +22,27 @@ pub(crate) fn has_answered(outcome: Outcome) -> bool {
     outcome == Outcome::Local || outcome.latency().is_some()
 }
 
-pub(crate) fn ended(ended: Ended) -> &'static str {
+pub(crate) fn ended(ended: StopReason) -> &'static str {
     match ended {
-        Ended::Idle => "idle",
-        Ended::Complete => "complete",
-        Ended::Settled => "settled",
-        Ended::Quiet => "quiet",
-        Ended::Timeout => "timeout",
-        Ended::Cancelled => "cancelled",
+        StopReason::Idle => "idle",
+        StopReason::Complete => "complete",
+        StopReason::Settled => "settled",
+        StopReason::Quiet => "quiet",
+        StopReason::Timeout => "timeout",
+        StopReason::Cancelled => "cancelled",
         _ => "unknown",
     }
 }
 
 /// The same for people: why measuring ended.
-pub(crate) fn ended_because(ended: Ended) -> &'static str {
+pub(crate) fn ended_because(ended: StopReason) -> &'static str {
     match ended {
-        Ended::Idle => "there was nothing to measure",
-        Ended::Complete => "every mirror has an outcome",
-        Ended::Settled => "the pool is known, and so are enough fallbacks",
-        Ended::Quiet => "nothing more was heard: who is silent still is down or far",
-        Ended::Timeout => "the time was up",
-        Ended::Cancelled => "it was interrupted",
+        StopReason::Idle => "there was nothing to measure",
+        StopReason::Complete => "every mirror has an outcome",
+        StopReason::Settled => "the pool is known, and so are enough fallbacks",
+        StopReason::Quiet => "nothing more was heard: who is silent still is down or far",
+        StopReason::Timeout => "the time was up",
+        StopReason::Cancelled => "it was interrupted",
         _ => "the library says so",
     }
 }

@@ -33,8 +33,8 @@ mod said;
 
 use super::keyfile::{self, Group, Item, KeyFile};
 use super::number;
-use crate::mirror::{Endpoint, Host, Mirror, Protocol};
 use crate::network::Network;
+use crate::url::{Endpoint, Host, Mirror, Protocol};
 pub(crate) use said::Known;
 use said::{
     About, DRAWN, Fact, LATENCY, NETWORK, NETWORK_OF, OUTCOME, OUTCOME_OF, SEED, Said, TS, VERSION,
@@ -146,7 +146,7 @@ impl Memory {
     }
 
     /// How many endpoints something is known of.
-    #[cfg(any(test, fuzzing))]
+    #[cfg(any(test, feature = "__internals"))]
     pub(crate) fn len(&self) -> usize {
         self.facts.len()
     }

@@ -9,7 +9,7 @@ mod librepo;
 mod processes;
 
 use super::*;
-use crate::mirror::{Endpoint, Mirror};
+use crate::url::{Endpoint, Mirror};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::process::{Command, Stdio};

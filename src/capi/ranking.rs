@@ -1,9 +1,8 @@
 //! `fm_ranking`: the result of a call, in C's terms.
 
-use super::guard::{fm_status, guard};
-use crate::probe::schedule::Ended;
-use crate::rank::Outcome;
-use crate::ranker::{RankedMirror, Ranking};
+use super::status::{fm_status, guard};
+use crate::outcome::{Outcome, StopReason};
+use crate::ranking::{RankedMirror, Ranking};
 use std::ffi::{CString, c_char, c_int};
 use std::ptr;
 
@@ -15,48 +14,48 @@ const INVALID: c_int = fm_status::FM_INVALID_ARGUMENT as c_int;
 pub enum fm_outcome {
     /// Its TCP handshake was timed in this call.
     FM_OUTCOME_MEASURED = 0,
-    /// Its latency is known from an earlier call: from the cache.
+    /// Its latency comes from the cache: it was measured in an earlier call.
     FM_OUTCOME_CACHED = 1,
     /// A file: URL, on this machine.
     FM_OUTCOME_LOCAL = 2,
-    /// No reply before measuring ended: far, down, or never asked.
+    /// No reply came before measuring stopped: the mirror is far away or down, or was never tried.
     FM_OUTCOME_UNANSWERED = 3,
     /// The host refused the connection.
     FM_OUTCOME_REFUSED = 4,
-    /// The network said that the host cannot be reached.
+    /// The network reported that the host cannot be reached.
     FM_OUTCOME_UNREACHABLE = 5,
-    /// Its name has no address, or none of the family asked for, or could not be looked up.
+    /// Its name has no address, or none of the requested family, or the lookup failed.
     FM_OUTCOME_UNRESOLVED = 6,
-    /// Not a URL of a host that could be connected to.
+    /// Not the URL of a host to which a connection can be made.
     FM_OUTCOME_UNSUPPORTED = 7,
-    /// Dropped by a filter of the caller's.
+    /// Dropped by a filter.
     FM_OUTCOME_EXCLUDED = 8,
 }
 
-/// Why measuring ended.
+/// Why measuring stopped.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum fm_ended {
-    /// Nothing needed to be measured.
-    FM_ENDED_IDLE = 0,
-    /// Every mirror has an outcome (those beyond a limit are unanswered).
-    FM_ENDED_COMPLETE = 1,
-    /// No mirror that is still silent can belong to the pool (unless its packet was lost), and enough fallbacks are
-    /// known.
-    FM_ENDED_SETTLED = 2,
-    /// Nothing was heard for longer than any mirror took to answer: who is silent still is down or far.
-    FM_ENDED_QUIET = 3,
-    /// The time was up.
-    FM_ENDED_TIMEOUT = 4,
-    /// fm_ranker_cancel() was called.
-    FM_ENDED_CANCELLED = 5,
+pub enum fm_stop_reason {
+    /// Nothing had to be measured.
+    FM_STOP_IDLE = 0,
+    /// Every mirror has an outcome. (Mirrors beyond a limit count as unanswered.)
+    FM_STOP_COMPLETE = 1,
+    /// No mirror that is still silent can belong to the pool, unless its packet was lost, and enough
+    /// fallbacks are known.
+    FM_STOP_SETTLED = 2,
+    /// No reply came for longer than any mirror took to answer: the silent ones are down or far away.
+    FM_STOP_QUIET = 3,
+    /// The timeout was reached.
+    FM_STOP_TIMEOUT = 4,
+    /// fm_ranker_cancel() was called, or the interrupt check returned a value other than 0.
+    FM_STOP_CANCELLED = 5,
 }
 
 /// A mirror in its place. The strings belong to the ranking.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct fm_mirror {
-    /// Its position in the list that was given, from 0.
+    /// Its position in the given list, from 0.
     pub index: usize,
     /// Its URL, byte for byte as it was given.
     pub url: *const c_char,
@@ -66,10 +65,12 @@ pub struct fm_mirror {
     pub latency: f64,
     /// What became of it: an fm_outcome.
     pub outcome: c_int,
-    /// Not 0 if it is in the pool: its host is near enough to the best to share the load with it.
+    /// Not 0 if it is in the pool: its host is near enough to the best one to share the load with it.
     pub pool: c_int,
     /// Not 0 if the latency may be off by a millisecond or, after a lost SYN-ACK, by a second.
     pub imprecise: c_int,
+    /// Not 0 if the outcome was read from the cache.
+    pub from_cache: c_int,
 }
 
 /// The result as a whole.
@@ -78,7 +79,7 @@ pub struct fm_mirror {
 pub struct fm_summary {
     /// How many mirrors are in the order: all that were given, except the excluded.
     pub mirrors: usize,
-    /// How many were excluded by filters.
+    /// How many a filter dropped.
     pub excluded: usize,
     /// How many have a latency.
     pub answered: usize,
@@ -88,18 +89,18 @@ pub struct fm_summary {
     pub seed: u64,
     /// How long measuring and ranking took, in seconds.
     pub elapsed: f64,
-    /// Why measuring ended: an fm_ended.
-    pub ended: c_int,
+    /// Why measuring stopped: an fm_stop_reason.
+    pub stop_reason: c_int,
     /// Not 0 if nearly all of many hosts are equally near: a middlebox may be answering for all of them.
-    pub indistinct: c_int,
+    pub ambiguous: c_int,
 }
 
-/// The result of fm_rank(). It never changes, so any number of threads may read it.
+/// The result of fm_rank(). It never changes, so any number of threads may read it at once.
 #[derive(Debug)]
 pub struct fm_ranking {
     mirrors: Vec<Mirror>,
     excluded: Vec<Mirror>,
-    notes: Vec<CString>,
+    warnings: Vec<CString>,
     summary: fm_summary,
 }
 
@@ -113,12 +114,12 @@ struct Mirror {
     outcome: fm_outcome,
     pool: bool,
     imprecise: bool,
+    from_cache: bool,
 }
 
 impl fm_ranking {
-    /// With the URLs as they were given, by index.
+    /// Copies a result, with the URLs byte for byte as they were given, by index.
     pub(crate) fn new(ranking: &Ranking, urls: Vec<CString>) -> fm_ranking {
-        crate::fault::point("fm_ranking");
         let mirror = |mirror: &RankedMirror| Mirror {
             index: mirror.index,
             url: urls[mirror.index].clone(),
@@ -128,6 +129,7 @@ impl fm_ranking {
             outcome: outcome(mirror.outcome),
             pool: mirror.pool,
             imprecise: mirror.imprecise,
+            from_cache: mirror.from_cache,
         };
         let mirrors = &ranking.mirrors;
         fm_ranking {
@@ -138,13 +140,13 @@ impl fm_ranking {
                 pool: mirrors.iter().filter(|mirror| mirror.pool).count(),
                 seed: ranking.seed,
                 elapsed: ranking.elapsed.as_secs_f64(),
-                ended: ended(ranking.ended) as c_int,
-                indistinct: ranking.indistinct.into(),
+                stop_reason: stop_reason(ranking.stop_reason) as c_int,
+                ambiguous: ranking.ambiguous.into(),
             },
             mirrors: mirrors.iter().map(mirror).collect(),
             excluded: ranking.excluded.iter().map(mirror).collect(),
-            // A path holds no NUL, and so no note does.
-            notes: ranking.notes.iter().filter_map(|note| CString::new(note.as_str()).ok()).collect(),
+            // A path holds no NUL, and so no warning does.
+            warnings: ranking.warnings.iter().filter_map(|text| CString::new(text.as_str()).ok()).collect(),
         }
     }
 }
@@ -163,21 +165,21 @@ fn outcome(outcome: Outcome) -> fm_outcome {
     }
 }
 
-fn ended(ended: Ended) -> fm_ended {
-    match ended {
-        Ended::Idle => fm_ended::FM_ENDED_IDLE,
-        Ended::Complete => fm_ended::FM_ENDED_COMPLETE,
-        Ended::Settled => fm_ended::FM_ENDED_SETTLED,
-        Ended::Quiet => fm_ended::FM_ENDED_QUIET,
-        Ended::Timeout => fm_ended::FM_ENDED_TIMEOUT,
-        Ended::Cancelled => fm_ended::FM_ENDED_CANCELLED,
+fn stop_reason(reason: StopReason) -> fm_stop_reason {
+    match reason {
+        StopReason::Idle => fm_stop_reason::FM_STOP_IDLE,
+        StopReason::Complete => fm_stop_reason::FM_STOP_COMPLETE,
+        StopReason::Settled => fm_stop_reason::FM_STOP_SETTLED,
+        StopReason::Quiet => fm_stop_reason::FM_STOP_QUIET,
+        StopReason::Timeout => fm_stop_reason::FM_STOP_TIMEOUT,
+        StopReason::Cancelled => fm_stop_reason::FM_STOP_CANCELLED,
     }
 }
 
-/// Frees a result, and with it the strings that it gave. NULL is fine.
+/// Frees a result, and with it the strings that came from it. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranking_free(ranking: *mut fm_ranking) {
-    // There is nobody to tell of a failure.
+    // A failure cannot be reported.
     let _ = guard(|| {
         if !ranking.is_null() {
             // SAFETY: the caller's promise; the box was made by fm_rank().
@@ -187,7 +189,7 @@ pub unsafe extern "C" fn fm_ranking_free(ranking: *mut fm_ranking) {
     });
 }
 
-/// Tells about the result as a whole. On failure (a NULL pointer) `*summary` is left as it was.
+/// Writes the result as a whole to `*summary`. On failure (a NULL pointer) `*summary` is left as it was.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranking_summary(ranking: *const fm_ranking, summary: *mut fm_summary) -> c_int {
     // SAFETY: the caller's promise.
@@ -200,8 +202,8 @@ pub unsafe extern "C" fn fm_ranking_summary(ranking: *const fm_ranking, summary:
     fm_status::FM_OK as c_int
 }
 
-/// Tells about the mirror at a position in the order in which to try them, from 0 to `mirrors` - 1. On failure (a NULL
-/// pointer, a position beyond the last) `*mirror` is left as it was.
+/// Writes the mirror at a position in the order in which to try them, from 0 to `mirrors` - 1, to `*mirror`.
+/// On failure (a NULL pointer, a position beyond the last) `*mirror` is left as it was.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranking_mirror(
     ranking: *const fm_ranking,
@@ -209,10 +211,11 @@ pub unsafe extern "C" fn fm_ranking_mirror(
     mirror: *mut fm_mirror,
 ) -> c_int {
     // SAFETY: the caller's promise.
-    unsafe { tell(ranking.as_ref().and_then(|ranking| ranking.mirrors.get(position)), mirror) }
+    unsafe { write_mirror(ranking.as_ref().and_then(|ranking| ranking.mirrors.get(position)), mirror) }
 }
 
-/// The same for the mirrors that a filter dropped, in the order given, from 0 to `excluded` - 1.
+/// Writes a mirror that a filter dropped to `*mirror`: by its position among them, in the order given, from
+/// 0 to `excluded` - 1. On failure `*mirror` is left as it was.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranking_excluded(
     ranking: *const fm_ranking,
@@ -220,14 +223,14 @@ pub unsafe extern "C" fn fm_ranking_excluded(
     mirror: *mut fm_mirror,
 ) -> c_int {
     // SAFETY: the caller's promise.
-    unsafe { tell(ranking.as_ref().and_then(|ranking| ranking.excluded.get(position)), mirror) }
+    unsafe { write_mirror(ranking.as_ref().and_then(|ranking| ranking.excluded.get(position)), mirror) }
 }
 
 /// # Safety
 /// `mirror` is NULL or can be written.
-unsafe fn tell(found: Option<&Mirror>, mirror: *mut fm_mirror) -> c_int {
+unsafe fn write_mirror(found: Option<&Mirror>, mirror: *mut fm_mirror) -> c_int {
     let (Some(found), false) = (found, mirror.is_null()) else { return INVALID };
-    let told = fm_mirror {
+    let copy = fm_mirror {
         index: found.index,
         url: found.url.as_ptr(),
         address: found.address.as_ref().map_or(ptr::null(), |address| address.as_ptr()),
@@ -235,17 +238,18 @@ unsafe fn tell(found: Option<&Mirror>, mirror: *mut fm_mirror) -> c_int {
         outcome: found.outcome as c_int,
         pool: found.pool.into(),
         imprecise: found.imprecise.into(),
+        from_cache: found.from_cache.into(),
     };
     // SAFETY: not NULL, so it can be written, by the caller's promise.
-    unsafe { mirror.write(told) };
+    unsafe { mirror.write(copy) };
     fm_status::FM_OK as c_int
 }
 
-/// What is to be said of the cache, if it could not be used as it should: sentences for a log, by position from 0; NULL
-/// beyond the last, and mostly there is none. They belong to the ranking.
+/// Returns a warning about the cache, if it could not be used as it should: a sentence for a log, by position
+/// from 0; NULL beyond the last. Usually there is none. The strings belong to the ranking.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fm_ranking_note(ranking: *const fm_ranking, position: usize) -> *const c_char {
+pub unsafe extern "C" fn fm_ranking_warning(ranking: *const fm_ranking, position: usize) -> *const c_char {
     // SAFETY: the caller's promise.
     let ranking = unsafe { ranking.as_ref() };
-    ranking.and_then(|ranking| ranking.notes.get(position)).map_or(ptr::null(), |note| note.as_ptr())
+    ranking.and_then(|ranking| ranking.warnings.get(position)).map_or(ptr::null(), |text| text.as_ptr())
 }

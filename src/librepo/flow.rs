@@ -6,9 +6,10 @@ use super::handle::{Handle, Listener};
 use super::log::{self, Log};
 use super::settings::Settings;
 use super::{layout, proxy};
-use crate::capi::guard;
-use crate::rank::Outcome;
-use crate::ranker::{Candidate, RankedMirror, Ranker, Ranking, Run};
+use crate::outcome::Outcome;
+use crate::panic::catch_panic;
+use crate::ranker::{Ranker, Run};
+use crate::ranking::{Candidate, RankedMirror, Ranking};
 use std::ffi::{CString, c_int, c_long, c_void};
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
@@ -40,14 +41,15 @@ pub(crate) fn rank(log: &Log, settings: &Settings, parts: Vec<Part>, wanted: Wan
     let stages = Stages(first.and_then(|handle| handle.listener()));
     stages.tell(layout::LR_FMSTAGE_INIT, ptr::null_mut());
     // Guarded by itself, so that the last stage is told whatever happens.
-    match guard(|| Ok(measured(log, settings, first, parts, wanted, &stages)?)) {
+    let result = catch_panic(|| measured(log, settings, first, parts, wanted, &stages));
+    match result.and_then(|result| result.map_err(|error| error.to_string())) {
         Ok(ranking) => {
             stages.tell(layout::LR_FMSTAGE_STATUS, ptr::null_mut());
             ranking
         }
         Err(failed) => {
-            log.debug(&format!("the order is kept: {}", failed.message()));
-            stages.tell_text(layout::LR_FMSTAGE_STATUS, Some(failed.message()));
+            log.debug(&format!("the order is kept: {failed}"));
+            stages.tell_text(layout::LR_FMSTAGE_STATUS, Some(&failed));
             None
         }
     }
@@ -97,7 +99,7 @@ fn measured(
     let list = ranker.read(urls.map(Candidate::from).collect())?;
     let mut run = Run::begin(&ranker, list);
     if cache.is_some() {
-        stages.tell_text(layout::LR_FMSTAGE_CACHELOADINGSTATUS, run.cache_trouble());
+        stages.tell_text(layout::LR_FMSTAGE_CACHELOADINGSTATUS, run.cache_problem());
     }
     if wanted == Wanted::Latencies || !run.is_decided() {
         if run.to_measure() > 0 {
@@ -131,7 +133,7 @@ fn measure_the_hopeless(
         let mut mirrors = ranking.mirrors.iter().filter(|mirror| range.contains(&mirror.index));
         let is_good =
             |mirror: &RankedMirror| mirror.outcome.latency().is_some() || mirror.outcome == Outcome::Local;
-        let is_open = |mirror: &RankedMirror| mirror.remembered || mirror.outcome == Outcome::Unanswered;
+        let is_open = |mirror: &RankedMirror| mirror.from_cache || mirror.outcome == Outcome::Unanswered;
         if mirrors.clone().any(is_good) || !mirrors.any(is_open) || interrupted() {
             continue;
         }
@@ -194,7 +196,7 @@ static INTERRUPT: AtomicPtr<c_int> = AtomicPtr::new(ptr::null_mut());
 fn heed_interrupts(ranker: &mut Ranker) {
     if let Some(librepo) = Librepo::find().filter(|librepo| !librepo.interrupt.is_null()) {
         INTERRUPT.store(librepo.interrupt.cast_mut(), SeqCst);
-        ranker.interrupted(interrupted);
+        ranker.interrupt_check(interrupted);
     }
 }
 

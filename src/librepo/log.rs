@@ -3,9 +3,8 @@
 
 use super::found::Glib;
 use super::without_path;
-use crate::probe::schedule::Ended;
-use crate::rank::Outcome;
-use crate::ranker::{RankedMirror, Ranking};
+use crate::outcome::{Outcome, StopReason};
+use crate::ranking::{RankedMirror, Ranking};
 use std::ffi::{CString, c_int};
 
 /// Where lines go: nowhere, if there is no glib.
@@ -53,18 +52,18 @@ impl Log {
             self.debug(&format!("{place}. {}{more}: {}", without_user(&group[0].url), told(&group[0])));
             place += group.len();
         }
-        for note in &ranking.notes {
+        for note in &ranking.warnings {
             self.debug(note);
         }
         let mirrors = &ranking.mirrors;
         let count = |is: fn(&RankedMirror) -> bool| mirrors.iter().filter(|mirror| is(mirror)).count();
-        let why = match ranking.ended {
-            Ended::Idle => "nothing had to be measured",
-            Ended::Complete => "measuring ended when every mirror had answered or failed",
-            Ended::Settled => "measuring ended when no other mirror could belong to the pool any more",
-            Ended::Quiet => "measuring ended when nothing was heard any more",
-            Ended::Timeout => "measuring ended when the time was up",
-            Ended::Cancelled => "measuring ended with an interrupt",
+        let why = match ranking.stop_reason {
+            StopReason::Idle => "nothing had to be measured",
+            StopReason::Complete => "measuring ended when every mirror had answered or failed",
+            StopReason::Settled => "measuring ended when no other mirror could belong to the pool any more",
+            StopReason::Quiet => "measuring ended when nothing was heard any more",
+            StopReason::Timeout => "measuring ended when the time was up",
+            StopReason::Cancelled => "measuring ended with an interrupt",
         };
         self.debug(&format!(
             "{why}, after {:.6} s: {} of {} mirrors have a latency, {} are in the pool{}",
@@ -72,13 +71,13 @@ impl Log {
             count(|mirror| mirror.outcome.latency().is_some()),
             mirrors.len(),
             count(|mirror| mirror.pool),
-            if ranking.indistinct { "; nearly all are equally near, as behind a middlebox" } else { "" },
+            if ranking.ambiguous { "; nearly all are equally near, as behind a middlebox" } else { "" },
         ));
     }
 }
 
 fn told(mirror: &RankedMirror) -> String {
-    let from = if mirror.remembered { "cache" } else { "network" };
+    let from = if mirror.from_cache { "cache" } else { "network" };
     match mirror.outcome {
         Outcome::Measured(latency) | Outcome::Cached(latency) => {
             let address = mirror.address.map_or(String::new(), |address| format!(", {address}"));
@@ -87,7 +86,7 @@ fn told(mirror: &RankedMirror) -> String {
             format!("{:.6} s ({from}{address}{imprecise}{pool})", latency.as_secs_f64())
         }
         Outcome::Local => "on this machine".into(),
-        Outcome::Unanswered if mirror.remembered => "outside the pool (cache)".into(),
+        Outcome::Unanswered if mirror.from_cache => "outside the pool (cache)".into(),
         Outcome::Unanswered => "no answer".into(),
         Outcome::Refused => format!("refused ({from})"),
         Outcome::Unreachable => format!("unreachable ({from})"),

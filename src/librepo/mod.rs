@@ -37,9 +37,9 @@ mod log;
 mod proxy;
 mod settings;
 
-use crate::capi::guard;
-use crate::rank::Outcome;
-use crate::ranker::{RankedMirror, Ranking};
+use crate::outcome::Outcome;
+use crate::panic::catch_panic;
+use crate::ranking::{RankedMirror, Ranking};
 use flow::{Part, Wanted, rank};
 use found::{Curl, Glib, Librepo};
 pub use found::{GSList, LrFastestMirror, Opaque};
@@ -168,7 +168,7 @@ pub unsafe extern "C" fn lr_fastestmirror_sort_internalmirrorlists(
 
 /// Runs the body of a function. If a defect of ours is caught, the caller has the order it gave.
 fn protected(body: impl FnOnce() -> c_int) -> c_int {
-    guard(|| Ok(body())).unwrap_or(TRUE)
+    catch_panic(body).unwrap_or(TRUE)
 }
 
 /// Sets an error in librepo's terms, if there is a librepo and the caller wants one.
@@ -290,7 +290,7 @@ fn by_latency(ranking: Option<&Ranking>, count: usize) -> Vec<(usize, f64, bool)
             Outcome::Local => 0.0,
             outcome => outcome.latency().map_or(-1.0, |latency| latency.as_secs_f64()),
         };
-        (mirror.index, seconds, mirror.remembered)
+        (mirror.index, seconds, mirror.from_cache)
     };
     let (mut known, unknown): (Vec<_>, Vec<_>) =
         ranking.mirrors.iter().map(entry).partition(|(_, seconds, _)| *seconds >= 0.0);

@@ -6,7 +6,7 @@
 //! up a proxy or connect to the mirror is the answer, and no packet leaves.
 
 use super::found::{Curl, Opaque};
-use crate::mirror::{Host, Mirror, Protocol};
+use crate::url::{Host, Mirror, Protocol};
 use std::collections::HashMap;
 use std::ffi::{CString, c_int, c_long, c_void};
 use std::net::{IpAddr, SocketAddr};

@@ -4,7 +4,6 @@
 #![forbid(unsafe_code)]
 
 use super::schedule::{Attempt, Failure};
-use crate::fault;
 use crate::sys::{self, Epoll};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, ErrorKind};
@@ -57,7 +56,6 @@ impl Connector {
 
     /// Sends the SYN of an attempt.
     pub(crate) fn start(&mut self, attempt: Attempt, address: SocketAddr, now: Instant) -> Started {
-        fault::point("connect");
         match self.connect(attempt, address, now) {
             Ok(()) => Started::Connecting,
             Err(error) if no_room(&error) => Started::NoRoom,

@@ -4,24 +4,26 @@
 //! `schedule` (decisions). One thread, the caller's; the look-ups have their own.
 #![forbid(unsafe_code)]
 
+mod cancel;
 mod connect;
 pub(crate) mod resolve;
 pub(crate) mod schedule;
 
-use crate::fault;
-use crate::mirror::{Endpoint, Host};
-use crate::rank::{Outcome, Rule};
+use crate::event::Progress;
+use crate::outcome::{Outcome, StopReason};
+use crate::rank::Rule;
 use crate::sys::{self, Family, NotFound, Waker};
+use crate::url::{Endpoint, Host};
+pub use cancel::Cancel;
 use connect::{Connector, Handshake, Started};
 use resolve::Resolver;
-use schedule::{Addresses, Attempt, Ended, Failure, Known, LOOK_UP_DESCRIPTORS, Schedule, Step};
+use schedule::{Addresses, Attempt, Failure, Known, LOOK_UP_DESCRIPTORS, Schedule, Step};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 /// No more look-ups at once than this: what resolvers in homes and containers bear.
@@ -53,50 +55,6 @@ impl Probed {
     }
 }
 
-/// How far a run has come; what the progress callback gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Progress {
-    /// Endpoints that have an outcome.
-    pub concluded: usize,
-    /// Endpoints that are measured in this run.
-    pub total: usize,
-    /// The lowest latency so far.
-    pub best: Option<Duration>,
-}
-
-/// Cancels a run from elsewhere: another thread, the progress callback, or a signal handler.
-///
-/// Clones cancel the same. Once cancelled it stays so: a later run that uses it ends before it begins.
-#[derive(Debug, Clone)]
-pub struct Cancel(Arc<(AtomicBool, Waker)>);
-
-impl Cancel {
-    /// A handle to give to [`Ranker::cancel`](crate::Ranker::cancel).
-    ///
-    /// # Errors
-    /// If the system has no descriptor left (`eventfd`(2)).
-    pub fn new() -> io::Result<Cancel> {
-        Ok(Cancel(Arc::new((AtomicBool::new(false), Waker::new()?))))
-    }
-
-    /// Ends measuring at once; the run returns what it knows. Async-signal-safe.
-    pub fn cancel(&self) {
-        self.0.0.store(true, SeqCst);
-        self.0.1.wake();
-    }
-
-    /// Makes the handle new again.
-    pub(crate) fn reset(&self) {
-        self.0.0.store(false, SeqCst);
-    }
-
-    /// Whether it was cancelled.
-    pub fn is_cancelled(&self) -> bool {
-        self.0.0.load(SeqCst)
-    }
-}
-
 /// What to measure and how.
 pub(crate) struct Job<'a> {
     /// Each once.
@@ -109,9 +67,9 @@ pub(crate) struct Job<'a> {
     pub(crate) rule: Rule,
     pub(crate) family: Family,
     pub(crate) cancel: Option<&'a Cancel>,
-    /// Asked at every step, whether to end.
-    pub(crate) interrupted: Option<fn() -> bool>,
-    pub(crate) progress: Option<&'a mut dyn FnMut(&Progress)>,
+    /// Called at every step; true stops measuring.
+    pub(crate) interrupt_check: Option<&'a mut dyn FnMut() -> bool>,
+    pub(crate) progress: &'a mut dyn FnMut(Progress),
 }
 
 /// How many look-ups at once, and how many descriptors for them and the sockets, leave the program we are loaded into
@@ -131,8 +89,7 @@ fn open_descriptors() -> usize {
 ///
 /// # Errors
 /// If there is no descriptor even for the epoll set and its waker.
-pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
-    fault::point("measure");
+pub(crate) fn measure(job: Job<'_>) -> io::Result<(StopReason, Vec<Probed>)> {
     let start = Instant::now();
     let hosts = Hosts::of(job.endpoints, job.cached);
     let (look_ups, descriptors) = shares(sys::descriptor_limit(), open_descriptors());
@@ -140,12 +97,16 @@ pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
     let options = schedule::Options { timeout, fallbacks, rule, in_flight: IN_FLIGHT, look_ups, descriptors };
     let connector = Connector::new(2 * job.endpoints.len())?;
     if let Some(cancel) = job.cancel {
-        connector.watch(cancel.0.1.as_fd())?;
+        connector.watch(cancel.descriptor())?;
     }
-    let cancelled =
-        || job.cancel.is_some_and(Cancel::is_cancelled) || job.interrupted.is_some_and(|ask| ask());
+    let is_polled = job.interrupt_check.is_some();
+    let mut interrupt_check = job.interrupt_check;
+    let mut cancelled = || {
+        job.cancel.is_some_and(Cancel::is_cancelled)
+            || interrupt_check.as_mut().is_some_and(|interrupted| interrupted())
+    };
     // A signal ends a wait early only if this thread is the one that gets it.
-    let patience = if job.interrupted.is_some() { ASK_AGAIN } else { Duration::MAX };
+    let patience = if is_polled { ASK_AGAIN } else { Duration::MAX };
     let looks_up = !hosts.names.is_empty() && !timeout.is_zero() && !cancelled();
     let resolver = looks_up.then(|| look_up(hosts.names, look_ups, job.family, &connector)).transpose()?;
     let mut run = Run {
@@ -158,12 +119,10 @@ pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
     };
 
     let (mut heard, mut told) = (start, 0);
-    let ended = loop {
+    let stop_reason = loop {
         if run.schedule.concluded() > told {
             told = run.schedule.concluded();
-            if let Some(progress) = &mut job.progress {
-                progress(&run.progress());
-            }
+            (job.progress)(run.progress());
         }
         if cancelled() {
             run.schedule.cancel();
@@ -185,14 +144,14 @@ pub(crate) fn measure(mut job: Job<'_>) -> io::Result<(Ended, Vec<Probed>)> {
                 heard = Instant::now();
             }
             // What has arrived while this was being decided still counts.
-            Step::End(ended) => {
+            Step::Stop(stop_reason) => {
                 if !run.hear(Duration::ZERO)? {
-                    break ended;
+                    break stop_reason;
                 }
             }
         }
     };
-    Ok((ended, (0..job.endpoints.len()).map(|endpoint| run.probed(endpoint)).collect()))
+    Ok((stop_reason, (0..job.endpoints.len()).map(|endpoint| run.probed(endpoint)).collect()))
 }
 
 /// Begins to look names up; `connector` wakes when some are known.
@@ -256,7 +215,7 @@ impl Run {
 
     fn progress(&self) -> Progress {
         Progress {
-            concluded: self.schedule.concluded(),
+            completed: self.schedule.concluded(),
             total: self.handshakes.len(),
             best: self.schedule.best(),
         }

@@ -6,6 +6,7 @@
 
 use super::schedule::Addresses;
 use crate::fault;
+use crate::panic;
 use crate::sys::{self, NotFound, Waker};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -19,7 +20,7 @@ const STACK: usize = 1024 * 1024;
 const LEAST: usize = 8;
 
 /// What the workers are called.
-pub(crate) const THREAD_NAME: &str = "mirror-look-up";
+const THREAD_NAME: &str = "mirror-lookup";
 
 /// The system's look-up, or a test's.
 pub(crate) type LookUp = dyn Fn(&str) -> LookedUp + Send + Sync;
@@ -112,6 +113,7 @@ impl Worker {
             let live = Live::new();
             move || {
                 let _live = live;
+                panic::silence_this_thread();
                 while work.one(&flag, &sender) {}
             }
         })?;
@@ -162,7 +164,7 @@ impl Work {
         let name = self.names.get(index).filter(|_| !self.over.load(SeqCst));
         let found = name.map(|name| {
             catch_unwind(AssertUnwindSafe(|| {
-                fault::point("look-up");
+                fault::point("lookup");
                 (self.look_up)(name)
             }))
         });

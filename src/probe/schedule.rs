@@ -9,10 +9,9 @@ mod departure;
 mod ending;
 
 pub(crate) use departure::LOOK_UP_DESCRIPTORS;
-pub use ending::Ended;
 
-use crate::fault;
-use crate::rank::{Outcome, Rule};
+use crate::outcome::{Outcome, StopReason};
+use crate::rank::Rule;
 use departure::{Admission, Cause};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -100,7 +99,7 @@ pub(crate) enum Step {
     /// Wait for something to happen, until then at the latest.
     Wait(Instant),
     /// It is over.
-    End(Ended),
+    Stop(StopReason),
 }
 
 /// What is known of a host before the run.
@@ -249,16 +248,15 @@ impl Schedule {
 
     /// What to do now. The driver should have told all that has happened until `now`.
     pub(crate) fn next(&mut self, now: Instant) -> Step {
-        fault::point("schedule");
         let deadline = self.start + self.options.timeout;
         if self.endpoints.is_empty() {
-            return Step::End(Ended::Idle);
+            return Step::Stop(StopReason::Idle);
         } else if self.open == 0 {
-            return Step::End(Ended::Complete);
+            return Step::Stop(StopReason::Complete);
         } else if self.cancelled {
-            return Step::End(Ended::Cancelled);
+            return Step::Stop(StopReason::Cancelled);
         } else if now >= deadline {
-            return Step::End(Ended::Timeout);
+            return Step::Stop(StopReason::Timeout);
         }
         let mut wake = deadline;
         if let Some((endpoint, cause)) = self.due(now, &mut wake) {
@@ -271,9 +269,11 @@ impl Schedule {
                 Admission::Later(time) => wake = wake.min(time),
             }
         } else {
-            for (time, ended) in [(self.settled_at(), Ended::Settled), (self.quiet_at(), Ended::Quiet)] {
+            for (time, ended) in
+                [(self.settled_at(), StopReason::Settled), (self.quiet_at(), StopReason::Quiet)]
+            {
                 match time {
-                    Some(time) if time <= now => return Step::End(ended),
+                    Some(time) if time <= now => return Step::Stop(ended),
                     Some(time) => wake = wake.min(time),
                     None => {}
                 }

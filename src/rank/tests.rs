@@ -172,7 +172,7 @@ fn preferred_hosts_come_first_in_the_pool_and_in_the_rest_and_are_not_lifted_whe
 }
 
 #[test]
-fn many_hosts_that_all_look_alike_are_indistinct() {
+fn many_hosts_that_all_look_alike_are_ambiguous() {
     let names: Vec<_> = (0..40).map(|i| format!("h{i}")).collect();
     let world = |near: usize, far: usize| -> Vec<(&str, Outcome)> {
         names
@@ -181,14 +181,14 @@ fn many_hosts_that_all_look_alike_are_indistinct() {
             .zip((0..near).map(|_| ms(5.0)).chain((0..far).map(|_| ms(50.0))))
             .collect()
     };
-    for (near, far, indistinct) in
+    for (near, far, ambiguous) in
         [(19, 0, false), (20, 0, true), (18, 2, false), (19, 1, true), (36, 4, false), (37, 3, true)]
     {
-        assert_eq!(ranked(&world(near, far), &RULE, 1).indistinct, indistinct, "{near} near, {far} far");
+        assert_eq!(ranked(&world(near, far), &RULE, 1).ambiguous, ambiguous, "{near} near, {far} far");
     }
     // Twenty URLs of one host are one host.
     let one: Vec<_> = (0..20).map(|_| ("h", ms(5.0))).collect();
-    assert!(!ranked(&one, &RULE, 1).indistinct);
+    assert!(!ranked(&one, &RULE, 1).ambiguous);
 }
 
 /// The same seed gives the same order on every machine and in every version: these must never change.

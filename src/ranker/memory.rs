@@ -2,12 +2,11 @@
 #![forbid(unsafe_code)]
 
 use crate::cache::{Cache, KeptSeed, Key, Known, Memory, Status, Update};
-use crate::mirror::Endpoint;
 use crate::network::{self, Network};
+use crate::outcome::{Outcome, StopReason};
 use crate::probe::Probed;
-use crate::probe::schedule::Ended;
-use crate::rank::Outcome;
 use crate::seed;
+use crate::url::Endpoint;
 use std::mem;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -36,7 +35,6 @@ pub(super) struct Recollection {
     rotate: Duration,
     memory: Memory,
     notes: Vec<String>,
-    #[cfg_attr(not(feature = "librepo"), allow(dead_code))]
     trouble: Option<String>,
 }
 
@@ -65,7 +63,6 @@ impl Recollection {
     }
 
     /// What is to be said if there was nothing to read, or it could not be read.
-    #[cfg(feature = "librepo")]
     pub(super) fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
     }
@@ -120,12 +117,12 @@ impl Recollection {
 }
 
 /// What a probe has taught, for later runs.
-pub(super) fn lesson(probed: &Probed, ended: Ended) -> Option<Update> {
+pub(super) fn lesson(probed: &Probed, stop_reason: StopReason) -> Option<Update> {
     // What this run has not asked is remembered already, or was never sent a SYN.
     if !probed.asked {
         return None;
     }
-    let waited = matches!(ended, Ended::Complete | Ended::Settled | Ended::Quiet);
+    let waited = matches!(stop_reason, StopReason::Complete | StopReason::Settled | StopReason::Quiet);
     match probed.outcome {
         Outcome::Measured(latency) if !probed.imprecise => Some(Update::Latency(latency)),
         Outcome::Refused => Some(Update::Refused),

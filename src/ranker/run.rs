@@ -3,12 +3,15 @@
 #![forbid(unsafe_code)]
 
 use super::memory::{self, Recollection};
-use super::{Error, List, RankedMirror, Ranker, Ranking, matches_any};
+use super::{List, Ranker, matches_any};
 use crate::cache::Key;
-use crate::mirror::{Endpoint, Host, Mirror};
-use crate::probe::schedule::Ended;
-use crate::probe::{self, Job, Probed, Progress};
-use crate::rank::{self, Outcome};
+use crate::event::Event;
+use crate::fault;
+use crate::outcome::{Outcome, StopReason};
+use crate::probe::{self, Job, Probed};
+use crate::rank;
+use crate::ranking::{Error, RankedMirror, Ranking};
+use crate::url::{Endpoint, Host, Mirror};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::mem;
@@ -23,7 +26,7 @@ pub(crate) struct Run {
     probed: Vec<Option<Probed>>,
     /// Whether it was known from the beginning.
     remembered: Vec<bool>,
-    ended: Ended,
+    stop_reason: StopReason,
 }
 
 /// The endpoints that are measured, or would be if nothing were remembered of them.
@@ -66,6 +69,7 @@ impl Targets {
 impl Run {
     /// Reads the cache.
     pub(crate) fn begin(ranker: &Ranker, list: List) -> Run {
+        fault::point("run");
         let start = Instant::now();
         let targets = Targets::of(ranker, &list);
         let memory = Recollection::of(&ranker.memory, ranker.now.unwrap_or_else(SystemTime::now));
@@ -76,12 +80,11 @@ impl Run {
             probed.fill(None);
         }
         let remembered = probed.iter().map(Option::is_some).collect();
-        Run { list, start, memory, targets, probed, remembered, ended: Ended::Idle }
+        Run { list, start, memory, targets, probed, remembered, stop_reason: StopReason::Idle }
     }
 
     /// What is to be said of the cache, if it could not be read.
-    #[cfg(feature = "librepo")]
-    pub(crate) fn cache_trouble(&self) -> Option<&str> {
+    pub(crate) fn cache_problem(&self) -> Option<&str> {
         self.memory.trouble()
     }
 
@@ -107,6 +110,10 @@ impl Run {
     /// # Errors
     /// If the process has no descriptor left.
     pub(crate) fn measure(&mut self, ranker: &mut Ranker) -> Result<(), Error> {
+        let endpoints = self.probed.iter().filter(|known| known.is_none()).count();
+        if endpoints > 0 && !ranker.timeout.is_zero() {
+            ranker.notify(&Event::Measuring { endpoints });
+        }
         let known = &self.probed;
         let unknown: Vec<usize> = (0..known.len()).filter(|&target| known[target].is_none()).collect();
         if unknown.is_empty() {
@@ -118,7 +125,7 @@ impl Run {
         let witness = (0..known.len()).filter(|target| latency(target).is_some()).min_by_key(latency);
         let endpoint = |target: &usize| endpoint(&self.list, self.targets.mirrors[*target]);
         let asked: Vec<&Endpoint> = unknown.iter().chain(&witness).map(endpoint).collect();
-        let (ended, results) = probe::measure(Job {
+        let (stop_reason, results) = probe::measure(Job {
             endpoints: &asked,
             cached: self.cached_hosts(),
             timeout: ranker.timeout,
@@ -126,8 +133,15 @@ impl Run {
             rule: ranker.rule,
             family: ranker.family,
             cancel: ranker.cancel.as_ref(),
-            interrupted: ranker.interrupted,
-            progress: ranker.progress.as_mut().map(|callback| callback as &mut dyn FnMut(&Progress)),
+            interrupt_check: ranker
+                .interrupt_check
+                .as_deref_mut()
+                .map(|check| check as &mut dyn FnMut() -> bool),
+            progress: &mut |progress| {
+                if let Some(observer) = &mut ranker.observer {
+                    observer(&Event::Progress(progress));
+                }
+            },
         })
         .map_err(Error::System)?;
         for (target, result) in unknown.into_iter().chain(witness).zip(results) {
@@ -137,7 +151,7 @@ impl Run {
                 self.probed[target] = Some(result);
             }
         }
-        self.ended = ended;
+        self.stop_reason = stop_reason;
         Ok(())
     }
 
@@ -187,10 +201,10 @@ impl Run {
         drop(entries);
 
         let learned = (0..mirrors.len()).filter_map(|index| {
-            let update = memory::lesson(&self.probed[self.targets.of_mirror[index]?]?, self.ended)?;
+            let update = memory::lesson(&self.probed[self.targets.of_mirror[index]?]?, self.stop_reason)?;
             Some((Key::new(&candidates[index].url, &mirrors[index])?, update))
         });
-        let notes = self.memory.keep(learned, kept_seed);
+        let warnings = self.memory.keep(learned, kept_seed);
 
         let excluded: Vec<usize> = (0..mirrors.len()).filter(|&index| self.list.excluded[index]).collect();
         let mut mirror = |&index: &usize| {
@@ -203,17 +217,17 @@ impl Run {
                 pool: ranked.pool[index],
                 imprecise,
                 address,
-                remembered: remembered && !asked,
+                from_cache: remembered && !asked,
             }
         };
         Ranking {
             mirrors: ranked.order.iter().map(&mut mirror).collect(),
             excluded: excluded.iter().map(&mut mirror).collect(),
-            ended: self.ended,
+            stop_reason: self.stop_reason,
             elapsed: self.start.elapsed(),
             seed,
-            indistinct: ranked.indistinct,
-            notes,
+            ambiguous: ranked.ambiguous,
+            warnings,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of what runs remember, with the time of day handed in: only from inside can it be.
 
 use super::*;
+use crate::outcome::{Outcome, StopReason};
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -69,12 +70,12 @@ fn a_second_run_asks_nobody_and_says_the_same() {
     assert!(world.open.accept().is_ok());
     for after in [Duration::from_secs(1), HOUR] {
         let ranking = world.rank(&urls, after, |_| ());
-        assert_eq!((ranking.ended, ranking.mirrors[0].index), (Ended::Idle, 0));
+        assert_eq!((ranking.stop_reason, ranking.mirrors[0].index), (StopReason::Idle, 0));
         assert!(is_cached(&ranking.mirrors[0].outcome) && ranking.mirrors[0].pool);
         assert_eq!(ranking.mirrors[0].outcome.latency(), first[0].latency());
         assert_eq!(ranking.mirrors[1].outcome, Outcome::Refused);
         assert!(world.open.accept().is_err(), "the mirror was asked again");
-        assert_eq!(ranking.notes, Vec::<String>::new());
+        assert_eq!(ranking.warnings, Vec::<String>::new());
     }
 }
 
@@ -148,8 +149,8 @@ fn a_cache_that_cannot_be_used_is_a_note_and_the_run_goes_on() {
     fs::create_dir(world.cache()).expect("a folder");
     let ranking = world.rank(&[world.good()], Duration::ZERO, |_| ());
     assert!(is_measured(&ranking.mirrors[0].outcome));
-    assert!(ranking.notes.iter().all(|note| note.contains("it is a folder")), "{:?}", ranking.notes);
-    assert!(!ranking.notes.is_empty());
+    assert!(ranking.warnings.iter().all(|note| note.contains("it is a folder")), "{:?}", ranking.warnings);
+    assert!(!ranking.warnings.is_empty());
 }
 
 #[test]

@@ -38,7 +38,7 @@ static void ranks_and_tells(void)
 
     CHECK(fm_ranking_summary(ranking, &summary) == FM_OK);
     CHECK(summary.mirrors == 6 && summary.excluded == 0 && summary.answered == 1 && summary.pool == 1);
-    CHECK(summary.seed == 7 && summary.ended == FM_ENDED_QUIET && summary.indistinct == 0);
+    CHECK(summary.seed == 7 && summary.stop_reason == FM_STOP_QUIET && summary.ambiguous == 0);
     CHECK(summary.elapsed > 0.05 && summary.elapsed < 2.0);
 
     static const size_t order[] = { 4, 3, 0, 1, 2, 5 };
@@ -100,7 +100,7 @@ static void null_and_garbage_are_refused(void)
     CHECK(fm_ranker_set_cache(NULL, "x") == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_max_age(NULL, 1) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_rotate_every(NULL, 1) == FM_INVALID_ARGUMENT);
-    CHECK(!fm_ranking_note(NULL, 0));
+    CHECK(!fm_ranking_warning(NULL, 0));
     CHECK(fm_ranker_set_cache(ranker, "") == FM_INVALID_ARGUMENT);
     CHECK_TEXT(fm_ranker_error(ranker), "the option cache cannot be an empty path");
     CHECK(fm_ranker_set_max_age(ranker, -1) == FM_INVALID_ARGUMENT);
@@ -154,7 +154,7 @@ static void null_and_garbage_are_refused(void)
     CHECK(fm_rank(ranker, NULL, NULL, 0, &ranking) == FM_OK);
     fm_summary summary;
     CHECK(fm_ranking_summary(ranking, &summary) == FM_OK);
-    CHECK(summary.mirrors == 0 && summary.ended == FM_ENDED_IDLE);
+    CHECK(summary.mirrors == 0 && summary.stop_reason == FM_STOP_IDLE);
     fm_ranking_free(ranking);
     fm_ranker_free(ranker);
 
@@ -235,7 +235,7 @@ static void options_are_heeded(void)
     CHECK(fm_ranker_set_timeout(ranker, 0) == FM_OK);
     CHECK(fm_rank(ranker, urls, NULL, 2, &ranking) == FM_OK);
     CHECK(fm_ranking_summary(ranking, &summary) == FM_OK);
-    CHECK(summary.answered == 0 && summary.ended == FM_ENDED_TIMEOUT);
+    CHECK(summary.answered == 0 && summary.stop_reason == FM_STOP_TIMEOUT);
     fm_ranking_free(ranking);
     fm_ranker_free(ranker);
 }
@@ -256,9 +256,9 @@ static void a_cache_remembers(void)
         CHECK(fm_ranker_set_rotate_every(ranker, 3600) == FM_OK);
         CHECK(fm_ranker_set_max_age(ranker, 3600) == FM_OK);
         CHECK(fm_rank(ranker, urls, NULL, 3, &ranking) == FM_OK);
-        CHECK(!fm_ranking_note(ranking, 0));
+        CHECK(!fm_ranking_warning(ranking, 0));
         CHECK(fm_ranking_summary(ranking, &summary) == FM_OK);
-        CHECK(summary.answered == 2 && summary.ended == (run ? FM_ENDED_IDLE : FM_ENDED_COMPLETE));
+        CHECK(summary.answered == 2 && summary.stop_reason == (run ? FM_STOP_IDLE : FM_STOP_COMPLETE));
         CHECK(run == 0 || summary.seed == seed);
         seed = summary.seed;
         CHECK(fm_ranking_mirror(ranking, 0, &mirror) == FM_OK);
@@ -270,7 +270,7 @@ static void a_cache_remembers(void)
     fm_ranker *ranker = new_ranker();
     CHECK(fm_ranker_set_cache(ranker, folder) == FM_OK);
     CHECK(fm_rank(ranker, urls, NULL, 3, &ranking) == FM_OK);
-    CHECK(strstr(fm_ranking_note(ranking, 0), folder) && strstr(fm_ranking_note(ranking, 0), "it is a folder"));
+    CHECK(strstr(fm_ranking_warning(ranking, 0), folder) && strstr(fm_ranking_warning(ranking, 0), "it is a folder"));
     fm_ranking_free(ranking);
     CHECK(fm_ranker_set_cache(ranker, NULL) == FM_OK);
     fm_ranker_free(ranker);
@@ -283,20 +283,20 @@ struct progress {
     fm_ranker *ranker;
     pthread_t thread;
     int calls, cancel;
-    size_t concluded, total;
+    size_t completed, total;
     double best;
 };
 
-static void on_progress(void *userdata, size_t concluded, size_t total, double best)
+static void on_progress(size_t completed, size_t total, double best, void *userdata)
 {
     struct progress *progress = userdata;
     CHECK(pthread_equal(progress->thread, pthread_self()));
-    CHECK(concluded >= progress->concluded && concluded <= total);
+    CHECK(completed >= progress->completed && completed <= total);
     /* The ranker is in use, and says so. */
     CHECK(fm_ranker_set_seed(progress->ranker, 1) == FM_BUSY);
     CHECK_TEXT(fm_ranker_error(progress->ranker), "the ranker is in use");
     progress->calls++;
-    progress->concluded = concluded;
+    progress->completed = completed;
     progress->total = total;
     progress->best = best;
     if (progress->cancel)
@@ -311,7 +311,7 @@ static int rank_until_the_end(fm_ranker *ranker, const char *const *urls, size_t
     CHECK(fm_ranking_summary(ranking, &summary) == FM_OK);
     CHECK(summary.mirrors == count);
     fm_ranking_free(ranking);
-    return summary.ended;
+    return summary.stop_reason;
 }
 
 static void callbacks_come_on_the_calling_thread(void)
@@ -319,27 +319,82 @@ static void callbacks_come_on_the_calling_thread(void)
     const char *urls[] = { open_url, silent_url, other_url };
     struct progress progress = { new_ranker(), pthread_self(), 0, 0, 0, 0, -1 };
     CHECK(fm_ranker_set_progress(progress.ranker, on_progress, &progress) == FM_OK);
-    CHECK(rank_until_the_end(progress.ranker, urls, 3) == FM_ENDED_QUIET);
-    CHECK(progress.calls >= 1 && progress.concluded == 2 && progress.total == 3 && progress.best > 0);
+    CHECK(rank_until_the_end(progress.ranker, urls, 3) == FM_STOP_QUIET);
+    CHECK(progress.calls >= 1 && progress.completed == 2 && progress.total == 3 && progress.best > 0);
 
     /* A callback may cancel. */
     progress.cancel = 1;
-    progress.concluded = 0;
+    progress.completed = 0;
     CHECK(fm_ranker_set_timeout(progress.ranker, 600) == FM_OK);
-    CHECK(rank_until_the_end(progress.ranker, urls, 3) == FM_ENDED_CANCELLED);
+    CHECK(rank_until_the_end(progress.ranker, urls, 3) == FM_STOP_CANCELLED);
 
     /* One that comes too late for its call is not meant for the next. */
-    progress.concluded = 0;
-    CHECK(rank_until_the_end(progress.ranker, urls, 1) == FM_ENDED_COMPLETE);
-    progress.concluded = 0;
+    progress.completed = 0;
+    CHECK(rank_until_the_end(progress.ranker, urls, 1) == FM_STOP_COMPLETE);
+    progress.completed = 0;
     progress.cancel = 0;
-    CHECK(rank_until_the_end(progress.ranker, urls, 1) == FM_ENDED_COMPLETE);
+    CHECK(rank_until_the_end(progress.ranker, urls, 1) == FM_STOP_COMPLETE);
 
     progress.calls = 0;
     CHECK(fm_ranker_set_progress(progress.ranker, NULL, NULL) == FM_OK);
-    CHECK(rank_until_the_end(progress.ranker, urls, 1) == FM_ENDED_COMPLETE);
+    CHECK(rank_until_the_end(progress.ranker, urls, 1) == FM_STOP_COMPLETE);
     CHECK(progress.calls == 0);
     fm_ranker_free(progress.ranker);
+}
+
+struct log {
+    int mirrors, stops, warnings;
+};
+
+static void on_log(int level, const char *message, void *userdata)
+{
+    struct log *log = userdata;
+    CHECK(level == FM_LOG_DEBUG || level == FM_LOG_WARNING);
+    CHECK(!strchr(message, '\n') && !strstr(message, "secret"));
+    log->mirrors += strncmp(message, "1. ", 3) == 0;
+    log->stops += strncmp(message, "measuring stopped after ", 24) == 0;
+    log->warnings += level == FM_LOG_WARNING;
+}
+
+static void log_has_the_order_the_reason_and_the_warnings(void)
+{
+    char url[128];
+    const char *urls[] = { url };
+    struct log log = { 0, 0, 0 };
+    fm_ranker *ranker = new_ranker();
+    snprintf(url, sizeof url, "http://me:secret@%s", open_url + strlen("http://"));
+    CHECK(fm_ranker_set_log(NULL, on_log, &log) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_log(ranker, on_log, &log) == FM_OK);
+    CHECK(rank_until_the_end(ranker, urls, 1) == FM_STOP_COMPLETE);
+    CHECK(log.mirrors == 1 && log.stops == 1 && log.warnings == 0);
+    CHECK(fm_ranker_set_cache(ranker, "/dev/null") == FM_OK);
+    CHECK(rank_until_the_end(ranker, urls, 1) == FM_STOP_COMPLETE);
+    CHECK(log.mirrors == 2 && log.stops == 2 && log.warnings >= 1);
+    CHECK(fm_ranker_set_log(ranker, NULL, NULL) == FM_OK);
+    CHECK(rank_until_the_end(ranker, urls, 1) == FM_STOP_COMPLETE);
+    CHECK(log.stops == 2);
+    fm_ranker_free(ranker);
+}
+
+static int count_to_three(void *userdata)
+{
+    return ++*(int *)userdata >= 3;
+}
+
+static void interrupt_check_stops_measuring(void)
+{
+    const char *urls[] = { silent_url };
+    int calls = 0;
+    fm_ranker *ranker = new_ranker();
+    CHECK(fm_ranker_set_timeout(ranker, 600) == FM_OK);
+    CHECK(fm_ranker_set_interrupt_check(NULL, count_to_three, &calls) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_interrupt_check(ranker, count_to_three, &calls) == FM_OK);
+    CHECK(rank_until_the_end(ranker, urls, 1) == FM_STOP_CANCELLED);
+    CHECK(calls >= 3);
+    CHECK(fm_ranker_set_interrupt_check(ranker, NULL, NULL) == FM_OK);
+    urls[0] = open_url;
+    CHECK(rank_until_the_end(ranker, urls, 1) == FM_STOP_COMPLETE);
+    fm_ranker_free(ranker);
 }
 
 static void *cancel_soon(void *ranker)
@@ -365,20 +420,20 @@ static void cancel_comes_from_another_thread_or_a_signal(void)
     pthread_t thread;
     CHECK(fm_ranker_set_timeout(ranker, 600) == FM_OK);
     CHECK(pthread_create(&thread, NULL, cancel_soon, ranker) == 0);
-    CHECK(rank_until_the_end(ranker, urls, 1) == FM_ENDED_CANCELLED);
+    CHECK(rank_until_the_end(ranker, urls, 1) == FM_STOP_CANCELLED);
     CHECK(pthread_join(thread, NULL) == 0);
 
     signalled = ranker;
     signal(SIGALRM, on_alarm);
     alarm(1);
-    CHECK(rank_until_the_end(ranker, urls, 1) == FM_ENDED_CANCELLED);
+    CHECK(rank_until_the_end(ranker, urls, 1) == FM_STOP_CANCELLED);
     signal(SIGALRM, SIG_DFL);
 
     /* One that comes before the call ends it, and is used up by it. */
     fm_ranker_cancel(ranker);
-    CHECK(rank_until_the_end(ranker, urls, 1) == FM_ENDED_CANCELLED);
+    CHECK(rank_until_the_end(ranker, urls, 1) == FM_STOP_CANCELLED);
     CHECK(fm_ranker_set_timeout(ranker, 0.05) == FM_OK);
-    CHECK(rank_until_the_end(ranker, urls, 1) == FM_ENDED_TIMEOUT);
+    CHECK(rank_until_the_end(ranker, urls, 1) == FM_STOP_TIMEOUT);
     fm_ranker_free(ranker);
 }
 
@@ -460,6 +515,8 @@ int main(int argc, char **argv)
     options_are_heeded();
     a_cache_remembers();
     callbacks_come_on_the_calling_thread();
+    log_has_the_order_the_reason_and_the_warnings();
+    interrupt_check_stops_measuring();
     cancel_comes_from_another_thread_or_a_signal();
     several_rankers_work_in_several_threads();
     a_forked_child_ranks_too_with_a_seed_of_its_own();

@@ -33,7 +33,7 @@ int main(int argc, char **argv)
     CHECK(set_timeout(ranker, 0.2) == FM_OK);
     CHECK(rank(ranker, urls, NULL, 1, &ranking) == FM_OK);
     CHECK(tell(ranking, &summary) == FM_OK);
-    CHECK(summary.ended == FM_ENDED_TIMEOUT && summary.elapsed < 1);
+    CHECK(summary.stop_reason == FM_STOP_TIMEOUT && summary.elapsed < 1);
     free_ranking(ranking);
     free_ranker(ranker);
     CHECK(dlclose(library) == 0);

@@ -17,6 +17,7 @@ int main(void)
     OFFSET(fm_mirror, outcome);
     OFFSET(fm_mirror, pool);
     OFFSET(fm_mirror, imprecise);
+    OFFSET(fm_mirror, from_cache);
     SIZE(fm_summary);
     OFFSET(fm_summary, mirrors);
     OFFSET(fm_summary, excluded);
@@ -24,8 +25,8 @@ int main(void)
     OFFSET(fm_summary, pool);
     OFFSET(fm_summary, seed);
     OFFSET(fm_summary, elapsed);
-    OFFSET(fm_summary, ended);
-    OFFSET(fm_summary, indistinct);
+    OFFSET(fm_summary, stop_reason);
+    OFFSET(fm_summary, ambiguous);
     VALUE(FM_OK);
     VALUE(FM_INVALID_ARGUMENT);
     VALUE(FM_ALL_EXCLUDED);
@@ -48,11 +49,13 @@ int main(void)
     VALUE(FM_OUTCOME_UNRESOLVED);
     VALUE(FM_OUTCOME_UNSUPPORTED);
     VALUE(FM_OUTCOME_EXCLUDED);
-    VALUE(FM_ENDED_IDLE);
-    VALUE(FM_ENDED_COMPLETE);
-    VALUE(FM_ENDED_SETTLED);
-    VALUE(FM_ENDED_QUIET);
-    VALUE(FM_ENDED_TIMEOUT);
-    VALUE(FM_ENDED_CANCELLED);
+    VALUE(FM_STOP_IDLE);
+    VALUE(FM_STOP_COMPLETE);
+    VALUE(FM_STOP_SETTLED);
+    VALUE(FM_STOP_QUIET);
+    VALUE(FM_STOP_TIMEOUT);
+    VALUE(FM_STOP_CANCELLED);
+    VALUE(FM_LOG_DEBUG);
+    VALUE(FM_LOG_WARNING);
     return 0;
 }

@@ -11,25 +11,6 @@ const QUIET: Duration = Duration::from_millis(100);
 /// What a look-up gets at least before it is left behind.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
-/// Why measuring ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Ended {
-    /// Nothing needed to be measured.
-    Idle,
-    /// Every mirror has an outcome (those beyond a limit are unanswered).
-    Complete,
-    /// No mirror that is still silent can belong to the pool (unless its packet was lost), and enough fallbacks are
-    /// known.
-    Settled,
-    /// Nothing was heard for longer than any mirror took to answer: who is silent still is down or far.
-    Quiet,
-    /// The time was up.
-    Timeout,
-    /// The caller cancelled.
-    Cancelled,
-}
-
 impl Schedule {
     pub(super) fn limit(&self) -> Option<Duration> {
         self.best().map(|best| self.options.rule.limit(best))

@@ -23,41 +23,41 @@ fn live(rtts: impl IntoIterator<Item = u64>) -> impl Iterator<Item = Site> {
 
 #[test]
 fn no_mirror_means_idle() {
-    world([]).run().ends(Ended::Idle, 0);
+    world([]).run().ends(StopReason::Idle, 0);
 }
 
 #[test]
 fn one_mirror_is_complete_when_it_answers() {
-    world([v4(Answers(30))]).run().ends(Ended::Complete, 30).outcomes(&[measured(30)]);
-    world([v4(Answers(30)).named(5)]).run().ends(Ended::Complete, 35).outcomes(&[measured(30)]);
-    world([v4(Refuses(30))]).run().ends(Ended::Complete, 30).outcomes(&[Outcome::Refused]);
-    world([v4(Unreachable(30))]).run().ends(Ended::Complete, 30).outcomes(&[Outcome::Unreachable]);
+    world([v4(Answers(30))]).run().ends(StopReason::Complete, 30).outcomes(&[measured(30)]);
+    world([v4(Answers(30)).named(5)]).run().ends(StopReason::Complete, 35).outcomes(&[measured(30)]);
+    world([v4(Refuses(30))]).run().ends(StopReason::Complete, 30).outcomes(&[Outcome::Refused]);
+    world([v4(Unreachable(30))]).run().ends(StopReason::Complete, 30).outcomes(&[Outcome::Unreachable]);
 }
 
 #[test]
 fn a_single_silent_mirror_gets_a_second_syn_and_then_the_timeout() {
     let run = world([v4(Silent)]).run();
-    run.ends(Ended::Timeout, 2000).outcomes(&[Outcome::Unanswered]);
+    run.ends(StopReason::Timeout, 2000).outcomes(&[Outcome::Unanswered]);
     assert_eq!(run.syns_to(0), [0, 250]);
 }
 
 #[test]
 fn a_single_mirror_whose_syn_is_lost_is_measured_by_the_second() {
-    world([v4(Loses(30))]).run().ends(Ended::Complete, 280).outcomes(&[measured(30)]);
+    world([v4(Loses(30))]).run().ends(StopReason::Complete, 280).outcomes(&[measured(30)]);
 }
 
 #[test]
 fn a_timeout_of_zero_probes_nothing() {
     let run = world(live([1, 2])).timeout(0).run();
-    run.ends(Ended::Timeout, 0).outcomes(&[Outcome::Unanswered; 2]);
+    run.ends(StopReason::Timeout, 0).outcomes(&[Outcome::Unanswered; 2]);
     assert!(run.syns.is_empty());
-    world([]).timeout(0).run().ends(Ended::Idle, 0);
+    world([]).timeout(0).run().ends(StopReason::Idle, 0);
 }
 
 #[test]
 fn the_timeout_ends_what_nothing_else_does() {
     let run = world((0..50).map(|_| v4(Silent))).timeout(700).run();
-    run.ends(Ended::Timeout, 700);
+    run.ends(StopReason::Timeout, 700);
     assert_eq!(run.syns.len(), 100);
 }
 
@@ -65,7 +65,7 @@ fn the_timeout_ends_what_nothing_else_does() {
 fn cancel_ends_at_once_and_keeps_what_is_known() {
     let mut world = world(live([10, 90]));
     world.cancel = Some(40);
-    world.run().ends(Ended::Cancelled, 40).outcomes(&[measured(10), Outcome::Unanswered]);
+    world.run().ends(StopReason::Cancelled, 40).outcomes(&[measured(10), Outcome::Unanswered]);
 }
 
 #[test]
@@ -75,16 +75,19 @@ fn settled_when_nobody_silent_can_be_in_the_pool_and_fallbacks_are_known() {
     let fallbacks = (30..46).collect::<Vec<_>>();
     let far = || live([100, 150, 220]).chain([v4(Silent)]);
     let run = world(live(near).chain(live(fallbacks.clone())).chain(far())).run();
-    run.ends(Ended::Settled, 45);
+    run.ends(StopReason::Settled, 45);
     assert_eq!(run.outcomes.iter().filter(|&&o| o == Outcome::Unanswered).count(), 4);
     assert!(run.syns.iter().all(|(_, attempt, _)| !attempt.is_second()));
     // Without fallbacks: the limit and two milliseconds.
-    world(live(near).chain(live(fallbacks.clone())).chain(far())).fallbacks(0).run().ends(Ended::Settled, 22);
+    world(live(near).chain(live(fallbacks.clone())).chain(far()))
+        .fallbacks(0)
+        .run()
+        .ends(StopReason::Settled, 22);
     // With all of them, the dead one costs the quiet time after the last.
     world(live(near).chain(live(fallbacks)).chain(far()))
         .fallbacks(usize::MAX)
         .run()
-        .ends(Ended::Quiet, 220 + 220);
+        .ends(StopReason::Quiet, 220 + 220);
 }
 
 #[test]
@@ -112,7 +115,7 @@ fn look_ups_leave_their_descriptors_to_the_attempts_when_they_are_done() {
     let sent_until = |time| run.syns.iter().filter(|(sent, ..)| *sent <= ms(time)).count();
     // Four look-ups hold three each, until all are done.
     assert_eq!((sent_until(19), sent_until(30)), (3, 15));
-    run.ends(Ended::Timeout, 2000);
+    run.ends(StopReason::Timeout, 2000);
 }
 
 #[test]
@@ -133,7 +136,7 @@ fn a_late_best_mirror_is_waited_for_through_its_look_up() {
     // The pool so far ends at 100 + 2; the best one's name comes at 40, its answer at 45.
     let sites = live(50..70).chain([v4(Answers(5)).named(40), v4(Silent)]);
     let run = world(sites).fallbacks(0).run();
-    run.ends(Ended::Settled, 45);
+    run.ends(StopReason::Settled, 45);
     assert_eq!(run.outcomes[20], measured(5));
 }
 
@@ -144,18 +147,18 @@ fn a_slow_resolver_that_makes_progress_is_waited_for() {
     let run = world(sites.chain([v4(Answers(3)).named(600)])).fallbacks(0).run();
     assert_eq!(run.outcomes[160], measured(3));
     // What is left then waits for the new, lower limit only.
-    run.ends(Ended::Settled, 608);
+    run.ends(StopReason::Settled, 608);
 }
 
 #[test]
 fn one_name_that_hangs_costs_fifty_milliseconds_at_most() {
     let hung = || v4(Answers(1)).named(HANGS);
-    world(live(10..40).chain([hung()])).run().ends(Ended::Settled, 50);
+    world(live(10..40).chain([hung()])).run().ends(StopReason::Settled, 50);
     // Three times the median where that is longer.
-    world((10..40).map(|rtt| v4(Answers(rtt)).named(30)).chain([hung()])).run().ends(Ended::Settled, 90);
-    world(live([10, 20]).chain([hung()])).run().ends(Ended::Quiet, 120);
+    world((10..40).map(|rtt| v4(Answers(rtt)).named(30)).chain([hung()])).run().ends(StopReason::Settled, 90);
+    world(live([10, 20]).chain([hung()])).run().ends(StopReason::Quiet, 120);
     // Nobody has answered: nothing but the timeout ends that.
-    world([hung(), v4(Refuses(10))]).run().ends(Ended::Timeout, 2000);
+    world([hung(), v4(Refuses(10))]).run().ends(StopReason::Timeout, 2000);
 }
 
 #[test]
@@ -163,7 +166,7 @@ fn a_name_without_an_address_is_unresolved() {
     let nowhere = Site { look_up: Some(7), paths: vec![] };
     world([nowhere, v4(Answers(3))])
         .run()
-        .ends(Ended::Complete, 7)
+        .ends(StopReason::Complete, 7)
         .outcomes(&[Outcome::Unresolved, measured(3)]);
 }
 
@@ -171,20 +174,25 @@ fn a_name_without_an_address_is_unresolved() {
 fn one_dead_mirror_costs_the_quiet_time_and_one_hedge() {
     let rtts = [8, 20, 40, 60, 80, 100, 120, 140, 160, 180, 200];
     let run = world(live(rtts).chain([v4(Silent)])).run();
-    run.ends(Ended::Quiet, 400);
+    run.ends(StopReason::Quiet, 400);
     assert_eq!(run.syns_to(11), [0, 300]);
     assert_eq!(run.syns.len(), 13, "the others get one SYN each");
     // No more if it has two families.
     let rtts = [8, 20, 40, 60, 80, 100, 120, 140, 160, 180, 200];
-    world(live(rtts).chain([both(Silent, Silent)])).run().ends(Ended::Quiet, 400);
+    world(live(rtts).chain([both(Silent, Silent)])).run().ends(StopReason::Quiet, 400);
     // Near mirrors only: the least quiet time.
-    world(live([5, 9, 12]).chain([v4(Silent)])).run().ends(Ended::Quiet, 112);
+    world(live([5, 9, 12]).chain([v4(Silent)])).run().ends(StopReason::Quiet, 112);
 }
 
 #[test]
 fn a_lost_syn_is_made_up_for_by_a_hedge() {
     let run = world(live([5, 9, 12]).chain([v4(Loses(8))])).run();
-    run.ends(Ended::Complete, 12 + 50 + 8).outcomes(&[measured(5), measured(9), measured(12), measured(8)]);
+    run.ends(StopReason::Complete, 12 + 50 + 8).outcomes(&[
+        measured(5),
+        measured(9),
+        measured(12),
+        measured(8),
+    ]);
 }
 
 #[test]
@@ -192,7 +200,7 @@ fn a_hedge_that_is_answered_does_not_put_off_the_next() {
     // The second one's turn comes 70 ms after the first's, which is answered in between.
     let lost = [v4(Loses(30)), v4(Loses(200)).named(350)];
     let run = world(live((1..=7).map(|n| n * 40)).chain(lost)).run();
-    run.ends(Ended::Complete, 490 + 200);
+    run.ends(StopReason::Complete, 490 + 200);
     assert_eq!((run.syns_to(7), run.syns_to(8)), (vec![0, 420], vec![350, 490]));
 
     // Nor does it where another's answer has parted the hedges, so that some leave later.
@@ -201,7 +209,7 @@ fn a_hedge_that_is_answered_does_not_put_off_the_next() {
     let mut world = world(live((1..=28).map(|n| n * 10)).chain(dual).chain(lost)).fallbacks(usize::MAX);
     world.pace = ms(1);
     let run = world.run();
-    assert_eq!(run.ended, Ended::Complete, "{run:?}");
+    assert_eq!(run.stop_reason, StopReason::Complete, "{run:?}");
     let hedges: Vec<_> = (30..37).map(|site| run.syns_to(site)[1]).collect();
     assert_eq!(hedges, [447, 448, 589, 590, 591, 592, 593]);
 }
@@ -209,7 +217,7 @@ fn a_hedge_that_is_answered_does_not_put_off_the_next() {
 #[test]
 fn mirrors_that_are_only_far_get_no_hedge() {
     let run = world(live((1..=40).map(|n| n * 8))).fallbacks(usize::MAX).run();
-    run.ends(Ended::Complete, 320);
+    run.ends(StopReason::Complete, 320);
     assert_eq!(run.syns.len(), 40);
     // Nor does a client that is far from all.
     assert_eq!(world(live(200..230)).fallbacks(usize::MAX).run().syns.len(), 30);
@@ -218,7 +226,7 @@ fn mirrors_that_are_only_far_get_no_hedge() {
 #[test]
 fn a_failure_tries_the_other_family_at_once() {
     let run = world([both(Unreachable(1), Answers(20)), both(Refuses(3), Answers(9))]).run();
-    run.ends(Ended::Complete, 21).outcomes(&[measured(20), measured(9)]);
+    run.ends(StopReason::Complete, 21).outcomes(&[measured(20), measured(9)]);
     assert_eq!((run.syns_to(0), run.syns_to(1)), (vec![0, 1], vec![0, 3]));
 }
 
@@ -226,7 +234,7 @@ fn a_failure_tries_the_other_family_at_once() {
 fn a_failure_tries_the_next_address_but_never_the_same() {
     let two = Site { look_up: None, paths: vec![(false, Refuses(4)), (false, Answers(6))] };
     let run = world([two, v4(Refuses(5))]).run();
-    run.ends(Ended::Complete, 10).outcomes(&[measured(6), Outcome::Refused]);
+    run.ends(StopReason::Complete, 10).outcomes(&[measured(6), Outcome::Refused]);
     assert_eq!((run.syns_to(0), run.syns_to(1)), (vec![0, 4], vec![0]));
 }
 
@@ -238,14 +246,14 @@ fn of_two_failures_the_refusal_is_reported() {
         both(Unreachable(1), Unreachable(2)),
     ])
     .run()
-    .ends(Ended::Complete, 21)
+    .ends(StopReason::Complete, 21)
     .outcomes(&[Outcome::Refused, Outcome::Refused, Outcome::Unreachable]);
 }
 
 #[test]
 fn a_family_that_is_dead_everywhere_costs_rfc_8305s_delay() {
     let run = world((0..5).map(|n| both(Silent, Answers(10 + n)))).run();
-    run.ends(Ended::Complete, 264);
+    run.ends(StopReason::Complete, 264);
     assert_eq!(run.outcomes[4], measured(14));
 }
 
@@ -253,20 +261,20 @@ fn a_family_that_is_dead_everywhere_costs_rfc_8305s_delay() {
 fn a_family_that_is_dead_where_the_other_is_alive_costs_the_pools_limit() {
     // The single-family mirror answers at 10: the limit is 20, and the others go to IPv4 then.
     let run = world([v4(Answers(10))].into_iter().chain((0..5).map(|n| both(Silent, Answers(12 + n))))).run();
-    run.ends(Ended::Complete, 36);
+    run.ends(StopReason::Complete, 36);
     assert_eq!(run.syns_to(5), [0, 20]);
     // Settling waits for them too.
     let silent = (0..3).map(|_| v4(Silent));
     let sites =
         [v4(Answers(10))].into_iter().chain((0..5).map(|n| both(Silent, Answers(12 + n)))).chain(silent);
-    world(sites).fallbacks(0).run().ends(Ended::Settled, 36);
+    world(sites).fallbacks(0).run().ends(StopReason::Settled, 36);
 }
 
 #[test]
 fn one_mirror_with_a_dead_family_is_hedged_over_the_other() {
     let run =
         world([both(Answers(10), Answers(10)), both(Answers(30), Silent), both(Silent, Answers(12))]).run();
-    run.ends(Ended::Complete, 30 + 50 + 12);
+    run.ends(StopReason::Complete, 30 + 50 + 12);
     assert!(run.syns.last().unwrap().2.is_ipv4());
 }
 
@@ -274,7 +282,7 @@ fn one_mirror_with_a_dead_family_is_hedged_over_the_other() {
 fn an_answer_to_the_first_syn_still_counts_after_the_hedge() {
     // The far one is hedged in the long silence, and answers its first SYN afterwards.
     let run = world(live([10, 105])).run();
-    run.ends(Ended::Complete, 105).outcomes(&[measured(10), measured(105)]);
+    run.ends(StopReason::Complete, 105).outcomes(&[measured(10), measured(105)]);
     assert_eq!(run.syns_to(1), [0, 60]);
 }
 
@@ -282,10 +290,10 @@ fn an_answer_to_the_first_syn_still_counts_after_the_hedge() {
 fn what_is_cached_sets_the_limit_and_counts_as_a_fallback() {
     let mut world = world(live([40]).chain([v4(Silent)])).fallbacks(2);
     world.cached = vec![ms(10), ms(90), ms(80)];
-    world.run().ends(Ended::Settled, 22).outcomes(&[Outcome::Unanswered; 2]);
+    world.run().ends(StopReason::Settled, 22).outcomes(&[Outcome::Unanswered; 2]);
     world.options.fallbacks = 16;
     // One that is silent beside cached ones does not cost the timeout.
-    world.run().ends(Ended::Quiet, 140);
+    world.run().ends(StopReason::Quiet, 140);
 }
 
 #[test]
@@ -294,7 +302,7 @@ fn the_first_burst_is_small() {
     let by = |time| run.syns.iter().filter(|syn| syn.0 <= ms(time)).count();
     assert_eq!((by(0), by(9), by(10), by(39)), (128, 128, 512, 512));
     assert_eq!((run.syns.len(), run.most_in_flight), (600, 512));
-    run.ends(Ended::Complete, 80);
+    run.ends(StopReason::Complete, 80);
     // An answer opens the way before.
     let run = world(live([3]).chain((0..200).map(|_| v4(Answers(40))))).run();
     assert_eq!(run.syns.iter().filter(|syn| syn.0 <= ms(3)).count(), 201);
@@ -306,7 +314,7 @@ fn the_first_burst_is_small() {
 #[test]
 fn few_slots_mean_waves_and_the_dead_give_way() {
     let run = world((0..100).map(|_| v4(Answers(10)))).in_flight(10).run();
-    run.ends(Ended::Complete, 100);
+    run.ends(StopReason::Complete, 100);
     assert_eq!(run.most_in_flight, 10);
     // Dead ones fill all slots; the live ones behind them are measured all the same.
     let dead = (0..20).map(|_| v4(Silent));
@@ -323,14 +331,14 @@ fn broken_ipv6_and_few_slots_do_not_cost_the_first_of_the_list() {
     for (mirrors, in_flight) in [(300, 381), (421, 381), (600, 512), (1000, 381), (421, 93)] {
         let run = world((0..mirrors).map(site)).in_flight(in_flight).run();
         assert!(run.outcomes[..40].iter().all(|o| o.latency().is_some()), "{mirrors} in {in_flight} slots");
-        assert_eq!(run.ended, if mirrors > 64 { Ended::Settled } else { Ended::Complete });
+        assert_eq!(run.stop_reason, if mirrors > 64 { StopReason::Settled } else { StopReason::Complete });
         let run = world((0..mirrors).map(site)).in_flight(in_flight).fallbacks(usize::MAX).run();
         assert!(run.outcomes.iter().all(|o| o.latency().is_some()), "{mirrors} in {in_flight} slots, all");
     }
     // Nor where an IPv4 mirror here and there has answered before.
     let mixed = (0..421).map(|n| if n % 10 == 9 { v4(Answers(10 + n / 4)) } else { site(n) });
     let run = world(mixed).in_flight(381).run();
-    assert!(run.outcomes[..40].iter().all(|o| o.latency().is_some()), "{:?}", run.ended);
+    assert!(run.outcomes[..40].iter().all(|o| o.latency().is_some()), "{:?}", run.stop_reason);
 }
 
 #[test]
@@ -351,7 +359,7 @@ fn a_process_without_descriptors_goes_on_with_those_it_has() {
     let mut world = world((0..60).map(|_| v4(Answers(10))));
     world.descriptors = 7;
     let run = world.run();
-    run.ends(Ended::Complete, 90);
+    run.ends(StopReason::Complete, 90);
     assert_eq!((run.syns.len(), run.most_in_flight), (60, 7));
     // A second attempt that found no room leaves later.
     let mut world = self::world(live([5, 6]).chain([v4(Loses(8)), v4(Answers(300))]));
@@ -359,7 +367,7 @@ fn a_process_without_descriptors_goes_on_with_those_it_has() {
     assert_eq!(world.run().outcomes[2], measured(8));
     // None at all: the timeout ends it.
     world.descriptors = 0;
-    world.run().ends(Ended::Timeout, 2000);
+    world.run().ends(StopReason::Timeout, 2000);
 }
 
 #[test]

@@ -12,8 +12,10 @@ fn the_committed_header_is_up_to_date() {
         cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml is well-formed");
     let bindings = cbindgen::Builder::new()
         .with_config(config)
-        .with_src(root.join("src/capi/guard.rs"))
+        .with_src(root.join("src/capi/status.rs"))
         .with_src(root.join("src/capi/ranker.rs"))
+        .with_src(root.join("src/capi/options.rs"))
+        .with_src(root.join("src/capi/callbacks.rs"))
         .with_src(root.join("src/capi/ranking.rs"))
         .generate()
         .expect("the sources are understood");

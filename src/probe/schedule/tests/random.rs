@@ -50,13 +50,13 @@ proptest! {
             prop_assert!(attempts.len() <= 2, "more than two attempts");
             prop_assert!(attempts.is_empty() || !attempts[0].1.is_second());
             prop_assert!(attempts.len() < 2 || attempts[1].1.is_second());
-            if run.ended == Ended::Complete && run.outcomes[n].latency().is_none() && world.in_flight_is_ample() {
+            if run.stop_reason == StopReason::Complete && run.outcomes[n].latency().is_none() && world.in_flight_is_ample() {
                 prop_assert_ne!(run.outcomes[n], Outcome::Unanswered, "complete without an outcome");
             }
         }
         let in_the_first_burst = run.syns.iter().filter(|syn| syn.0 < run.syns[0].0 + ms(1)).count();
         prop_assert!(in_the_first_burst <= BURST);
-        if run.ended == Ended::Cancelled {
+        if run.stop_reason == StopReason::Cancelled {
             prop_assert_eq!(Some(run.elapsed), world.cancel.map(ms));
         }
     }
@@ -97,7 +97,7 @@ proptest! {
                         prop_assert!(until > now);
                         break false;
                     }
-                    Step::End(_) => break true,
+                    Step::Stop(_) => break true,
                 }
             };
             if ended {
@@ -124,7 +124,7 @@ proptest! {
             }
         }
         prop_assert!(tried.iter().all(|&n| n <= 2));
-        prop_assert!(now <= start + ms(2000) || matches!(schedule.next(now), Step::End(_)), "past the timeout");
+        prop_assert!(now <= start + ms(2000) || matches!(schedule.next(now), Step::Stop(_)), "past the timeout");
     }
 }
 

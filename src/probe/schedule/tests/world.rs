@@ -76,7 +76,7 @@ pub(super) struct World {
 
 #[derive(Debug)]
 pub(super) struct Run {
-    pub(super) ended: Ended,
+    pub(super) stop_reason: StopReason,
     pub(super) elapsed: Duration,
     pub(super) outcomes: Vec<Outcome>,
     /// Every SYN: when, which, where to.
@@ -138,7 +138,7 @@ impl World {
         events.extend(self.cancel.map(|time| (ms(time), Event::Cancel)));
         let mut in_flight: Vec<Attempt> = Vec::new();
         let mut run = Run {
-            ended: Ended::Idle,
+            stop_reason: StopReason::Idle,
             elapsed: Duration::ZERO,
             outcomes: Vec::new(),
             syns: Vec::new(),
@@ -205,8 +205,8 @@ impl World {
                     assert!(idle_steps < 100_000, "does not end");
                     now = events.iter().map(|event| event.0).fold(until, Duration::min);
                 }
-                Step::End(ended) => {
-                    run.ended = ended;
+                Step::Stop(stop_reason) => {
+                    run.stop_reason = stop_reason;
                     run.elapsed = now;
                     run.outcomes = (0..self.sites.len()).map(|n| schedule.outcome(n)).collect();
                     return run;
@@ -218,8 +218,8 @@ impl World {
 
 impl Run {
     #[track_caller]
-    pub(super) fn ends(&self, ended: Ended, at: u64) -> &Run {
-        assert_eq!((self.ended, self.elapsed), (ended, ms(at)), "{self:#?}");
+    pub(super) fn ends(&self, stop_reason: StopReason, at: u64) -> &Run {
+        assert_eq!((self.stop_reason, self.elapsed), (stop_reason, ms(at)), "{self:#?}");
         self
     }
 

@@ -1,11 +1,9 @@
-//! What the fuzz targets call: only built for them (`--cfg fuzzing`), since the crate exports none of this otherwise.
-#![forbid(unsafe_code)]
-#![allow(missing_docs, clippy::unwrap_used)]
+//! What the fuzz targets call.
 
 use crate::cache::keyfile::KeyFile;
 use crate::cache::records::{self, KeptSeed, Key, Known, Update};
-use crate::mirror::Mirror;
 use crate::network::Network;
+use crate::url::Mirror;
 use std::time::{Duration, SystemTime};
 
 const NOW: u64 = 1_790_000_000;

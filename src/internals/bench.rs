@@ -1,26 +1,10 @@
-//! The library's inner parts for the bench `rank`: its own source, compiled here once more, so that it need not export what
-//! nobody else should call.
+//! What the bench `rank` times: the rule, URLs, filters, and the cache, without a network.
 
-// Its own tests are not for here, and would want what they use.
-#![cfg(not(test))]
-
-#[allow(dead_code, unused_imports, unreachable_pub)]
-#[path = "../src"]
-mod library {
-    pub(crate) mod cache;
-    pub(crate) mod fault;
-    pub(crate) mod filter;
-    pub(crate) mod mirror;
-    pub(crate) mod network;
-    pub(crate) mod rank;
-    pub(crate) mod sys;
-}
-use library::{cache, fault, filter, mirror, network, rank, sys};
-
-use cache::{Cache, Key, Update};
-use filter::Pattern;
-use mirror::{Host, Mirror};
-use rank::{Entry, Outcome, Rule};
+use crate::cache::{self, Cache, Key, Update};
+use crate::filter::Pattern;
+use crate::outcome::Outcome;
+use crate::rank::{self, Entry, Rule};
+use crate::url::{Host, Mirror};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 

@@ -1,11 +1,10 @@
 //! A mirror's URL and the endpoint behind it: protocol, host, port. Pure text; nothing is looked up here.
 #![forbid(unsafe_code)]
 
-use crate::fault;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The protocols a package manager fetches over.
+/// The protocol of a mirror's URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Protocol {
@@ -19,11 +18,38 @@ pub enum Protocol {
     File,
 }
 
-/// The host of a mirror, in one spelling: names in lower case, literals as addresses. A name that ends in a dot is
-/// another one, since the resolver's search list does not apply to it.
+impl Protocol {
+    /// The protocols over which a connection is made.
+    const REMOTE: [Protocol; 3] = [Protocol::Http, Protocol::Https, Protocol::Ftp];
+
+    /// Returns the scheme of its URLs, in lower case and without the colon.
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Protocol::Http => "http",
+            Protocol::Https => "https",
+            Protocol::Ftp => "ftp",
+            Protocol::File => "file",
+        }
+    }
+
+    /// Returns the port of a URL that names none; 0 for `file:`, which has no port.
+    pub fn default_port(self) -> u16 {
+        match self {
+            Protocol::Http => 80,
+            Protocol::Https => 443,
+            Protocol::Ftp => 21,
+            Protocol::File => 0,
+        }
+    }
+}
+
+/// The host of a mirror, in one spelling.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Host {
+pub enum Host {
+    /// A name in lower case. With a dot at the end it is another name than without, since the resolver's
+    /// search list does not apply to it.
     Name(String),
+    /// An IP address.
     Address(IpAddr),
 }
 
@@ -36,34 +62,43 @@ impl fmt::Display for Host {
     }
 }
 
-/// What a connection goes to; measured once, however many URLs lead there.
+/// What a connection goes to. Measured once in a run, however many URLs lead to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Endpoint {
-    pub(crate) host: Host,
-    pub(crate) port: u16,
+pub struct Endpoint {
+    /// The host.
+    pub host: Host,
+    /// The TCP port, from 1.
+    pub port: u16,
 }
 
-/// The protocols with somebody to connect to, and their ports.
-const REMOTE: [(&str, Protocol, u16); 3] =
-    [("http", Protocol::Http, 80), ("https", Protocol::Https, 443), ("ftp", Protocol::Ftp, 21)];
-
-/// What a URL says of its mirror.
+/// What a mirror's URL leads to.
+///
+/// ```
+/// use fastestmirror::{Endpoint, Host, Mirror, Protocol};
+/// let endpoint = Endpoint { host: Host::Name("mirror.example".into()), port: 443 };
+/// assert_eq!(Mirror::parse("https://mirror.example/pub"), Mirror::Remote(Protocol::Https, endpoint));
+/// assert_eq!(Mirror::parse("file:///srv/mirror"), Mirror::Local);
+/// assert_eq!(Mirror::parse("rsync://mirror.example/pub"), Mirror::Unsupported);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Mirror {
+pub enum Mirror {
+    /// A directory of this machine.
     Local,
+    /// A host to connect to.
     Remote(Protocol, Endpoint),
+    /// Nothing to which a connection can be made.
     Unsupported,
 }
 
 impl Mirror {
-    /// Reads a URL as curl would, as far as the connection is concerned. What cannot be connected to is
-    /// `Unsupported`, never an error: one odd line must not cost the caller the list.
-    pub(crate) fn parse(url: &str) -> Mirror {
-        fault::point("mirror");
+    /// Reads a URL as curl does, as far as the connection is concerned. Never fails: one odd line must not
+    /// cost the caller the whole list.
+    pub fn parse(url: &str) -> Mirror {
         Mirror::read(url).unwrap_or(Mirror::Unsupported)
     }
 
-    pub(crate) fn protocol(&self) -> Option<Protocol> {
+    /// Returns the URL's protocol, if it is a known one.
+    pub fn protocol(&self) -> Option<Protocol> {
         match self {
             Mirror::Local => Some(Protocol::File),
             Mirror::Remote(protocol, _) => Some(*protocol),
@@ -71,8 +106,8 @@ impl Mirror {
         }
     }
 
-    /// Where there is one to connect to.
-    pub(crate) fn host(&self) -> Option<&Host> {
+    /// Returns the host, if there is one to connect to.
+    pub fn host(&self) -> Option<&Host> {
         match self {
             Mirror::Remote(_, endpoint) => Some(&endpoint.host),
             _ => None,
@@ -80,7 +115,7 @@ impl Mirror {
     }
 
     fn read(url: &str) -> Option<Mirror> {
-        // A fold looks at many bytes at once.
+        // A fold checks many bytes at once, which is quicker than stopping at the first.
         if url.bytes().fold(false, |found, b| found | b.is_ascii_control()) {
             return None;
         }
@@ -88,10 +123,10 @@ impl Mirror {
         if scheme.eq_ignore_ascii_case("file") {
             return Some(Mirror::Local);
         }
-        let (_, protocol, default_port) =
-            *REMOTE.iter().find(|(name, ..)| scheme.eq_ignore_ascii_case(name))?;
+        let protocol = *Protocol::REMOTE.iter().find(|it| scheme.eq_ignore_ascii_case(it.scheme()))?;
         let rest = rest.strip_prefix("//")?;
-        // By bytes, since a list has thousands of them: what is looked for is never a part of another character.
+        // By bytes, since a list has thousands of URLs. None of these bytes is ever part of a longer
+        // character.
         let authority =
             &rest[..rest.bytes().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len())];
         // A password may hold an `@`: the host follows the last one.
@@ -108,7 +143,7 @@ impl Mirror {
             }
         };
         let port = match port {
-            "" | ":" => default_port,
+            "" | ":" => protocol.default_port(),
             _ => read_port(port.strip_prefix(':')?)?,
         };
         Some(Mirror::Remote(protocol, Endpoint { host, port }))
@@ -120,27 +155,27 @@ fn read_host(host: &str) -> Option<Host> {
     if let Ok(address) = name.parse::<Ipv4Addr>() {
         return Some(Host::Address(address.into()));
     }
-    // Limits of RFC 1035, section 2.3.4. The underscore is in no host name by the book and in some in the field.
-    // Other scripts arrive in their punycode form or not at all.
-    let label_is_fine = |label: &[u8]| {
+    // The limits are those of RFC 1035, section 2.3.4. No standard allows the underscore in a host name,
+    // but some hosts have it. Names in other scripts are supported in their punycode form only.
+    let is_label = |label: &[u8]| {
         (1..=63).contains(&label.len())
             && label.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     let mut labels = name.as_bytes().split(|&b| b == b'.');
-    let fine = name.len() <= 253 && labels.clone().all(label_is_fine);
-    // A number at the end is one of the old spellings of IPv4 addresses (127.1, 0x7f.1), under which one host could
-    // pass for many: no domain is called so.
+    let is_valid = name.len() <= 253 && labels.clone().all(is_label);
+    // A number at the end makes it an old spelling of an IPv4 address (127.1, 0x7f.1), under which one host
+    // could pass for many. No domain has such a name.
     let last = labels.next_back().unwrap_or_default();
     let hex = last.strip_prefix(b"0x").or_else(|| last.strip_prefix(b"0X"));
     let is_number = last.iter().all(u8::is_ascii_digit)
         || hex.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
-    (fine && !is_number).then(|| Host::Name(host.to_ascii_lowercase()))
+    (is_valid && !is_number).then(|| Host::Name(host.to_ascii_lowercase()))
 }
 
 fn read_port(digits: &str) -> Option<u16> {
-    // parse() alone would take "+80".
-    let digits_only = digits.bytes().all(|b| b.is_ascii_digit());
-    digits.parse().ok().filter(|&port| digits_only && port > 0)
+    // parse() alone would accept "+80".
+    let only_digits = digits.bytes().all(|b| b.is_ascii_digit());
+    digits.parse().ok().filter(|&port| only_digits && port > 0)
 }
 
 #[cfg(test)]
@@ -156,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_leads_to_the_endpoint_that_curl_would_connect_to() {
+    fn url_leads_to_the_endpoint_that_curl_connects_to() {
         let label = "a".repeat(63);
         let long = format!("{label}.{label}.{label}.{}", "a".repeat(61));
         let table = [
@@ -195,19 +230,19 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_one_with_the_root_dot_too() {
+    fn address_with_the_root_dot_is_the_same_address() {
         assert_eq!(Mirror::parse("http://192.0.2.7./"), Mirror::parse("http://192.0.2.7/"));
     }
 
     #[test]
-    fn a_file_is_local() {
+    fn file_url_is_local() {
         for url in ["file:///srv/mirror", "file:/srv/mirror", "FILE:///srv/mirror"] {
             assert_eq!(Mirror::parse(url), Mirror::Local, "{url}");
         }
     }
 
     #[test]
-    fn what_cannot_be_connected_to_is_unsupported() {
+    fn other_urls_are_unsupported() {
         let label = "a".repeat(64);
         let long = format!("{0}.{0}.{0}.{0}", "a".repeat(63));
         for url in [
@@ -265,12 +300,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_taken_without_a_panic(url in "\\PC*") {
+        fn any_text_is_parsed_without_a_panic(url in "\\PC*") {
             Mirror::parse(&url);
         }
 
         #[test]
-        fn what_is_put_together_is_found_again(
+        fn parts_of_a_url_are_found_again(
             user in "([a-z:@]{1,8}@)?", host in "[a-z0-9]{1,9}(\\.[a-z][a-z0-9-]{0,9}){1,3}", port in 1u16.., path in "(/[ -~]{0,20})?",
         ) {
             let found = endpoint(&format!("http://{user}{host}:{port}{path}"));

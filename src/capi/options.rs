@@ -1,0 +1,305 @@
+//! The options of a ranker. Each setter checks its argument and hands it on.
+
+use super::ranker::{fm_ranker, with_ranker};
+use super::status::Failure;
+use crate::ranker::Ranker;
+use crate::ranking::Error;
+use crate::sys::Family;
+use crate::url::Protocol;
+use std::ffi::{CStr, OsStr, c_char, c_int, c_uint};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// Address families, for fm_ranker_set_family().
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum fm_family {
+    /// IPv4 and IPv6, as the system prefers.
+    FM_FAMILY_ANY = 0,
+    /// IPv4 only.
+    FM_FAMILY_IPV4 = 4,
+    /// IPv6 only.
+    FM_FAMILY_IPV6 = 6,
+}
+
+/// Protocols, for fm_ranker_set_protocols(): values to be combined with |.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum fm_protocol {
+    /// http:
+    FM_PROTOCOL_HTTP = 1,
+    /// https:
+    FM_PROTOCOL_HTTPS = 2,
+    /// ftp:
+    FM_PROTOCOL_FTP = 4,
+    /// file:
+    FM_PROTOCOL_FILE = 8,
+}
+
+/// Returns a duration. What is none (negative, not a number) becomes one that is too long, so that the
+/// option's own check refuses it.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+/// Returns a duration of any length.
+fn period(option: &str, seconds: f64) -> Result<Duration, Failure> {
+    Duration::try_from_secs_f64(seconds).map_err(|_| {
+        Failure::argument(format!(
+            "the option {option} cannot be {seconds} s: it must be 0 or more, and finite"
+        ))
+    })
+}
+
+/// The message of a refused duration, in the unit and the value that the caller used.
+fn refused(option: &str, value: f64, most: u32) -> Failure {
+    Failure::argument(format!("the option {option} cannot be {value} s: it must be from 0 to {most} s"))
+}
+
+/// Sets how long fm_rank() may take in all, lookups included: 0 to 3600 seconds, default 2. With 0
+/// nothing is measured.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_timeout(ranker: *mut fm_ranker, timeout: f64) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_ranker(ranker, |ranker| {
+            ranker.timeout(seconds(timeout)).map_err(|_| refused("timeout", timeout, 3600))?;
+            Ok(())
+        })
+    }
+}
+
+/// Sets how many hosts outside the pool must have a latency before measuring stops early, so that a client
+/// whose pool fails has somewhere to go; default 16. With FM_FALLBACKS_ALL measuring goes on until every
+/// mirror has answered or no further replies come.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_fallbacks(ranker: *mut fm_ranker, fallbacks: usize) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_ranker(ranker, |ranker| {
+            ranker.fallbacks(fallbacks);
+            Ok(())
+        })
+    }
+}
+
+/// Sets the address family to connect over: an fm_family, default FM_FAMILY_ANY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_family(ranker: *mut fm_ranker, family: c_int) -> c_int {
+    const ANY: c_int = fm_family::FM_FAMILY_ANY as c_int;
+    const IPV4: c_int = fm_family::FM_FAMILY_IPV4 as c_int;
+    const IPV6: c_int = fm_family::FM_FAMILY_IPV6 as c_int;
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_ranker(ranker, |ranker| {
+            ranker.family(match family {
+                ANY => Family::Any,
+                IPV4 => Family::Ipv4,
+                IPV6 => Family::Ipv6,
+                _ => return Err(Failure::argument(format!("{family} is not an fm_family"))),
+            });
+            Ok(())
+        })
+    }
+}
+
+/// Sets the factor of the pool: mirrors nearer than this many times the best latency belong to it; 1 to
+/// 1000, default 2.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_factor(ranker: *mut fm_ranker, factor: f64) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_ranker(ranker, |ranker| {
+            ranker.factor(factor)?;
+            Ok(())
+        })
+    }
+}
+
+/// Sets the slack of the pool: mirrors nearer than the best latency plus this many seconds belong to it,
+/// too; 0 to 60, default 0. In a data center 1 ms from its nearest mirror, a factor alone leaves the whole
+/// load to that mirror.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_slack(ranker: *mut fm_ranker, slack: f64) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_ranker(ranker, |ranker| {
+            ranker.slack(seconds(slack)).map_err(|_| refused("slack", slack, 60))?;
+            Ok(())
+        })
+    }
+}
+
+/// Sets the seed of the shuffle: with one seed, two hosts of equal weight stand in the same order in every
+/// list and on every machine. Default: from the operating system, fresh in every process, after a fork, and
+/// every hour, so that all lists of a transaction agree and the load is spread over the pool.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_seed(ranker: *mut fm_ranker, seed: u64) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_ranker(ranker, |ranker| {
+            ranker.seed(seed);
+            Ok(())
+        })
+    }
+}
+
+/// Keeps only mirrors of these protocols: fm_protocol values combined with |. Default, and with 0: all,
+/// including URLs of no known protocol.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_protocols(ranker: *mut fm_ranker, protocols: c_uint) -> c_int {
+    const ALL: [(c_uint, Protocol); 4] = [
+        (fm_protocol::FM_PROTOCOL_HTTP as c_uint, Protocol::Http),
+        (fm_protocol::FM_PROTOCOL_HTTPS as c_uint, Protocol::Https),
+        (fm_protocol::FM_PROTOCOL_FTP as c_uint, Protocol::Ftp),
+        (fm_protocol::FM_PROTOCOL_FILE as c_uint, Protocol::File),
+    ];
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_ranker(ranker, |ranker| {
+            let known = ALL.iter().fold(0, |known, (bit, _)| known | bit);
+            if protocols & !known != 0 {
+                return Err(Failure::argument(format!(
+                    "{protocols:#x} is not a combination of fm_protocol values"
+                )));
+            }
+            let wanted: Vec<_> =
+                ALL.iter().filter(|(bit, _)| protocols & bit != 0).map(|(_, p)| *p).collect();
+            ranker.protocols(&wanted);
+            Ok(())
+        })
+    }
+}
+
+/// Hands an array of patterns to one of the ranker's options.
+///
+/// # Safety
+/// `ranker` is NULL or a valid ranker; `patterns` is NULL or holds `count` pointers, each NULL or a string.
+unsafe fn set_patterns(
+    ranker: *mut fm_ranker,
+    patterns: *const *const c_char,
+    count: usize,
+    set: impl FnOnce(&mut Ranker, &[&str]) -> Result<(), Error>,
+) -> c_int {
+    let read = |index: usize| {
+        // SAFETY: within the array, by the caller's promise.
+        let pattern = unsafe { *patterns.add(index) };
+        if pattern.is_null() {
+            return Err(Failure::argument(format!("patterns[{index}] is NULL")));
+        }
+        // SAFETY: a string, by the caller's promise.
+        Ok(unsafe { CStr::from_ptr(pattern) }.to_string_lossy())
+    };
+    let body = |ranker: &mut Ranker| {
+        if patterns.is_null() && count > 0 {
+            return Err(Failure::argument("patterns is NULL"));
+        }
+        let texts = (0..count).map(read).collect::<Result<Vec<_>, _>>()?;
+        Ok(set(ranker, &texts.iter().map(|text| &**text).collect::<Vec<_>>())?)
+    };
+    // SAFETY: the caller's promise.
+    unsafe { with_ranker(ranker, body) }
+}
+
+/// Keeps only mirrors whose host matches one of `count` patterns; default, and with none: all. A pattern is
+/// a glob over the whole name (* any text, ? any character) or a domain's suffix (".gov"). A URL without a
+/// host matches none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_include(
+    ranker: *mut fm_ranker,
+    patterns: *const *const c_char,
+    count: usize,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe { set_patterns(ranker, patterns, count, |ranker, patterns| ranker.include(patterns).map(|_| ())) }
+}
+
+/// Drops the mirrors whose host matches one of `count` patterns, even if they are included; default none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_exclude(
+    ranker: *mut fm_ranker,
+    patterns: *const *const c_char,
+    count: usize,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe { set_patterns(ranker, patterns, count, |ranker, patterns| ranker.exclude(patterns).map(|_| ())) }
+}
+
+/// Moves mirrors whose host matches one of `count` patterns to the front of the pool, and to the front of
+/// the other mirrors that have a latency; default none. A mirror that has not answered stays where it is.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_prefer(
+    ranker: *mut fm_ranker,
+    patterns: *const *const c_char,
+    count: usize,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe { set_patterns(ranker, patterns, count, |ranker, patterns| ranker.prefer(patterns).map(|_| ())) }
+}
+
+/// Sets the cache file, in librepo's format, or none with NULL; default none. What the file remembers is
+/// not measured again: a latency for the maximal age; for one hour, that a mirror failed or was outside the
+/// pool. Where other mirrors have to be measured, the nearest remembered one is measured with them as a
+/// control: if it answers, the network is up, and the silent ones are down. A file that cannot be used is no
+/// error but a warning: fm_ranking_warning(). A relative path counts from the current directory of the call
+/// of fm_rank().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_cache(ranker: *mut fm_ranker, path: *const c_char) -> c_int {
+    // SAFETY: the caller's promise, of the string too.
+    unsafe {
+        with_ranker(ranker, |ranker| {
+            let path = (!path.is_null()).then(|| CStr::from_ptr(path).to_bytes());
+            if path == Some(b"") {
+                return Err(Failure::argument("the option cache cannot be an empty path"));
+            }
+            ranker.cache(path.map(|path| Path::new(OsStr::from_bytes(path))));
+            Ok(())
+        })
+    }
+}
+
+/// Sets how old a remembered latency may be, in seconds from 0, default 30 days. With 0 nothing from before
+/// the current second counts.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_max_age(ranker: *mut fm_ranker, age: f64) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_ranker(ranker, |ranker| {
+            ranker.max_age(period("max_age", age)?);
+            Ok(())
+        })
+    }
+}
+
+/// Keeps the seed in the cache for this long, in seconds, so that a machine keeps its order of mirrors
+/// across processes, and has another one afterwards. Default, and with 0: a fresh seed in every process and
+/// hour. Has no effect without a cache, or with fm_ranker_set_seed().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_rotate_every(ranker: *mut fm_ranker, seconds: f64) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_ranker(ranker, |ranker| {
+            ranker.rotate_every(period("rotate_every", seconds)?);
+            Ok(())
+        })
+    }
+}
+
+/// Sets how many endpoints (host and port) to measure in a call at most, so that a hostile list does not
+/// turn clients into a flood, and how many of one host; defaults 2048 and 4. Endpoints beyond a limit, in
+/// the order given, count as unanswered.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_limits(
+    ranker: *mut fm_ranker,
+    endpoints: usize,
+    endpoints_per_host: usize,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_ranker(ranker, |ranker| {
+            ranker.max_endpoints(endpoints).max_endpoints_per_host(endpoints_per_host);
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! A result as lines for a log, which others than the user may read, and which may be a terminal.
+#![forbid(unsafe_code)]
+
+use super::LogLevel;
+use crate::outcome::Outcome;
+use crate::ranking::{RankedMirror, Ranking};
+
+type Write<'a> = dyn FnMut(LogLevel, &str) + 'a;
+
+pub(super) fn write_line(write: &mut Write<'_>, level: LogLevel, line: &str) {
+    // A URL from the network may hold anything.
+    let plain: String = line.chars().map(|c| if is_harmless(c) { c } else { '?' }).collect();
+    write(level, &plain);
+}
+
+/// Writes what became of each mirror, the warnings, and why measuring stopped.
+pub(super) fn write_ranking(write: &mut Write<'_>, ranking: &Ranking) {
+    // Forty repositories may list the same hosts: what is the same for several URLs is written once.
+    let same = |a: &RankedMirror, b: &RankedMirror| {
+        without_path(&a.url) == without_path(&b.url) && describe(a) == describe(b)
+    };
+    let mut place = 1;
+    for group in ranking.mirrors.chunk_by(same) {
+        let more = match group.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let (url, outcome) = (without_user(&group[0].url), describe(&group[0]));
+        write_line(write, LogLevel::Debug, &format!("{place}. {url}{more}: {outcome}"));
+        place += group.len();
+    }
+    for warning in &ranking.warnings {
+        write_line(write, LogLevel::Warning, warning);
+    }
+    let count = |is: fn(&RankedMirror) -> bool| ranking.mirrors.iter().filter(|mirror| is(mirror)).count();
+    let line = format!(
+        "measuring stopped after {:.6} s ({}: {}): {} of {} mirrors have a latency, {} are in the pool{}",
+        ranking.elapsed.as_secs_f64(),
+        ranking.stop_reason.name(),
+        ranking.stop_reason,
+        count(|mirror| mirror.outcome.latency().is_some()),
+        ranking.mirrors.len(),
+        count(|mirror| mirror.pool),
+        if ranking.ambiguous { "; nearly all are equally near, as behind a middlebox" } else { "" },
+    );
+    write_line(write, LogLevel::Debug, &line);
+}
+
+fn describe(mirror: &RankedMirror) -> String {
+    let mut text = match mirror.outcome.latency() {
+        Some(latency) => format!("{} {:.6} s", mirror.outcome.name(), latency.as_secs_f64()),
+        None => mirror.outcome.name().to_string(),
+    };
+    if let Some(address) = mirror.address {
+        text += &format!(", {address}");
+    }
+    if mirror.imprecise {
+        text += ", imprecise";
+    }
+    if mirror.pool {
+        text += ", pool";
+    }
+    if mirror.from_cache && !matches!(mirror.outcome, Outcome::Cached(_)) {
+        text += ", from the cache";
+    }
+    text
+}
+
+/// Whether a character neither begins a line nor reverses the direction of its text.
+fn is_harmless(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Returns the URL up to its path.
+fn without_path(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    &url[..url[host..].find('/').map_or(url.len(), |end| host + end)]
+}
+
+/// Returns the URL without user name and password, in whatever form libcurl would take them.
+fn without_user(url: &str) -> String {
+    if url.starts_with("file:") {
+        return url.into();
+    }
+    let scheme = url.find([':', '/', '@']).filter(|&at| url[at..].starts_with(":/")).map_or(0, |at| at + 1);
+    let begin = scheme + url[scheme..].find(|c| c != '/').unwrap_or(url.len() - scheme);
+    let end = url[begin..].find(['/', '?', '#']).map_or(url.len(), |at| begin + at);
+    let host = url[begin..end].rfind('@').map_or(begin, |at| begin + at + 1);
+    format!("{}{}", &url[..begin], &url[host..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::StopReason;
+    use std::time::Duration;
+
+    #[test]
+    fn password_is_never_logged() {
+        for (url, logged) in [
+            ("http://me:secret@a.example/b@c", "http://a.example/b@c"),
+            ("http://me:p@ss@a.example?x@y", "http://a.example?x@y"),
+            ("http://a.example/me@b", "http://a.example/me@b"),
+            ("file:///a@b", "file:///a@b"),
+            ("http:/me:secret@a.example/", "http:/a.example/"),
+            ("http:///me:secret@a.example/", "http:///a.example/"),
+            ("me:secret@a.example/x", "a.example/x"),
+            ("nonsense@x", "x"),
+            ("http://", "http://"),
+            ("", ""),
+        ] {
+            assert_eq!(without_user(url), logged);
+        }
+    }
+
+    #[test]
+    fn result_is_logged_line_by_line() {
+        let mirror = |index, url: &str, outcome, pool| RankedMirror {
+            index,
+            url: url.into(),
+            outcome,
+            pool,
+            imprecise: false,
+            address: None,
+            from_cache: matches!(outcome, Outcome::Cached(_) | Outcome::Refused),
+        };
+        let ms = Duration::from_millis;
+        let ranking = Ranking {
+            mirrors: vec![
+                mirror(0, "http://me:secret@a.example/x", Outcome::Measured(ms(10)), true),
+                mirror(2, "http://me:secret@a.example/y", Outcome::Measured(ms(10)), true),
+                mirror(1, "http://b.example/\x1b[2J", Outcome::Cached(ms(30)), false),
+                mirror(3, "http://c.example/", Outcome::Refused, false),
+            ],
+            excluded: vec![],
+            stop_reason: StopReason::Settled,
+            elapsed: ms(22),
+            seed: 1,
+            ambiguous: false,
+            warnings: vec!["a warning".into()],
+        };
+        let mut lines = Vec::new();
+        super::super::Event::Ranked(&ranking).log(&mut |level, line| lines.push((level, line.to_string())));
+        let expected = [
+            (LogLevel::Debug, "1. http://a.example/x and 1 more: measured 0.010000 s, pool"),
+            (LogLevel::Debug, "3. http://b.example/?[2J: cached 0.030000 s"),
+            (LogLevel::Debug, "4. http://c.example/: refused, from the cache"),
+            (LogLevel::Warning, "a warning"),
+            (
+                LogLevel::Debug,
+                "measuring stopped after 0.022000 s (settled: no other mirror can belong to the pool): \
+                 3 of 4 mirrors have a latency, 2 are in the pool",
+            ),
+        ];
+        assert_eq!(lines, expected.map(|(level, line)| (level, line.to_string())));
+    }
+}

@@ -1,0 +1,147 @@
+//! What goes into a ranking and what comes out of it: candidates, ranked mirrors, errors. Plain values.
+#![forbid(unsafe_code)]
+
+use crate::outcome::{Outcome, StopReason};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// A mirror to rank: its URL, and its weight in the shuffle (1 unless given).
+///
+/// ```
+/// use fastestmirror::Candidate;
+/// assert_eq!(Candidate::from("https://mirror.example/").weight, 1.0);
+/// assert_eq!(Candidate::from(("https://mirror.example/", 100.0)).weight, 100.0);
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// Any text. If no connection can be made to it, the outcome is [`Outcome::Unsupported`].
+    pub url: String,
+    /// How often the mirror's host leads the pool, in proportion to the weights of the other hosts:
+    /// the `preference` of a metalink, for example. Positive and finite. If a host has several URLs,
+    /// the highest of their weights counts.
+    pub weight: f64,
+}
+
+impl From<String> for Candidate {
+    fn from(url: String) -> Candidate {
+        Candidate { url, weight: 1.0 }
+    }
+}
+
+impl From<&String> for Candidate {
+    fn from(url: &String) -> Candidate {
+        url.clone().into()
+    }
+}
+
+impl From<&str> for Candidate {
+    fn from(url: &str) -> Candidate {
+        url.to_string().into()
+    }
+}
+
+impl<S: Into<String>> From<(S, f64)> for Candidate {
+    fn from((url, weight): (S, f64)) -> Candidate {
+        Candidate { url: url.into(), weight }
+    }
+}
+
+/// Why there is no ranking. The caller still has its list in the given order, which is the one to use
+/// then.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// An option was set to a value outside its range.
+    InvalidOption {
+        /// The option's name.
+        option: &'static str,
+        /// The value that was refused.
+        value: String,
+        /// The values that are allowed.
+        allowed: &'static str,
+    },
+    /// A candidate's weight is not positive and finite.
+    InvalidWeight {
+        /// The candidate's URL.
+        url: String,
+        /// Its weight.
+        weight: f64,
+    },
+    /// The filters exclude every mirror.
+    AllExcluded {
+        /// How many mirrors there were.
+        mirrors: usize,
+    },
+    /// The system has no file descriptor left to measure with.
+    System(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::InvalidOption { option, value, allowed } => {
+                write!(f, "the option {option} cannot be {value}: it must be {allowed}")
+            }
+            Error::InvalidWeight { url, weight } => {
+                let start: String = url.chars().take(100).collect();
+                write!(f, "the weight {weight} of {start:?} is not a positive, finite number")
+            }
+            Error::AllExcluded { mirrors: 1 } => f.write_str("the filters exclude the only mirror"),
+            Error::AllExcluded { mirrors } => write!(f, "the filters exclude all {mirrors} mirrors"),
+            Error::System(error) => write!(f, "cannot measure: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::System(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// A mirror in its place.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct RankedMirror {
+    /// Its position in the given list, from 0.
+    pub index: usize,
+    /// Its URL, as it was given.
+    pub url: String,
+    /// What became of it, with its latency if it has one.
+    pub outcome: Outcome,
+    /// Whether it is in the pool: its host is near enough to the best one to share the load with it.
+    pub pool: bool,
+    /// Whether the latency may be off by a millisecond or, after a lost SYN-ACK, by a second, because
+    /// a packet was sent twice.
+    pub imprecise: bool,
+    /// The address that answered in this run.
+    pub address: Option<SocketAddr>,
+    /// Whether the outcome was read from the cache.
+    pub from_cache: bool,
+}
+
+/// The result of a run.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Ranking {
+    /// The mirrors in the order in which to try them: each given mirror once, except the excluded.
+    pub mirrors: Vec<RankedMirror>,
+    /// The mirrors that a filter dropped, in the order given.
+    pub excluded: Vec<RankedMirror>,
+    /// Why measuring stopped.
+    pub stop_reason: StopReason,
+    /// How long the run took.
+    pub elapsed: Duration,
+    /// The seed of the shuffle.
+    pub seed: u64,
+    /// Whether nearly all of many hosts are equally near. A middlebox may be answering for all of
+    /// them, and the order then means little.
+    pub ambiguous: bool,
+    /// Warnings about the cache, if it could not be used as it should: one sentence each.
+    pub warnings: Vec<String>,
+}
