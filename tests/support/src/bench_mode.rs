@@ -15,7 +15,8 @@ pub enum BenchMode {
 }
 
 impl BenchMode {
-    /// Reads the mode from the arguments of this process. Other options of the test harness are accepted and ignored.
+    /// Reads the mode from the arguments of this process. Other options of the test harness are
+    /// accepted and ignored.
     pub fn of(bench: &str) -> BenchMode {
         let arguments: Vec<String> = std::env::args().skip(1).collect();
         if arguments.iter().any(|argument| argument == "--bench") {
@@ -33,7 +34,8 @@ impl BenchMode {
         BenchMode::Test
     }
 
-    /// Runs the bench. As a test it prints a result as the harness would, so that `tests/run` counts it.
+    /// Runs the bench. As a test it prints a result as the harness would, so that `tests/run`
+    /// counts it.
     pub fn run(self, bench: impl FnOnce() -> ExitCode) -> ExitCode {
         match self {
             BenchMode::Off => ExitCode::SUCCESS,

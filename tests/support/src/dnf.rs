@@ -1,5 +1,5 @@
-//! Real dnf in a world of the lab: two repositories behind twelve mirrors, their lists by another host, one run of dnf at a time,
-//! and what it asked of whom.
+//! Real dnf in a world of the lab: two repositories behind twelve mirrors, their lists by another
+//! host, one run of dnf at a time, and what it asked of whom.
 
 use crate::build::run;
 use crate::programs::{Nginx, have, make_package, program};
@@ -11,8 +11,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// The mirrors, in the order of the first repository's lists, and how far they are away in milliseconds; None is dead. Four are
-/// nearer than twice the best one, and none is near that edge.
+/// The mirrors, in the order of the first repository's lists, and how far they are away in
+/// milliseconds; None is dead. Four are nearer than twice the best one, and none is near that edge.
 pub const MIRRORS: [(&str, Option<f64>); 12] = [
     ("fair.lab.example", Some(30.0)),
     ("near3.lab.example", Some(12.0)),
@@ -37,7 +37,8 @@ const LISTS: &str = "lists.lab.example";
 const DNF: &str = "dnf-3";
 const REPOSITORIES: [&str; 2] = ["one", "two"];
 
-/// The hosts of a repository's list. The second one's is in another order and lacks a mirror, as lists of different repositories do.
+/// The hosts of a repository's list. The second one's is in another order and lacks a mirror, as
+/// lists of different repositories do.
 fn hosts(repository: &str, dead: bool) -> Vec<&'static str> {
     let all = MIRRORS.iter().filter(|(_, rtt)| dead || rtt.is_some()).map(|(name, _)| *name);
     match repository {
@@ -161,8 +162,8 @@ impl Site {
         self.run_remembering(task, setup, &mut None)
     }
 
-    /// The same with the latencies that a run before has written, and nothing else of it; then with those of this one. While the
-    /// lab cannot keep up this is done again, a few times in a site.
+    /// The same with the latencies that a run before has written, and nothing else of it; then with
+    /// those of this one. While the lab cannot keep up this is done again, a few times in a site.
     pub fn run_remembering(&self, task: Task, setup: Setup, latencies: &mut Option<Vec<u8>>) -> Run {
         loop {
             let (watch, mut written) = (self.world.watch(), latencies.clone());
@@ -249,7 +250,8 @@ impl Site {
         text
     }
 
-    /// What nginx has logged since the last run, lists left out: each of these files of each repository, once.
+    /// What nginx has logged since the last run, lists left out: each of these files of each
+    /// repository, once.
     fn new_requests(&self, setup: Setup, files: &[&str]) -> Vec<Request> {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
@@ -275,8 +277,8 @@ impl Site {
     }
 }
 
-/// Whoever was not asked for files has seen a handshake at most, or two where a second attempt was due, and no byte; whoever is in no
-/// list, nothing. So it is however late the lab is.
+/// Whoever was not asked for files has seen a handshake at most, or two where a second attempt was
+/// due, and no byte; whoever is in no list, nothing. So it is however late the lab is.
 #[track_caller]
 fn assert_polite(setup: Setup, run: &Run) {
     let asked = run.hosts("");
@@ -292,7 +294,8 @@ fn assert_polite(setup: Setup, run: &Run) {
 /// dnf with the configuration in this folder, below which it keeps all it writes.
 fn dnf(folder: &Path) -> Command {
     let mut dnf = program(DNF);
-    // What this test has in its environment is not to decide anything: neither proxies nor the toolchain's libraries.
+    // What this test has in its environment is not to decide anything: neither proxies nor the
+    // toolchain's libraries.
     dnf.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", folder).env("LC_ALL", "C.UTF-8");
     dnf.arg("--config").arg(folder.join("dnf.conf")).arg("--installroot").arg(folder.join("root"));
     dnf.args(["--releasever=1", "--assumeyes", "--quiet"]);

@@ -1,4 +1,5 @@
-//! Calls of librepo's functions or ours by one C program (`tests/c/librepo_call.c`), and what it printed.
+//! Calls of librepo's functions or ours by one C program (`tests/c/librepo_call.c`), and what it
+//! printed.
 
 use crate::build::{root, run, target, with_librepo};
 use crate::programs::{have, program};
@@ -106,8 +107,9 @@ pub fn order(output: &str) -> Vec<usize> {
     lines(output, "item ").into_iter().map(first).collect()
 }
 
-/// What must be the same whichever library was called: all but its name, its log, and latencies. (The number that is
-/// told with stage 3 is that of URLs in librepo's own, and of endpoints in ours: the same unless a host is listed twice.)
+/// What must be the same whichever library was called: all but its name, its log, and latencies.
+/// (The number that is told with stage 3 is that of URLs in librepo's own, and of endpoints in
+/// ours: the same unless a host is listed twice.)
 pub fn comparable(output: &str) -> String {
     let kept = output.lines().filter(|line| !line.starts_with("library ") && !line.starts_with("log "));
     let plain = |line: &str| match line.rsplit_once(' ') {

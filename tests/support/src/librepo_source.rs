@@ -1,5 +1,6 @@
-//! librepo's own source, for tests that build it or look into its headers: Debian's packages, fetched once with the
-//! machine's own apt and kept in Cargo's target folder. None of it is ours, so none of it is committed.
+//! librepo's own source, for tests that build it or look into its headers: Debian's packages,
+//! fetched once with the machine's own apt and kept in Cargo's target folder. None of it is ours,
+//! so none of it is committed.
 
 mod apt;
 pub mod built;
@@ -48,7 +49,8 @@ fn home() -> PathBuf {
     folder
 }
 
-/// Only one at a time may make the folder of this name, in this program or another. Ends with the value returned.
+/// Only one at a time may make the folder of this name, in this program or another. Ends with the
+/// value returned.
 fn turn(folder: &Path) -> File {
     let lock = File::create(folder.with_added("lock")).expect("the target folder can be written");
     // SAFETY: flock on an open descriptor.
