@@ -46,21 +46,22 @@ pub fn cargo(arguments: &[&str]) -> Command {
 pub fn rank() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        // Offline: there is no network inside the lab, and this test has been built from the same
+        // No network inside the lab, and none needed: the test itself has been built from the same
         // packages.
         run(cargo(&["build", "--example", "rank", "--offline"]).arg("--target-dir").arg(target()));
         target().join("debug/examples/rank")
     })
 }
 
-/// The directory of `libfastestmirror.so` and `libfastestmirror.a` with librepo's functions.
+/// The folder of `libfastestmirror.so` and `libfastestmirror.a` with librepo's functions in them.
 pub fn with_librepo() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        // In a directory of its own, since the libraries without the feature have the same names.
-        let directory = target().join("with-librepo");
+        // A folder of its own: the libraries without the feature are next to it, and have the same
+        // names.
+        let folder = target().join("with-librepo");
         let mut command = cargo(&["build", "--release", "--lib", "--features", "librepo", "--offline"]);
-        run(command.arg("--target-dir").arg(&directory));
-        directory.join("release")
+        run(command.arg("--target-dir").arg(&folder));
+        folder.join("release")
     })
 }
