@@ -6,16 +6,20 @@
 use criterion::{Criterion, Throughput};
 use fastestmirror::internals::bench::{Filters, Mirrors, parse, read_cache, write_cache};
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use support::asked::Asked;
+use support::bench_mode::BenchMode;
 
-fn main() {
-    let mut bench = match Asked::of("rank") {
-        Asked::Bench => Bench::new(),
-        Asked::Test => Bench::default(),
-        Asked::Nothing => return,
-    };
-    let full = bench.criterion.is_some();
+fn main() -> ExitCode {
+    let mode = BenchMode::of("rank");
+    mode.run(|| {
+        bench(mode == BenchMode::Full);
+        ExitCode::SUCCESS
+    })
+}
+
+fn bench(full: bool) {
+    let mut bench = if full { Bench::new() } else { Bench::default() };
     for &size in if full { &[10, 100, 421, 10_000, 100_000][..] } else { &[10, 421] } {
         let (urls, latencies) = list(size);
         let (equal, filters) = (|_| 1.0, Filters::default());

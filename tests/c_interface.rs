@@ -259,7 +259,7 @@ fn a_panic_in_any_layer_reaches_c_as_an_error_and_prints_nothing() {
 fn address_sanitizer_finds_nothing() {
     let nightly = Command::new("cargo").args(["+nightly", "--version"]).output();
     if !nightly.is_ok_and(|output| output.status.success()) {
-        programs::skipped("there is no nightly toolchain, and AddressSanitizer needs one");
+        lab::skip("there is no nightly toolchain, and AddressSanitizer needs one");
         return;
     }
     // The sanitizer's runtime comes with a Rust program, so one line of Rust starts the C harness.

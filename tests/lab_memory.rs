@@ -93,13 +93,13 @@ fn in_another_network_all_are_measured_anew_and_at_home_again_none() {
         const ALL: usize = 8;
 
         let home = Link::ethernet("home").address("192.168.1.7/24").default_via("192.168.1.1", 100);
-        home.neighbour("192.168.1.1", [2, 0, 0, 0, 0, 1]);
+        home.neighbor("192.168.1.1", [2, 0, 0, 0, 0, 1]);
         assert_eq!((attempts(&run), attempts(&run)), (ALL, 0));
         // Another router of the same address.
-        home.neighbour("192.168.1.1", [2, 0, 0, 0, 0, 2]);
+        home.neighbor("192.168.1.1", [2, 0, 0, 0, 0, 2]);
         assert_eq!((attempts(&run), attempts(&run)), (ALL, 0));
         // One that has not been heard of yet is not known to be another.
-        home.forget_neighbour("192.168.1.1");
+        home.forget_neighbor("192.168.1.1");
         assert_eq!(attempts(&run), 0);
         // A tunnel is another network, up and down.
         let tunnel = Link::tunnel("tunnel").address("10.8.0.2/24").route("0.0.0.0/1", None, 0).route(
@@ -107,7 +107,7 @@ fn in_another_network_all_are_measured_anew_and_at_home_again_none() {
             None,
             0,
         );
-        home.neighbour("192.168.1.1", [2, 0, 0, 0, 0, 2]);
+        home.neighbor("192.168.1.1", [2, 0, 0, 0, 0, 2]);
         assert_eq!((attempts(&run), attempts(&run)), (ALL, 0));
         drop(tunnel);
         assert_eq!(attempts(&run), ALL);

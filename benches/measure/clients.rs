@@ -108,7 +108,7 @@ pub(crate) fn build() {
     let _ = fs::remove_file(&soname);
     symlink("libfastestmirror.so", soname).expect("the target folder can be written");
 
-    let include = root().join("../include").display().to_string();
+    let include = root().join("include").display().to_string();
     let (libraries, library) = (libraries.display(), "-lfastestmirror");
     let ours = [format!("-I{include}"), format!("-L{libraries}"), format!("-Wl,-rpath,{libraries}")];
     compile("ours", ours.iter().map(String::as_str).chain([library]));
@@ -126,7 +126,7 @@ fn compile<'a>(name: &str, flags: impl IntoIterator<Item = &'a str>) {
     fs::create_dir_all(folder()).expect("the target folder can be written");
     let mut command = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
     command.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]);
-    command.arg(root().join("c").join(name).with_extension("c")).arg("-o").arg(folder().join(name));
+    command.arg(root().join("benches/c").join(name).with_extension("c")).arg("-o").arg(folder().join(name));
     run(command.args(flags));
 }
 

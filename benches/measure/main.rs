@@ -16,28 +16,29 @@ use row::{Bare, Plan, Row};
 use scene::{ELSEWHERE, HERE, Scene};
 use std::path::Path;
 use std::process::ExitCode;
-use support::asked::Asked;
+use support::bench_mode::BenchMode;
 use support::programs::{Nginx, have, program};
 
 /// Where the mirrors of the lab answer, unless nginx does it.
 const PORTS: [u16; 2] = [80, 443];
 
 fn main() -> ExitCode {
-    let full = match Asked::of("measure") {
-        Asked::Bench => true,
-        Asked::Test => false,
-        Asked::Nothing => return ExitCode::SUCCESS,
-    };
-    if !lab::is_inside() {
+    let mode = BenchMode::of("measure");
+    let full = mode == BenchMode::Full;
+    if lab::is_inside() {
+        // The process outside reports the result.
+        return lab::run(|| bench(full)).expect("the lab is here");
+    }
+    mode.run(|| {
         clients::build();
-    }
-    match lab::run(|| bench(full)) {
-        Ok(code) => code,
-        Err(why) => {
-            eprintln!("skipped: measure: {why}");
-            ExitCode::from(u8::from(std::env::var_os("CI").is_some_and(|ci| !ci.is_empty())))
+        match lab::run(|| bench(full)) {
+            Ok(status) => status,
+            Err(why) => {
+                lab::skip(&why.to_string());
+                ExitCode::SUCCESS
+            }
         }
-    }
+    })
 }
 
 fn bench(full: bool) {

@@ -168,7 +168,7 @@ impl Table {
 
 /// Puts the table between its two marks.
 pub(crate) fn renew_readme(text: &str) {
-    let path = root().join("../README.md");
+    let path = root().join("README.md");
     let readme = fs::read_to_string(&path).expect("a README");
     let (before, rest) = readme.split_once(BEGIN).expect("the mark where the table begins");
     let (_, after) = rest.split_once(END).expect("the mark where the table ends");

@@ -12,9 +12,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
-use support::programs::skipped;
-use support::servers;
-use support::servers::Silent;
+use support::servers::{self, Silent};
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fastestmirror"));
@@ -183,7 +181,7 @@ fn json_has_all_facts_about_each_mirror() {
 #[test]
 fn ipv4_and_ipv6_choose_the_family() {
     let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
-        skipped("there is no IPv6 on this machine");
+        lab::skip("there is no IPv6 on this machine");
         return;
     };
     let v6 = format!("http://[::1]:{}/", listener.local_addr().expect("it is bound").port());

@@ -335,7 +335,7 @@ const OTHER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 /// An ordinary network with IPv4.
 fn home() -> Cable {
     let cable = Cable::ethernet("eth0").address("192.168.1.7/24").default_via("192.168.1.1", 100);
-    cable.neighbour("192.168.1.1", MAC);
+    cable.neighbor("192.168.1.1", MAC);
     cable
 }
 
@@ -365,27 +365,27 @@ fn gateway_or_router_that_changes_is_another_network() {
         assert_eq!(first, seen(home()), "the interface is new, the network is not");
 
         let cable = home();
-        cable.neighbour("192.168.1.1", OTHER_MAC);
+        cable.neighbor("192.168.1.1", OTHER_MAC);
         differ(first, here(), true);
         // Not known: asked for, or no entry at all.
-        cable.neighbour_asked_for("192.168.1.1");
+        cable.neighbor_incomplete("192.168.1.1");
         let unheard = here();
         assert_eq!(unheard.ipv4.map(|value| value as u32), Some(0), "{unheard:x?}");
         differ(first, unheard, false);
-        cable.forget_neighbour("192.168.1.1");
+        cable.forget_neighbor("192.168.1.1");
         assert_eq!(unheard, here());
-        cable.neighbour("192.168.1.1", MAC);
+        cable.neighbor("192.168.1.1", MAC);
         assert_eq!(first, here());
 
         let cable = cable.unroute("0.0.0.0/0", Some("192.168.1.1"), 100).default_via("192.168.1.2", 100);
         differ(first, here(), true);
-        cable.neighbour("192.168.1.2", MAC);
+        cable.neighbor("192.168.1.2", MAC);
         differ(first, seen(cable), true);
 
         // Another interface and another own address at the same router; another prefix.
         let wireless = |address: &str| {
             let wireless = Cable::ethernet("wlan0").address(address).default_via("192.168.1.1", 600);
-            wireless.neighbour("192.168.1.1", MAC);
+            wireless.neighbor("192.168.1.1", MAC);
             wireless
         };
         assert_eq!(first, seen(wireless("192.168.1.99/24")));
@@ -399,7 +399,7 @@ fn route_of_the_lowest_metric_counts() {
         let cable = home();
         let first = here();
         let wireless = Cable::ethernet("wlan0").address("10.0.0.7/8").default_via("10.0.0.1", 600);
-        wireless.neighbour("10.0.0.1", OTHER_MAC);
+        wireless.neighbor("10.0.0.1", OTHER_MAC);
         assert_eq!(first, here(), "a second, worse route changes nothing");
         drop(cable);
         differ(first, here(), true);
@@ -416,7 +416,7 @@ fn ipv6_network_is_its_router_and_not_its_prefixes() {
     lab::isolated!(|| {
         let routed = |gateway: &str, address: &str, mac| {
             let cable = Cable::ethernet("eth0").address(address).default_via(gateway, 1024);
-            cable.neighbour(gateway, mac);
+            cable.neighbor(gateway, mac);
             cable
         };
         let first = seen(routed("fe80::1", "2001:db8:1::7/64", MAC));
@@ -431,7 +431,7 @@ fn ipv6_network_is_its_router_and_not_its_prefixes() {
         let four = home();
         let only_four = here();
         let six = Cable::ethernet("eth1").address("2001:db8:1::7/64").default_via("fe80::1", 1024);
-        six.neighbour("fe80::1", MAC);
+        six.neighbor("fe80::1", MAC);
         let both = here();
         assert_eq!((both.ipv4, both.ipv6), (only_four.ipv4, first.ipv6));
         differ(both, only_four, false);
@@ -474,9 +474,9 @@ fn vpn_up_or_down_is_another_network() {
 
         // Moved with the VPN up: another router below it, or one not yet known.
         let vpn = tunnel("tun0", "10.8.0.6/24").route("0.0.0.0/0", None, 50);
-        cable.neighbour("192.168.1.1", OTHER_MAC);
+        cable.neighbor("192.168.1.1", OTHER_MAC);
         differ(bare, here(), true);
-        cable.forget_neighbour("192.168.1.1");
+        cable.forget_neighbor("192.168.1.1");
         differ(bare, here(), false);
         drop((vpn, cable));
     });
@@ -517,7 +517,7 @@ fn here_sends_nothing_and_leaves_nothing_open() {
         // The IPv4 gateway is not known, and could be asked for.
         let cable = Cable::ethernet("eth0").address("192.168.1.7/24").default_via("192.168.1.1", 100);
         let cable = cable.address("fe80::7/64").address("2001:db8:1::7/64").default_via("fe80::1", 1024);
-        cable.neighbour("fe80::1", MAC);
+        cable.neighbor("fe80::1", MAC);
         let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
         let before = descriptors();
         for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! TUN and TAP devices, such as the one behind which the world lives, and the addresses on them.
+//! TUN and TAP devices, the addresses on them, and requests to the kernel's rtnetlink.
 
 use super::namespace::{Context, Unavailable};
 use std::fs::{File, OpenOptions};
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 const TUN: &str = "/dev/net/tun";
 
-/// More packets than any test sends before the router reads them: a full queue would be a loss nobody asked for.
+/// More packets than any test sends before the router reads them: a full queue would lose packets.
 const QUEUE: u32 = 50_000;
 
-/// A TUN or TAP device. It goes, and its addresses and routes with it, when the file is closed.
+/// A TUN or TAP device. Closing the file removes it with its addresses and routes.
 #[derive(Debug)]
 pub(crate) struct Device {
     pub file: File,
@@ -21,12 +21,12 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    /// A TUN device: packets without link-layer addresses.
+    /// Opens a TUN device: its packets have no link-layer addresses.
     pub(crate) fn open(name: &str) -> Result<Device, Unavailable> {
         Device::open_as(name, libc::IFF_TUN)
     }
 
-    /// A TAP device: an Ethernet, with neighbours to be found by ARP and neighbour discovery.
+    /// Opens a TAP device: an Ethernet, where neighbors are found by ARP and neighbor discovery.
     pub(crate) fn open_ethernet(name: &str) -> Result<Device, Unavailable> {
         Device::open_as(name, libc::IFF_TAP)
     }
@@ -38,7 +38,7 @@ impl Device {
             .custom_flags(libc::O_NONBLOCK)
             .open(TUN)
             .map_err(no_tun)?;
-        // SAFETY: plain data; the request reads and writes an ifreq, alive for the call.
+        // SAFETY: plain data; the call reads and writes the ifreq, which lives as long.
         let made = unsafe {
             let mut request: libc::ifreq = std::mem::zeroed();
             for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(libc::IFNAMSIZ - 1)) {
@@ -58,7 +58,7 @@ impl Device {
     pub(crate) fn add_address(&self, address: impl Into<IpAddr>, prefix: u8) -> Result<(), Unavailable> {
         let address = address.into();
         let (family, octets) = family_and_octets(address);
-        // struct ifaddrmsg. Usable at once: there is no neighbour to ask whether it has this address.
+        // struct ifaddrmsg. IFA_F_NODAD: usable at once, without looking for duplicates.
         let mut body = vec![family, prefix, libc::IFA_F_NODAD as u8, libc::RT_SCOPE_UNIVERSE];
         body.extend(self.index.to_ne_bytes());
         body.extend(attribute(libc::IFA_LOCAL, &octets));
@@ -70,8 +70,9 @@ impl Device {
     }
 }
 
-/// The kernel makes an IPv6 address its own a little later than it says. Who looks at the routes until then, as a client with a
-/// cache does, sees another network than afterwards.
+/// Waits until an IPv6 address is in the routing table. The kernel acknowledges the request a
+/// little earlier, and a client that reads the routes in between, to recognize its network, would
+/// see another network.
 fn await_local(address: IpAddr) -> Result<(), Unavailable> {
     let IpAddr::V6(address) = address else { return Ok(()) };
     const LOCAL: u32 = 1 << 31;
@@ -89,10 +90,10 @@ fn await_local(address: IpAddr) -> Result<(), Unavailable> {
         }
         std::thread::sleep(Duration::from_micros(200));
     }
-    Err(Unavailable::new(format!("the address {address} does not become the kernel's own")))
+    Err(Unavailable::new(format!("the address {address} does not appear in the routing table")))
 }
 
-/// Brings an interface up, such as the loopback of a new namespace, and returns its index.
+/// Brings an interface up and returns its index.
 pub(crate) fn set_up(name: &str) -> io::Result<u32> {
     let name = std::ffi::CString::new(name)?;
     // SAFETY: a terminated string.
@@ -100,12 +101,12 @@ pub(crate) fn set_up(name: &str) -> io::Result<u32> {
     if index == 0 {
         return Err(io::Error::last_os_error());
     }
-    // struct ifinfomsg: family and type of any kind, index, flags, and which of the flags are meant.
+    // struct ifinfomsg: family, type, index, flags, and the mask of the flags to change.
     let mut body = vec![0; 4];
     body.extend(index.to_ne_bytes());
     body.extend((libc::IFF_UP as u32).to_ne_bytes());
     body.extend((libc::IFF_UP as u32).to_ne_bytes());
-    // Not by ioctl, which an ordinary user may not use for this even in a namespace of his own.
+    // An ioctl for the queue length is forbidden to ordinary users even in their own namespace.
     body.extend(attribute(libc::IFLA_TXQLEN, &QUEUE.to_ne_bytes()));
     ask_kernel(libc::RTM_NEWLINK, 0, &body)?;
     Ok(index)
@@ -116,14 +117,14 @@ fn no_tun(why: io::Error) -> Unavailable {
         Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => {
             "; load the module (modprobe tun), or give the container the device (--device /dev/net/tun)"
         }
-        Some(libc::EACCES) => "; most systems let everybody open it (chmod 0666): do so, or run as root",
+        Some(libc::EACCES) => "; most systems let any user open it (chmod 0666): do so, or run as root",
         Some(libc::EPERM) => "; the container forbids this device (--device /dev/net/tun allows it)",
         _ => "",
     };
     Unavailable::new(format!("no TUN device ({TUN}): {why}{help}"))
 }
 
-/// As the kernel numbers families and orders bytes.
+/// The kernel's number of the address family, and the octets in network order.
 pub(crate) fn family_and_octets(address: IpAddr) -> (u8, Vec<u8>) {
     match address {
         IpAddr::V4(address) => (libc::AF_INET as u8, address.octets().to_vec()),
@@ -131,14 +132,14 @@ pub(crate) fn family_and_octets(address: IpAddr) -> (u8, Vec<u8>) {
     }
 }
 
-/// A netlink attribute, padded.
+/// A netlink attribute with its padding.
 pub(crate) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let mut bytes = [&(4 + value.len() as u16).to_ne_bytes(), &kind.to_ne_bytes(), value].concat();
     bytes.resize(bytes.len().next_multiple_of(4), 0);
     bytes
 }
 
-/// One rtnetlink request, and its acknowledgement.
+/// Sends one rtnetlink request and waits for the acknowledgment.
 pub(crate) fn ask_kernel(kind: u16, flags: i32, body: &[u8]) -> io::Result<()> {
     let protocol = socket2::Protocol::from(libc::NETLINK_ROUTE);
     let socket = socket2::Socket::new(libc::AF_NETLINK.into(), libc::SOCK_RAW.into(), Some(protocol))?;
@@ -151,7 +152,7 @@ pub(crate) fn ask_kernel(kind: u16, flags: i32, body: &[u8]) -> io::Result<()> {
     socket.send(&message)?;
     let mut answer = [0; 1024];
     let length = io::Read::read(&mut &socket, &mut answer)?;
-    // struct nlmsgerr behind the header: zero or a negated errno.
+    // The header is followed by struct nlmsgerr: zero or a negated errno.
     match answer[..length]
         .get(16..20)
         .map(|error| i32::from_ne_bytes([error[0], error[1], error[2], error[3]]))

@@ -1,7 +1,7 @@
-//! The name server of a world: UDP, with a delay, failures and silence.
+//! The name server of a world, over UDP: answers after a delay, fails, or stays silent.
 
 use super::namespace::{Context, Unavailable};
-use super::report::Asked;
+use super::report::Queries;
 use super::spec::Lookup;
 use super::timeline::{Timeline, Woken, wait};
 use simple_dns::rdata::{A, AAAA, RData};
@@ -13,7 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Every network namespace has a loopback of its own, and so this one is free.
+/// Every network namespace has a loopback of its own, so port 53 is free on it.
 pub(crate) const NAME_SERVER: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 pub(crate) struct Host {
@@ -26,50 +26,51 @@ pub(crate) struct NameServer {
     socket: UdpSocket,
     /// By name in lower case.
     hosts: HashMap<String, Host>,
-    /// For names that nobody has.
+    /// The delay of answers about unknown names.
     delay: Duration,
-    asked: Mutex<BTreeMap<String, Asked>>,
+    queries: Mutex<BTreeMap<String, Queries>>,
 }
 
 impl NameServer {
     pub(crate) fn bind(hosts: HashMap<String, Host>, delay: Duration) -> Result<NameServer, Unavailable> {
         let socket = UdpSocket::bind((NAME_SERVER, 53)).context("cannot bind the name server")?;
         socket.set_nonblocking(true).context("cannot make a socket non-blocking")?;
-        Ok(NameServer { socket, hosts, delay, asked: Mutex::default() })
+        Ok(NameServer { socket, hosts, delay, queries: Mutex::default() })
     }
 
-    pub(crate) fn asked(&self) -> BTreeMap<String, Asked> {
-        self.asked.lock().expect("the name server does not panic").clone()
+    pub(crate) fn counts(&self) -> BTreeMap<String, Queries> {
+        self.queries.lock().expect("the name server does not panic").clone()
     }
 
-    /// Until the other end of `stop` is closed.
+    /// Answers queries until the other end of `stop` is closed.
     pub(crate) fn run(&self, stop: &UnixStream) {
         let mut timeline: Timeline<(SocketAddr, Vec<u8>)> = Timeline::new();
         let mut buffer = [0; 4096];
-        while wait(self.socket.as_raw_fd(), stop.as_raw_fd(), timeline.next_due()) == Woken::ToWork {
+        while wait(self.socket.as_raw_fd(), stop.as_raw_fd(), timeline.next_due()) == Woken::Work {
             while let Ok((length, client)) = self.socket.recv_from(&mut buffer) {
                 if let Some((delay, answer)) = self.answer(&buffer[..length]) {
                     timeline.push(Instant::now() + delay, (client, answer));
                 }
             }
             while let Some((_, (client, answer))) = timeline.pop(Instant::now()) {
-                // A client that has gone does not miss it.
+                // Fails if the client has closed its socket, and then nothing is missing.
                 let _ = self.socket.send_to(&answer, client);
             }
         }
     }
 
-    /// None for what is no question, and for names that are to stay without an answer.
+    /// The answer to a query and its delay. None for packets that are no query, and for silent
+    /// names.
     fn answer(&self, query: &[u8]) -> Option<(Duration, Vec<u8>)> {
         let query = Packet::parse(query).ok()?;
         let question = query.questions.first()?;
         let name = question.qname.to_string().to_ascii_lowercase();
         let (v4, v6) = (question.qtype == QTYPE::TYPE(TYPE::A), question.qtype == QTYPE::TYPE(TYPE::AAAA));
         {
-            let mut asked = self.asked.lock().expect("nobody panics with it");
-            let asked = asked.entry(name.clone()).or_default();
-            asked.a += usize::from(v4);
-            asked.aaaa += usize::from(v6);
+            let mut queries = self.queries.lock().expect("the name server does not panic");
+            let counts = queries.entry(name.clone()).or_default();
+            counts.a += usize::from(v4);
+            counts.aaaa += usize::from(v6);
         }
 
         let mut reply = Packet::new_reply(query.id());

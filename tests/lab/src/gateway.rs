@@ -1,18 +1,21 @@
-//! Links to elsewhere: an Ethernet or a tunnel with addresses, routes and neighbours, so that a test can put this machine into
-//! one network and then another. Nobody answers there; a world's own routes, being more specific, are not disturbed.
+//! Network links besides the world's own: an Ethernet or a tunnel with addresses, routes and
+//! neighbors, so that a test can move this machine from one network to another. No host answers on
+//! them. The routes of a world are more specific and keep working.
 //!
 //! ```ignore
 //! let home = Link::ethernet("eth0").address("192.168.1.7/24").default_via("192.168.1.1", 100);
-//! home.neighbour("192.168.1.1", [2, 0, 0, 0, 0, 1]);
+//! home.neighbor("192.168.1.1", [2, 0, 0, 0, 0, 1]);
 //! // ... rank ...
-//! home.neighbour("192.168.1.1", [2, 0, 0, 0, 0, 2]); // another router of the same address: we have moved
+//! // Another router with the same address: the machine has moved.
+//! home.neighbor("192.168.1.1", [2, 0, 0, 0, 0, 2]);
 //! ```
 
 use super::device::{Device, ask_kernel, attribute, family_and_octets};
 use std::io::{self, Read};
 use std::net::IpAddr;
 
-/// Goes when it is dropped, and its addresses, routes and neighbours with it. What the kernel refuses fails the test.
+/// A network link. Dropping it removes it with its addresses, routes and neighbors. The methods
+/// panic if the kernel refuses a request.
 #[derive(Debug)]
 pub struct Link {
     device: Device,
@@ -20,12 +23,12 @@ pub struct Link {
 
 impl Link {
     pub fn ethernet(name: &str) -> Link {
-        // No address of its own in IPv6, so that it sends nothing that nobody asked for.
+        // Without an automatic IPv6 address, so that the kernel sends no packets of its own.
         let _ = std::fs::write("/proc/sys/net/ipv6/conf/default/addr_gen_mode", "1");
         Link { device: Device::open_ethernet(name).unwrap() }
     }
 
-    /// A TUN device, as most VPNs use: its packets have no link-layer addresses.
+    /// Opens a TUN device, as most VPNs use: its packets have no link-layer addresses.
     pub fn tunnel(name: &str) -> Link {
         Link { device: Device::open(name).unwrap() }
     }
@@ -43,21 +46,21 @@ impl Link {
         self.route(to, Some(gateway), metric)
     }
 
-    /// A route through here, to a gateway or to the link itself.
+    /// Adds a route through this link, to a gateway or to the link itself.
     #[track_caller]
     pub fn route(self, to: &str, gateway: Option<&str>, metric: u32) -> Link {
         self.change_route(libc::RTM_NEWROUTE, to, gateway, metric).unwrap();
         self
     }
 
-    /// The opposite of `route`.
+    /// Deletes a route that `route` has added.
     #[track_caller]
     pub fn unroute(self, to: &str, gateway: Option<&str>, metric: u32) -> Link {
         self.change_route(libc::RTM_DELROUTE, to, gateway, metric).unwrap();
         self
     }
 
-    /// A route to the link itself, in a table that only a [`Rule`] leads to.
+    /// Adds a route to the link itself in a table that only a [`Rule`] leads to.
     #[track_caller]
     pub fn route_in_table(self, table: u8, to: &str) -> Link {
         let route = Route { table, kind: libc::RTN_UNICAST, link: Some(self.device.index), to, metric: 0 };
@@ -70,21 +73,22 @@ impl Link {
         Route { table, kind, link: Some(self.device.index), to, metric }.change(what, gateway)
     }
 
-    /// The link-layer address of a neighbour, as if heard long ago; in place of another one.
-    pub fn neighbour(&self, address: &str, link_address: [u8; 6]) {
+    /// Sets the link-layer address of a neighbor, in the state of one that was heard long ago.
+    pub fn neighbor(&self, address: &str, link_address: [u8; 6]) {
         let entry = self.entry(address, libc::NUD_STALE, Some(link_address));
         ask_kernel(libc::RTM_NEWNEIGH, libc::NLM_F_CREATE | libc::NLM_F_REPLACE, &entry).unwrap();
     }
 
-    /// Asked for, and no answer yet.
-    pub fn neighbour_asked_for(&self, address: &str) {
-        self.forget_neighbour(address);
+    /// Puts a neighbor into the state in which the kernel has asked for its address and waits for
+    /// the answer.
+    pub fn neighbor_incomplete(&self, address: &str) {
+        self.forget_neighbor(address);
         let entry = self.entry(address, libc::NUD_INCOMPLETE, None);
         ask_kernel(libc::RTM_NEWNEIGH, libc::NLM_F_CREATE | libc::NLM_F_REPLACE, &entry).unwrap();
     }
 
-    pub fn forget_neighbour(&self, address: &str) {
-        // It may not be there.
+    pub fn forget_neighbor(&self, address: &str) {
+        // Fails if there is no such neighbor.
         let _ = ask_kernel(libc::RTM_DELNEIGH, 0, &self.entry(address, 0, None));
     }
 
@@ -102,7 +106,7 @@ impl Link {
         body
     }
 
-    /// Everything that was sent through here and not read yet.
+    /// The packets that were sent through this link since the last call.
     pub fn sent(&self) -> Vec<Vec<u8>> {
         let mut packets = Vec::new();
         let mut buffer = [0; 2048];
@@ -124,7 +128,7 @@ struct Route<'a> {
 impl Route<'_> {
     #[track_caller]
     fn change(&self, what: u16, gateway: Option<&str>) -> io::Result<()> {
-        /// Whether or not an address here says that the gateway is on this link.
+        /// The gateway is on this link, whether or not an address of the link says so.
         const RTNH_F_ONLINK: u32 = 4;
         let (to, prefix) = network(self.to);
         let (family, octets) = family_and_octets(to);
@@ -142,13 +146,14 @@ impl Route<'_> {
             let (_, octets) = family_and_octets(gateway.parse().unwrap());
             body.extend(attribute(libc::RTA_GATEWAY, &octets));
         }
-        // On a deletion the same bits would mean something else.
+        // In a request to delete the same bits have other meanings.
         let make = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
         ask_kernel(what, if what == libc::RTM_NEWROUTE { make } else { 0 }, &body)
     }
 }
 
-/// A route of a kind that leads nowhere (`RTN_UNREACHABLE`, `RTN_BLACKHOLE`, ...), until it is dropped.
+/// A route of a kind that leads nowhere (`RTN_UNREACHABLE`, `RTN_BLACKHOLE`, ...). Dropping it
+/// deletes it.
 #[derive(Debug)]
 pub struct Refusal {
     to: String,
@@ -174,7 +179,8 @@ impl Drop for Refusal {
     }
 }
 
-/// Sends all IPv4 packets to a table of its own, before the main one, until it is dropped.
+/// A rule that makes all IPv4 packets use another routing table before the main one. Dropping it
+/// deletes it.
 #[derive(Debug)]
 pub struct Rule(u8);
 
@@ -188,7 +194,7 @@ impl Rule {
 
     fn body(&self) -> Vec<u8> {
         const FR_ACT_TO_TBL: u8 = 1;
-        // struct fib_rule_hdr: family, lengths, service, table, two of nothing, action, flags.
+        // struct fib_rule_hdr: family, lengths, service, table, two reserved bytes, action, flags.
         vec![libc::AF_INET as u8, 0, 0, 0, self.0, 0, 0, FR_ACT_TO_TBL, 0, 0, 0, 0]
     }
 }
@@ -199,7 +205,7 @@ impl Drop for Rule {
     }
 }
 
-/// "192.168.1.7/24".
+/// Parses an address and a prefix length such as "192.168.1.7/24".
 #[track_caller]
 fn network(text: &str) -> (IpAddr, u8) {
     let (address, prefix) = text.split_once('/').expect("an address and the length of its prefix");

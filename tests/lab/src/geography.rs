@@ -1,6 +1,7 @@
-//! Worlds from data: the mirrors of a real network, as far away as they are from a client's place.
+//! Worlds made from data: the mirrors of a real network, at the distances seen from a given place.
 //!
-//! A round trip takes 1.5 ms + 0.016 ms per kilometre of great circle + a delay of access, log-normal with a median of 2 ms.
+//! A round trip takes 1.5 ms, plus 0.016 ms per kilometer of great circle, plus the delay of an
+//! access network: log-normal with a median of 2 ms.
 
 use super::random::Random;
 use super::spec::{Fate, Mirror, Spec, answer, refuse};
@@ -14,7 +15,7 @@ const ACCESS_MEDIAN_MS: f64 = 2.0;
 const ACCESS_SIGMA: f64 = 0.8;
 const EARTH_RADIUS_KM: f64 = 6371.0;
 
-/// Where a client is: degrees north and east.
+/// The place of a client, in degrees north and east.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Place {
     pub name: &'static str,
@@ -40,19 +41,22 @@ impl Place {
     }
 }
 
-/// How a world is drawn. Shares are of the mirrors of the table, and met to the nearest whole mirror.
+/// The parameters of a random world. Shares are fractions of all mirrors, rounded to whole mirrors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Geography {
     pub place: Place,
     pub seed: u64,
-    /// Silent in both families.
+    /// Mirrors that never answer, in both families.
     pub dead: f64,
     pub refusing: f64,
-    /// Live, but the first SYN to them is lost: at their IPv6 address if they have one, which clients try first.
+    /// Mirrors that answer, but lose the first SYN: to their IPv6 address if they have one, which
+    /// clients try first.
     pub losing: f64,
-    /// With an IPv6 address besides the IPv4 one, equally far away. A guess, of no consequence for the ranking.
+    /// The chance that a mirror has an IPv6 address too, equally far away. A guess; it does not
+    /// affect the ranking.
     pub ipv6: f64,
-    /// Keep no mirror between 1.85 and 2.15 times the best, where the lab's own error would decide about the pool.
+    /// Move mirrors away from twice the best latency, where the lab's own error would decide about
+    /// the pool.
     pub clear_edge: bool,
 }
 
@@ -64,7 +68,7 @@ pub enum State {
     Dead,
 }
 
-/// A mirror and the truth about it.
+/// A mirror of the drawn world, with its true latency and state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Site {
     pub host: &'static str,
@@ -77,12 +81,13 @@ pub struct Site {
 }
 
 impl Site {
-    /// Whether it answers; a lost SYN does not make it otherwise.
+    /// Whether the mirror answers, even if it loses the first SYN.
     pub fn is_live(&self) -> bool {
         matches!(self.state, State::Live | State::LosesFirstSyn)
     }
 
-    /// By https where there is a choice; every host of the table has http or https.
+    /// The https URL, or the http URL of a mirror without https. Each host of the table has one of
+    /// them.
     pub fn url(&self) -> String {
         let scheme = if self.protocols.contains(&"https") { "https" } else { "http" };
         self.url_by(scheme)
@@ -107,17 +112,17 @@ impl Site {
     }
 }
 
-/// What was drawn: the truth, against which a measurement is held.
+/// All mirrors of the drawn world: the truth that a measurement is compared with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sites(pub Vec<Site>);
 
 impl Geography {
-    /// All live.
+    /// The world as seen from a place, with all mirrors live.
     pub fn seen_from(place: Place, seed: u64) -> Self {
         Geography { place, seed, dead: 0.0, refusing: 0.0, losing: 0.0, ipv6: 0.5, clear_edge: false }
     }
 
-    /// The shares of a bad day: 5 % dead, 2 % refusing, 3 % losing their first SYN.
+    /// Adds the failures of a bad day: 5 % dead, 2 % refusing, 3 % losing the first SYN.
     pub fn with_trouble(self) -> Self {
         Geography { dead: 0.05, refusing: 0.02, losing: 0.03, ..self }
     }
@@ -155,12 +160,12 @@ impl Geography {
         let degrees = |text: &str| text.parse().unwrap_or_else(|_| panic!("mirrors.tsv: no number: {text}"));
         let mut random = Random::new(self.seed, row as u64);
         let access = ACCESS_MEDIAN_MS * (ACCESS_SIGMA * random.normal()).exp();
-        let way = MS_PER_KM * self.place.distance_km(degrees(latitude), degrees(longitude));
+        let path = MS_PER_KM * self.place.distance_km(degrees(latitude), degrees(longitude));
         Site {
             host,
             place,
             protocols: protocols.split(' ').collect(),
-            rtt: Duration::from_micros(((BASE_MS + way + access) * 1e3) as u64),
+            rtt: Duration::from_micros(((BASE_MS + path + access) * 1e3) as u64),
             state: State::Live,
             ipv6: random.chance(self.ipv6),
         }
@@ -174,33 +179,35 @@ impl Sites {
 
     /// The lowest round-trip time of a live mirror.
     pub fn best(&self) -> Duration {
-        self.0.iter().filter(|site| site.is_live()).map(|site| site.rtt).min().expect("somebody is live")
+        self.0.iter().filter(|site| site.is_live()).map(|site| site.rtt).min().expect("a live mirror")
     }
 
     /// The highest round-trip time of a live mirror.
     pub fn slowest(&self) -> Duration {
-        self.0.iter().filter(|site| site.is_live()).map(|site| site.rtt).max().expect("somebody is live")
+        self.0.iter().filter(|site| site.is_live()).map(|site| site.rtt).max().expect("a live mirror")
     }
 
-    /// Live, and less than twice as far as the best. The dead and the refusing do not count. Those that lose a SYN do, since a
-    /// client can find them by a second one; one that does not will miss them.
+    /// The true pool: live mirrors nearer than twice the best. Mirrors that lose a SYN belong to
+    /// it, since a client can find them with a second SYN.
     pub fn pool(&self) -> Vec<&Site> {
         let limit = self.best() * 2;
         self.0.iter().filter(|site| site.is_live() && site.rtt < limit).collect()
     }
 
-    /// A mirror list: one URL of each host.
+    /// A mirror list with one URL for each host.
     pub fn urls(&self) -> Vec<String> {
         self.0.iter().map(Site::url).collect()
     }
 
-    /// A mirror list as they come: one URL for each protocol of each host, rsync among them.
+    /// A mirror list as projects publish them: one URL for each protocol of each host, including
+    /// rsync.
     pub fn all_urls(&self) -> Vec<String> {
         let each = |site: &Site| site.protocols.iter().map(|scheme| site.url_by(scheme)).collect::<Vec<_>>();
         self.0.iter().flat_map(each).collect()
     }
 
-    /// Moves those near the edge away from it, on their side.
+    /// Moves mirrors between 1.85 and 2.15 times the best latency out of that range, each to its
+    /// nearer side.
     pub fn clear_edge(&mut self) {
         let best = self.best().as_secs_f64();
         for site in &mut self.0 {

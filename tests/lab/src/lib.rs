@@ -1,17 +1,30 @@
-//! The lab: a simulated internet for tests and for the demonstration of the example.
+//! A simulated internet for tests of programs that measure mirrors.
 //!
-//! On loopback every mirror is 0.05 ms away. Here a world of mirrors stands behind a TUN device in a network namespace of its own,
-//! each address with its own round-trip time, loss, refusal or silence, with a name server, and with ordinary servers or the lab
-//! itself behind all of them. Clients run unchanged; what they sent is counted, and so is the error of the lab itself.
+//! On loopback every server is 0.05 ms away, so a test cannot show that a near mirror is preferred,
+//! or what a lost packet costs. The lab runs a test in a network namespace of its own, where all
+//! traffic goes through a TUN device to a small router in this process. The router plays a "world":
+//! mirrors at given round-trip times, some of which lose packets, refuse connections or never
+//! answer, and a name server that may be slow or fail. Programs under test run unchanged, since the
+//! kernel's own TCP and the system's own resolver talk to this world. Nothing leaves the machine.
 //!
-//! What a client's kernel measures (tcpi_rtt) is some 0.03 ms more than was asked for: the way through the device and back. The
-//! host of a virtual machine adds milliseconds when it stops the machine for a while; [`LabError::could_not_keep_up`] tells.
+//! The mirrors accept connections themselves, or hand them to a real server (nginx, for example)
+//! that listens in the namespace. Afterwards a [`Report`] says how many SYNs, handshakes, bytes and
+//! DNS queries each mirror got.
+//!
+//! A latency that a client's kernel measures (`tcpi_rtt`) is about 0.03 ms above the configured
+//! round-trip time: the way through the device and back. A virtual machine whose host takes the CPU
+//! away adds milliseconds; the lab measures its own lateness, and [`LabError::could_not_keep_up`]
+//! says when a run proves nothing.
+//!
+//! It needs root, or a user who may make user namespaces and open `/dev/net/tun`. Elsewhere its
+//! tests are skipped, or fail under CI.
 //!
 //! ```ignore
 //! #[test]
-//! fn the_near_one_is_first() {
+//! fn nearest_mirror_is_first() {
 //!     lab::isolated!(|| {
-//!         let world = World::start(Spec::new().mirror(Mirror::new("a.lab.example").both(answer(ms(20))))).unwrap();
+//!         let mirror = Mirror::new("a.lab.example").both(answer(ms(20)));
+//!         let world = World::start(Spec::new().mirror(mirror)).unwrap();
 //!         // ... connect to a.lab.example:80 ...
 //!         assert_eq!(world.report().of("a.lab.example").syns, 1);
 //!     });
@@ -29,12 +42,16 @@ mod packet;
 mod random;
 mod report;
 mod router;
+mod skip;
 mod spec;
 mod timeline;
 
-pub use namespace::{Unavailable, attempt, figure, is_inside, isolated, isolated_saying, name_of_test, run};
+pub use namespace::{
+    Unavailable, attempt, figure, is_inside, isolated, isolated_with_output, name_of_test, run,
+};
 pub use random::Random;
-pub use report::{Asked, Attempt, Counts, LabError, Report, percentile};
+pub use report::{Attempt, Counts, LabError, Queries, Report, percentile};
+pub use skip::skip;
 pub use spec::{Answer, Fate, Lookup, Mirror, Names, Spec, answer, refuse, unreachable};
 
 use awake::Awake;
@@ -54,12 +71,13 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Milliseconds, of which tests are full.
+/// A duration in milliseconds.
 pub fn ms(count: impl Into<f64>) -> Duration {
     Duration::from_secs_f64(count.into() / 1e3)
 }
 
-/// A running world, to be started inside ([`isolated`], [`run`]), one at a time. Dropping it ends it.
+/// A running world. It can be started only inside the lab ([`isolated!`], [`run`]), one at a time,
+/// and stops when it is dropped.
 pub struct World {
     spec: Spec,
     addresses: Vec<Vec<IpAddr>>,
@@ -67,7 +85,7 @@ pub struct World {
     name_server: Option<Arc<NameServer>>,
     /// Dropped with the world, which brings the system's own files back.
     _files: Option<Files>,
-    /// Closing it stops the threads.
+    /// Closing this stops the threads.
     stop: Option<UnixStream>,
     threads: Vec<JoinHandle<()>>,
     awake: Awake,
@@ -89,7 +107,7 @@ impl World {
         let device = Device::open("lab")?;
         device.add_address(CLIENT_V4, 16)?;
         device.add_address(servers.0, 32)?;
-        // A world without IPv6 can do with a kernel without IPv6.
+        // A world without IPv6 works on a kernel without IPv6.
         if !v6.is_empty() {
             device.add_address(CLIENT_V6, 32)?;
             device.add_address(servers.1, 128)?;
@@ -116,15 +134,16 @@ impl World {
             awake: Awake::keep(),
         };
         let stopped = Arc::new(stopped);
-        let (router, end) = (world.router.clone(), stopped.clone());
-        // Waited for: on a busy machine a new thread may be long in coming, and the first packets with it.
-        let (ready, punctual) = sync_channel(0);
+        let (router, router_stopped) = (world.router.clone(), stopped.clone());
+        // On a busy machine it may take long until a new thread runs, and the first packets would
+        // wait for it.
+        let (ready, is_ready) = sync_channel(0);
         world.spawn("lab router", move || {
-            router::be_punctual();
+            router::raise_priority();
             let _ = ready.send(());
-            router.run(&end);
+            router.run(&router_stopped);
         });
-        let _ = punctual.recv();
+        let _ = is_ready.recv();
         if let Some(name_server) = world.name_server.clone() {
             world.spawn("lab names", move || name_server.run(&stopped));
         }
@@ -136,7 +155,7 @@ impl World {
         self.threads.push(thread.expect("the system has room for a thread"));
     }
 
-    /// The addresses of a mirror, in the order of the spec, IPv4 first.
+    /// The addresses of a mirror in the order of the spec, IPv4 first.
     pub fn addresses(&self, name: &str) -> &[IpAddr] {
         let mirror = self.spec.mirrors.iter().position(|mirror| mirror.name == name);
         &self.addresses[mirror.unwrap_or_else(|| panic!("no mirror of this world is called {name}"))]
@@ -161,39 +180,41 @@ impl World {
         &self.spec
     }
 
-    /// Processor time the lab's own threads have used so far, those that keep the processors awake included: what to take from
-    /// the difference of two getrusage(RUSAGE_SELF) to have a client's own.
+    /// The CPU time that the lab's own threads have used so far, including those that keep the CPUs
+    /// awake.
     pub fn cpu_time(&self) -> Duration {
         self.threads.iter().chain(self.awake.threads()).map(cpu_time).sum()
     }
 
-    /// All that was seen until now.
+    /// Everything the world has seen so far.
     pub fn report(&self) -> Report {
         let (attempts, lateness) = self.router.seen();
-        let lookups = self.name_server.as_ref().map(|names| names.asked()).unwrap_or_default();
+        let lookups = self.name_server.as_ref().map(|names| names.counts()).unwrap_or_default();
         Report::new(&self.spec.mirrors, attempts, lookups, lateness)
     }
 
-    /// Watches the lab from now on: in a world that lasts, a short spell of late packets is less than one in a hundred of all.
+    /// Watches the lab's lateness from now on. In a world that lasts long, a short time of late
+    /// packets would not be noticed among all its packets.
     pub fn watch(&self) -> Watch<'_> {
         Watch { world: self, before: self.report().error }
     }
 
-    /// Of a test that fails: what the lab has to do with it.
+    /// Prints for a test that fails whether the lab was late meanwhile.
     fn explain(&self, before: &LabError) {
-        // A thread of ours that has panicked has said so itself, and nothing can be asked any more.
+        // A thread of the lab has panicked and printed that; its locks are poisoned.
         if self.threads.iter().any(JoinHandle::is_finished) {
             return;
         }
         let error = self.report().error.since(before);
         println!("{error}");
-        if error.may_be_to_blame() {
-            println!("{}", namespace::TO_BLAME);
+        if error.may_explain_failure() {
+            println!("{}", namespace::LATE_LAB);
         }
     }
 }
 
-/// Tells whether the lab has kept up since this was made, and says so by itself when a test fails meanwhile.
+/// A part of a world's time: whether the lab has kept up since [`World::watch`]. If the test fails
+/// meanwhile, dropping this prints the lab's error.
 #[derive(Debug)]
 pub struct Watch<'a> {
     world: &'a World,
@@ -221,7 +242,8 @@ impl Drop for World {
         }
         self.stop = None;
         for thread in self.threads.drain(..) {
-            // A panic of a thread has been printed, and must not abort a test that is failing already.
+            // The thread's panic has been printed. A second panic in a test that is failing would
+            // abort it.
             if thread.join().is_err() && !std::thread::panicking() {
                 panic!("a thread of the lab panicked");
             }
@@ -230,10 +252,11 @@ impl Drop for World {
 }
 
 fn cpu_time(thread: &JoinHandle<()>) -> Duration {
-    // SAFETY: a thread that has not been joined keeps its identity, and both calls write to local variables.
+    // SAFETY: the ID of a thread that has not been joined is valid, and both calls write to local
+    // variables.
     let used = unsafe {
         let (mut clock, mut used) = (0, libc::timespec { tv_sec: 0, tv_nsec: 0 });
-        // A thread that has ended has no clock, and counts as zero.
+        // A thread that has ended has no clock and counts as zero.
         if libc::pthread_getcpuclockid(thread.as_pthread_t() as _, &mut clock) == 0 {
             libc::clock_gettime(clock, &mut used);
         }
@@ -242,8 +265,9 @@ fn cpu_time(thread: &JoinHandle<()>) -> Duration {
     Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
 }
 
+/// The addresses of a world.
 struct Allotted {
-    /// Of each mirror.
+    /// For each mirror of the spec, its addresses.
     addresses: Vec<Vec<IpAddr>>,
     v4: Vec<Address>,
     v6: Vec<Address>,
@@ -275,12 +299,14 @@ fn allot(spec: &Spec) -> Result<Allotted, Unavailable> {
     Ok(allotted)
 }
 
-/// Each world has addresses of its own for its servers, so that nothing left of an earlier one's connections is in the way.
+/// The addresses of the world's servers. Each world gets new ones, so that old connections of an
+/// earlier world cannot interfere.
 fn next_servers() -> (Ipv4Addr, Ipv6Addr) {
     static WORLDS: AtomicU16 = AtomicU16::new(0);
     let world = WORLDS.fetch_add(1, Ordering::Relaxed) % 65_000 + 1;
     let [high, low] = world.to_be_bytes();
-    // Less like the mirrors' addresses than the client's own, or the kernel would choose it as a source.
+    // The kernel uses the local address most similar to the destination as a source: that must be
+    // the client's.
     (Ipv4Addr::new(198, 19, high, low), Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, world))
 }
 

@@ -1,4 +1,4 @@
-//! The system's files about names, replaced in this mount namespace for the life of a world.
+//! Replaces the system's resolver configuration in this mount namespace while a world runs.
 
 use super::namespace::{Context, Unavailable};
 use std::ffi::CString;
@@ -10,24 +10,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 const RESOLVER: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
-const SWITCH: &str = "/etc/nsswitch.conf";
+const NSSWITCH: &str = "/etc/nsswitch.conf";
 
-/// The replaced files; dropping it brings the system's own back.
+/// The replaced files. Dropping this brings the system's own back.
 pub(crate) struct Files(Vec<PathBuf>);
 
 impl Files {
-    /// `hosts` are lines for /etc/hosts beyond those for localhost.
+    /// Replaces the files; `hosts` are lines for /etc/hosts besides those for localhost.
     pub(crate) fn replace(name_server: impl std::fmt::Display, hosts: &str) -> Result<Files, Unavailable> {
         let mut files = Files(Vec::new());
-        make_coverable().context("cannot put up a folder in place of /etc")?;
-        // One second for each of two tries: as short as the resolver's options allow with a repeat.
+        make_coverable().context("cannot mount a directory over /etc")?;
+        // Two attempts of one second: the shortest that the resolver's options allow with a repeat.
         files.cover(RESOLVER, &format!("nameserver {name_server}\noptions timeout:1 attempts:2\n"))?;
         files.cover(HOSTS, &format!("127.0.0.1 localhost\n::1 localhost\n{hosts}"))?;
-        // The rest of this file is about users and such, and stays.
-        let switch = fs::read_to_string(SWITCH).unwrap_or_default();
+        // The other lines, about users and groups, are kept.
+        let switch = fs::read_to_string(NSSWITCH).unwrap_or_default();
         let others = switch.lines().filter(|line| !line.trim_start().starts_with("hosts:"));
         let switch: String = others.chain(["hosts: files dns"]).flat_map(|line| [line, "\n"]).collect();
-        files.cover(SWITCH, &switch)?;
+        files.cover(NSSWITCH, &switch)?;
         Ok(files)
     }
 
@@ -38,7 +38,7 @@ impl Files {
             let source = temporary("file");
             fs::write(&source, text)?;
             let mounted = bind(&source, target);
-            // The mount keeps the file.
+            // The mount keeps the file's content.
             fs::remove_file(&source)?;
             mounted
         })();
@@ -58,19 +58,20 @@ impl Drop for Files {
     }
 }
 
-/// A missing file, or a link that leads nowhere, cannot be mounted over; and making one would change the machine itself. So /etc
-/// is covered by a new folder in which everything else of the old one is mounted.
+/// Makes sure that each file exists, so that it can be mounted over. Creating one in /etc would
+/// change the machine, so if one is missing, or is a dangling link, /etc is covered by a new
+/// directory into which all else is mounted.
 fn make_coverable() -> io::Result<()> {
     let missing: Vec<&Path> =
-        [RESOLVER, HOSTS, SWITCH].map(Path::new).into_iter().filter(|file| !file.exists()).collect();
+        [RESOLVER, HOSTS, NSSWITCH].map(Path::new).into_iter().filter(|file| !file.exists()).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let folder = Path::new("/etc");
-    let twin = temporary("folder");
+    let etc = Path::new("/etc");
+    let twin = temporary("etc");
     fs::create_dir(&twin)?;
     mount(c"lab", &twin, Some(c"tmpfs"), 0)?;
-    for entry in fs::read_dir(folder)? {
+    for entry in fs::read_dir(etc)? {
         let entry = entry?;
         let (from, to) = (entry.path(), twin.join(entry.file_name()));
         if missing.contains(&from.as_path()) {
@@ -90,7 +91,7 @@ fn make_coverable() -> io::Result<()> {
     for file in missing {
         fs::write(twin.join(file.file_name().unwrap_or_default()), "")?;
     }
-    bind(&twin, folder)?;
+    bind(&twin, etc)?;
     // SAFETY: a terminated path.
     unsafe { libc::umount2(path(&twin).as_ptr(), libc::MNT_DETACH) };
     fs::remove_dir(&twin)
@@ -116,7 +117,7 @@ fn mount(
 }
 
 fn path(path: &Path) -> CString {
-    CString::new(path.as_os_str().as_bytes()).expect("paths hold no NUL")
+    CString::new(path.as_os_str().as_bytes()).expect("the path has no NUL byte")
 }
 
 fn temporary(what: &str) -> PathBuf {

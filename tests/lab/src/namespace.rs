@@ -1,6 +1,8 @@
-//! Into a network and mount namespace of our own, as root or through a user namespace, by starting this program again inside.
+//! Starts this program again in network and mount namespaces of its own, as root or through a user
+//! namespace.
 
 use super::device;
+use super::skip::skip;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,25 +12,25 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode, ExitStatus, Output, Stdio};
 
-/// Set inside: the process outside and the descriptor on which it hears from us.
+/// Set inside: the ID of the process outside, and the descriptor on which it waits for a message.
 const INSIDE: &str = "FASTESTMIRROR_LAB_INSIDE";
 
-/// What begins a line that a test wants seen although it passed.
+/// The prefix of a line that is shown although the test passes.
 pub(crate) const FIGURE: &str = "measured: ";
 
-/// A test that hangs would keep its turn for ever: seconds.
+/// The longest time of a test in seconds: one that hangs would block the lab for all others.
 const LONGEST_TEST: u32 = 600;
 
-/// In what a failing test writes: its failure may be the lab's.
-pub(crate) const TO_BLAME: &str = "this failure may be the lab's";
+/// Printed by a failing test if the lab was late, which may be the cause.
+pub(crate) const LATE_LAB: &str = "the lab was late, which may be why the test fails";
 
-/// How often such a test is run at most.
-const TRIES: u32 = 3;
+/// How often a test is run at most while the lab is late.
+const ATTEMPTS: u32 = 3;
 
-/// Set inside: for which time the test is run.
-const TRY: &str = "FASTESTMIRROR_LAB_TRY";
+/// Set inside: the number of the attempt.
+const ATTEMPT: &str = "FASTESTMIRROR_LAB_ATTEMPT";
 
-/// Why there can be no lab here, and what would help.
+/// The reason why the lab cannot run here, and what would help.
 #[derive(Clone, Debug)]
 pub struct Unavailable(String);
 
@@ -63,7 +65,7 @@ impl<T> Context<T> for io::Result<T> {
     }
 }
 
-/// Runs the body of the test that this stands in inside the lab: see [`isolated`](fn@isolated).
+/// Runs the body of the test that contains this call inside the lab: see [`isolated`](fn@isolated).
 #[macro_export]
 macro_rules! isolated {
     ($body:expr) => {
@@ -71,7 +73,8 @@ macro_rules! isolated {
     };
 }
 
-/// The name of the test that this stands in, as the harness knows it: with its modules, without the crate.
+/// The name of the test that contains this call as the harness knows it: with its modules, without
+/// the crate.
 #[macro_export]
 macro_rules! test_name {
     () => {{
@@ -80,63 +83,70 @@ macro_rules! test_name {
     }};
 }
 
-/// For [`test_name`]: of a function that is declared in a test, or in a closure there.
-pub fn name_of_test<F>(_declared_there: F) -> &'static str {
+/// The name of the test in whose body a function is declared; for [`test_name!`].
+pub fn name_of_test<F>(_declared_in_test: F) -> &'static str {
     let path = std::any::type_name::<F>();
     let test = path.rsplit_once("::").map_or(path, |(test, _)| test).trim_end_matches("::{{closure}}");
     test.split_once("::").map_or(test, |(_, test)| test)
 }
 
-/// Runs the body of the test of this name inside. Where there can be no lab the test fails under CI, and is skipped elsewhere.
-/// One that fails in a world that was late has shown nothing, and is run again.
+/// Runs the body of the test of this name inside the lab: the process starts itself again there,
+/// with this one test selected. Where the lab cannot run, the test is skipped. A test that fails
+/// while the lab was late proves nothing and is run again.
 pub fn isolated(test: &str, body: impl FnOnce()) {
-    isolated_saying(test, say, body);
+    isolated_with_output(test, print, body);
 }
 
-/// The same with somebody else to be told what is worth reading although the test passes.
-pub fn isolated_saying(test: &str, mut say: impl FnMut(&str), body: impl FnOnce()) {
+/// Like [`isolated`](fn@isolated), but passes the lines to be shown although the test passes to a
+/// function. Returns whether the lab could run.
+pub fn isolated_with_output(test: &str, mut print: impl FnMut(&str), body: impl FnOnce()) -> bool {
     if is_inside() {
-        settle(body);
-        return;
+        run_inside(body);
+        return true;
     }
-    for attempt in 1..=TRIES {
-        let ended = start_inside(LONGEST_TEST, |command| {
-            command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(TRY, attempt.to_string());
+    for attempt in 1..=ATTEMPTS {
+        let result = start_inside(LONGEST_TEST, |command| {
+            command
+                .args([test, "--exact", "--nocapture", "--test-threads=1"])
+                .env(ATTEMPT, attempt.to_string());
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         });
-        match ended {
+        match result {
             Ok((output, finished)) => {
-                pass_on(&output, &mut say);
-                let blamed = String::from_utf8_lossy(&output.stdout).contains(TO_BLAME);
-                if attempt < TRIES && blamed && !output.status.success() {
-                    say(&format!("tried again: {test}: the lab was late"));
+                forward_output(&output, &mut print);
+                let late = String::from_utf8_lossy(&output.stdout).contains(LATE_LAB);
+                if attempt < ATTEMPTS && late && !output.status.success() {
+                    print(&format!("{test}: the lab was late, running it again"));
                     continue;
                 }
                 assert!(output.status.success(), "inside the lab: {}", output.status);
-                assert!(finished, "nothing ran inside the lab: is the test's full name {test:?}?");
+                assert!(finished, "no test ran inside the lab: is the full name of the test {test:?}?");
             }
-            Err(why) if std::env::var_os("CI").is_some_and(|ci| !ci.is_empty()) => panic!("{why}"),
-            Err(why) => say(&format!("skipped: {test}: {why}")),
+            Err(why) => {
+                skip(&why.to_string());
+                return false;
+            }
         }
-        return;
+        break;
     }
+    true
 }
 
-/// Inside: for which time this test is run.
+/// Inside: the number of this attempt at running the test, from 1.
 pub fn attempt() -> u32 {
-    std::env::var(TRY).ok().and_then(|attempt| attempt.parse().ok()).unwrap_or(1)
+    std::env::var(ATTEMPT).ok().and_then(|attempt| attempt.parse().ok()).unwrap_or(1)
 }
 
-/// Not eprintln, which the harness keeps to itself when a test passes.
-fn say(line: &str) {
+/// Prints a line to standard error, even if the test passes. The harness would capture `eprintln!`.
+fn print(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// The same for `main` of an example: the whole program runs again inside, with the same arguments and streams.
-/// Returns the exit code of that run.
+/// Runs a whole program inside the lab, with the same arguments and streams: for `main` of a
+/// command or a bench. Returns the exit code of the process inside.
 pub fn run(body: impl FnOnce()) -> Result<ExitCode, Unavailable> {
     if is_inside() {
-        settle(body);
+        run_inside(body);
         return Ok(ExitCode::SUCCESS);
     }
     let (output, _) = start_inside(0, |command| {
@@ -145,12 +155,12 @@ pub fn run(body: impl FnOnce()) -> Result<ExitCode, Unavailable> {
     Ok(ExitCode::from(exit_code(output.status)))
 }
 
-/// A line worth reading although all is well.
+/// Prints a measured value, which is shown although the test passes.
 pub fn figure(line: &str) {
     println!("{FIGURE}{line}");
 }
 
-/// Whether this process, or one that started it, was started by the lab.
+/// Whether this process runs inside the lab.
 pub fn is_inside() -> bool {
     std::env::var_os(INSIDE).is_some()
 }
@@ -162,56 +172,61 @@ fn exit_code(status: ExitStatus) -> u8 {
     }
 }
 
-/// Shows what a test wrote inside: figures always, the rest as the harness likes.
-fn pass_on(output: &Output, say: &mut impl FnMut(&str)) {
+/// Prints what a test has printed inside: measured values always, the rest in the way that the
+/// harness captures.
+fn forward_output(output: &Output, print: &mut impl FnMut(&str)) {
     for line in String::from_utf8_lossy(&output.stdout).lines() {
-        // The harness writes "test name ... " without a line end before the body runs.
+        // The harness prints "test name ... " without a newline before the body runs.
         match line.find(FIGURE) {
-            Some(at) => say(&line[at..]),
+            Some(at) => print(&line[at..]),
+            // tests/run counts these lines, and the test outside prints its own.
+            None if line.starts_with("test result: ") => {}
             None => println!("{line}"),
         }
     }
     eprint!("{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Inside: what must be there before the body runs. Tells the process outside how it went.
-fn settle(body: impl FnOnce()) {
-    let mut outside = adopt_report();
+/// Inside: brings up loopback, checks that there is a TUN device, and runs the body. Sends the
+/// process outside "done", or the reason why the lab cannot run.
+fn run_inside(body: impl FnOnce()) {
+    let mut outside = connection_outside();
     let ready =
         device::set_up("lo").context("cannot bring loopback up").and_then(|_| device::Device::open("probe"));
-    let word = match ready {
+    let message = match ready {
         Ok(probe) => {
             drop(probe);
-            make_room();
+            raise_descriptor_limit();
             body();
             "done".to_owned()
         }
         Err(why) => why.0,
     };
     if let Some(outside) = &mut outside {
-        // Who started us may be gone; then nobody needs to know.
-        let _ = outside.write_all(word.as_bytes());
+        // Fails if the process outside has been killed.
+        let _ = outside.write_all(message.as_bytes());
     }
 }
 
-/// None in a program that was started from inside: nobody listens to that one.
-fn adopt_report() -> Option<UnixStream> {
-    let mark = std::env::var(INSIDE).ok()?;
-    let (parent, descriptor) = mark.split_once(':')?;
+/// The connection to the process outside. None in a program that was started from inside the lab.
+fn connection_outside() -> Option<UnixStream> {
+    let value = std::env::var(INSIDE).ok()?;
+    let (parent, descriptor) = value.split_once(':')?;
     if parent.parse::<u32>().ok()? != std::os::unix::process::parent_id() {
         return None;
     }
-    // SAFETY: our parent, and only it, names a descriptor it has left open for us; `settle` runs once in a process.
+    // SAFETY: the parent names a descriptor that it has left open for this process; `run_inside`
+    // runs only once.
     let stream = unsafe { UnixStream::from_raw_fd(descriptor.parse().ok()?) };
     // SAFETY: fcntl on an open descriptor.
     unsafe { libc::fcntl(stream.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
     Some(stream)
 }
 
-/// A world of thousands is more than the ordinary limit lets a test connect to at once.
-fn make_room() {
+/// Raises the limit of open files, so that a test can connect to thousands of mirrors at once.
+fn raise_descriptor_limit() {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: both calls read or write the structure they are given.
+    // SAFETY: both calls access only the structure that they are given.
     unsafe {
         libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
         limit.rlim_cur = limit.rlim_max.min(limit.rlim_cur.max(16_384));
@@ -219,12 +234,13 @@ fn make_room() {
     }
 }
 
-/// Starts this program again inside and waits for it; one at a time on the whole machine, since worlds are timed.
-/// Also returns whether the body ran to its end. After so many seconds, if not zero, an alarm ends it.
+/// Starts this program again inside the lab and waits for it. Only one runs at a time on the whole
+/// machine, since they measure time. An alarm kills it after `limit` seconds, unless that is zero.
+/// Also returns whether the body ran to its end.
 fn start_inside(limit: u32, prepare: impl FnOnce(&mut Command)) -> Result<(Output, bool), Unavailable> {
-    let _turn = take_turn().context("cannot open the lock in the folder for temporary files")?;
+    let _lock = lock_machine().context("cannot open the lock in the directory for temporary files")?;
     let (mut report, theirs) = UnixStream::pair().context("cannot make a socket pair")?;
-    let step = Step {
+    let entry = Entry {
         report: theirs.as_raw_fd(),
         parent: std::process::id(),
         limit,
@@ -233,30 +249,30 @@ fn start_inside(limit: u32, prepare: impl FnOnce(&mut Command)) -> Result<(Outpu
         // SAFETY: as above.
         gid_map: unsafe { format!("0 {} 1", libc::getegid()) },
     };
-    // By this name, not by its path: the folder may be closed to us, or the file replaced meanwhile.
+    // Not by its path: the directory may be inaccessible, or the file may have been replaced.
     let mut command = Command::new("/proc/self/exe");
     command.arg0(std::env::args_os().next().unwrap_or_default());
-    command.env(INSIDE, format!("{}:{}", step.parent, step.report));
+    command.env(INSIDE, format!("{}:{}", entry.parent, entry.report));
     prepare(&mut command);
-    // SAFETY: `go_inside` makes system calls only, as a forked child of a threaded process must; its strings are made above.
-    unsafe { command.pre_exec(move || step.go_inside()) };
+    // SAFETY: `go_inside` only makes system calls, as a forked child of a threaded process must.
+    unsafe { command.pre_exec(move || entry.go_inside()) };
     let started = command.spawn();
     drop(theirs);
     let output = started.and_then(|child| child.wait_with_output());
 
-    let mut word = String::new();
-    let _ = report.read_to_string(&mut word);
-    match (output, word.as_str()) {
+    let mut message = String::new();
+    let _ = report.read_to_string(&mut message);
+    match (output, message.as_str()) {
         (Ok(output), "done") => Ok((output, true)),
         (Ok(output), "") => Ok((output, false)),
-        (Ok(_), _) => Err(Unavailable(word)),
-        (Err(why), _) => Err(Unavailable(format!("{why}, when trying to {}", explain(&word)))),
+        (Ok(_), _) => Err(Unavailable(message)),
+        (Err(why), _) => Err(Unavailable(format!("{why}, when trying to {}", explain(&message)))),
     }
 }
 
-/// What failed, from the word of the child that could not say more.
-fn explain(word: &str) -> &str {
-    match word {
+/// Describes the step that failed, from the name that the forked child could send.
+fn explain(step: &str) -> &str {
+    match step {
         UNSHARE => {
             "make a network namespace; run as root, or allow user namespaces (sysctl user.max_user_namespaces, \
              kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns; in a container, its seccomp profile)"
@@ -278,7 +294,8 @@ const MAP: &str = "map";
 const MOUNT: &str = "mount";
 const NAME: &str = "name";
 
-struct Step {
+/// What a forked child needs to enter the namespaces.
+struct Entry {
     report: RawFd,
     parent: u32,
     limit: u32,
@@ -286,11 +303,11 @@ struct Step {
     gid_map: String,
 }
 
-impl Step {
-    /// Between fork and exec.
+impl Entry {
+    /// Enters the namespaces, between fork and exec.
     fn go_inside(&self) -> io::Result<()> {
         let spaces = libc::CLONE_NEWNET | libc::CLONE_NEWNS | libc::CLONE_NEWUTS;
-        // SAFETY: system calls on our own process, with constant, terminated strings.
+        // SAFETY: system calls that affect this process, with constant, terminated strings.
         unsafe {
             if libc::unshare(spaces) != 0 {
                 self.check(UNSHARE, libc::unshare(libc::CLONE_NEWUSER | spaces))?;
@@ -301,9 +318,10 @@ impl Step {
             let private = libc::MS_REC | libc::MS_PRIVATE;
             let nothing = std::ptr::null();
             self.check(MOUNT, libc::mount(nothing, c"/".as_ptr(), nothing, private, nothing.cast()))?;
-            // A host name without a domain, under which the resolver would look for failed names again.
+            // Without a domain in the host name, in which the resolver would look up failed names
+            // again.
             self.check(NAME, libc::sethostname(c"client".as_ptr(), 6))?;
-            // After the change of credentials, which would clear it.
+            // After the change of credentials, which clears this setting.
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
             if libc::getppid() != self.parent as libc::pid_t {
                 libc::_exit(1);
@@ -325,7 +343,7 @@ impl Step {
     }
 }
 
-/// Without allocation; -1 on failure, as the system calls have it.
+/// Writes a file without allocating. Returns -1 on failure, like the system calls.
 fn write_file(path: &std::ffi::CStr, text: &str) -> i32 {
     // SAFETY: a terminated path and a buffer of the length given.
     unsafe {
@@ -337,11 +355,12 @@ fn write_file(path: &std::ffi::CStr, text: &str) -> i32 {
     }
 }
 
-/// A file lock, held until the value is dropped.
-fn take_turn() -> io::Result<File> {
+/// Takes the lock that only one lab on this machine may hold. Dropping the file releases it.
+fn lock_machine() -> io::Result<File> {
     let path = std::env::temp_dir().join("fastestmirror-lab.lock");
     let file = loop {
-        // Opened for reading, and created only if missing: another user's file in a sticky folder allows no more.
+        // Opened for reading: another user's file in a sticky directory can neither be written nor
+        // opened with O_CREAT.
         match File::open(&path) {
             Err(why) if why.kind() == io::ErrorKind::NotFound => {}
             other => break other?,

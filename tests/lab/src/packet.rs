@@ -1,4 +1,4 @@
-//! The few fields of IPv4, IPv6, TCP and ICMP that the router reads, rewrites and writes.
+//! The fields of IPv4, IPv6, TCP and ICMP packets that the router reads, rewrites and writes.
 
 use std::net::IpAddr;
 
@@ -20,14 +20,15 @@ pub(crate) struct Segment {
     pub destination_port: u16,
     pub sequence: u32,
     pub flags: u8,
-    /// Bytes of data.
+    /// The number of data bytes.
     pub payload: usize,
     /// The sender's clock (RFC 7323), in milliseconds on Linux.
     pub timestamp: Option<u32>,
 }
 
 impl Segment {
-    /// None for anything but an unfragmented TCP segment. The kernel sends its TCP without IPv6 extension headers.
+    /// Parses a packet. None for anything but an unfragmented TCP segment. IPv6 extension headers
+    /// are not supported, since the kernel sends TCP without them.
     pub(crate) fn parse(packet: &[u8]) -> Option<Segment> {
         let (source, destination, tcp) = match packet.first()? >> 4 {
             4 => {
@@ -65,7 +66,7 @@ impl Segment {
     }
 }
 
-/// Of the options of a TCP header.
+/// Finds the timestamp in the options of a TCP header.
 fn timestamp(mut options: &[u8]) -> Option<u32> {
     loop {
         let length = match *options.first()? {
@@ -82,7 +83,7 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at + N)?.try_into().ok()
 }
 
-/// Puts new addresses into a TCP packet. Its checksums change by the difference of the addresses alone (RFC 1624).
+/// Replaces the addresses of a TCP packet, and updates the checksums by the difference (RFC 1624).
 pub(crate) fn readdress(packet: &mut [u8], source: IpAddr, destination: IpAddr) {
     let (addresses, tcp_checksum) = match source {
         IpAddr::V4(_) => (12..20, (packet[0] & 15) as usize * 4 + 16),
@@ -103,12 +104,12 @@ fn adjust(packet: &mut [u8], at: usize, change: u64) {
     packet[at..at + 2].copy_from_slice(&adjusted.to_be_bytes());
 }
 
-/// A segment without data that goes back to the sender of `to` and acknowledges all of it. `clocks` are the sender's and the
-/// receiver's (RFC 7323), for a connection that has them.
+/// Makes a segment without data that acknowledges all of `to` and goes back to its sender. `clocks`
+/// are the two timestamps (RFC 7323) of a connection that uses them.
 pub(crate) fn reply(to: &Segment, flags: u8, sequence: u32, clocks: Option<(u32, u32)>) -> Vec<u8> {
     let mut options = Vec::with_capacity(16);
     if flags & SYN != 0 {
-        // The largest segment: 1,220 bytes fit into any packet of either family.
+        // The maximum segment size: 1,220 bytes fit into any packet of either family.
         options.extend([2, 4, 0x04, 0xc4]);
     }
     if let Some((ours, theirs)) = clocks {
@@ -128,12 +129,12 @@ pub(crate) fn reply(to: &Segment, flags: u8, sequence: u32, clocks: Option<(u32,
     wrap(to.destination, to.source, TCP, tcp, 16)
 }
 
-/// The answer of a closed port to a SYN.
+/// Makes the reply of a closed port to a SYN.
 pub(crate) fn reset(syn: &Segment) -> Vec<u8> {
     reply(syn, RST, 0, None)
 }
 
-/// "Host unreachable" from a router on the way, with the SYN that did not get through.
+/// Makes a "host unreachable" message of a router on the path, which quotes the SYN.
 pub(crate) fn unreachable(router: IpAddr, syn: &Segment, original: &[u8]) -> Vec<u8> {
     let (protocol, kind, code) = match router {
         IpAddr::V4(_) => (ICMP, 3, 1),
@@ -144,11 +145,11 @@ pub(crate) fn unreachable(router: IpAddr, syn: &Segment, original: &[u8]) -> Vec
     wrap(router, syn.source, protocol, icmp, 2)
 }
 
-/// Puts an IP header in front and fills in the checksum, which stands at `checksum` of the body.
+/// Prepends an IP header, and fills in the checksum at the offset `checksum` of the body.
 fn wrap(source: IpAddr, destination: IpAddr, protocol: u8, mut body: Vec<u8>, checksum: usize) -> Vec<u8> {
     let length = body.len() as u16;
     let addresses = octets(source, destination);
-    // All but ICMP sum over a pseudo-header too.
+    // The checksums of all but ICMP include a pseudo-header.
     let pseudo = match protocol {
         ICMP => 0,
         _ => sum(u64::from(protocol) + u64::from(length), &addresses),

@@ -1,10 +1,12 @@
-//! The lab's chance: SplitMix64 (Steele, Lea, Flood 2014), so that a seed gives the same world on every machine.
+//! Random numbers by SplitMix64 (Steele, Lea, Flood 2014): a seed gives the same world on every
+//! machine.
 
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// A stream of its own for each `stream` of one seed: what happens to one mirror does not depend on who was asked before.
+    /// Creates the generator number `stream` of a seed. Each mirror has its own, so that what
+    /// happens at one mirror does not depend on packets to others.
     pub fn new(seed: u64, stream: u64) -> Self {
         let mut seeds = Random(seed ^ stream.wrapping_mul(0xd134_2543_de82_ef95));
         Random(seeds.next_u64())
@@ -18,17 +20,17 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Uniform in [0, 1).
+    /// Returns a number uniformly distributed in [0, 1).
     pub fn unit(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// True with this probability.
+    /// Returns true with this probability.
     pub fn chance(&mut self, probability: f64) -> bool {
         probability > 0.0 && self.unit() < probability
     }
 
-    /// Standard normal (Box and Muller).
+    /// Returns a number with the standard normal distribution (Box-Muller).
     pub(crate) fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.unit()).cos()

@@ -1,4 +1,5 @@
-//! What a world saw: every connection attempt, every look-up, and how exact the world itself was.
+//! What a world has seen: every connection attempt, every DNS query, and how late the world itself
+//! was.
 
 use super::spec::Mirror;
 use std::collections::BTreeMap;
@@ -7,29 +8,30 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::AddAssign;
 use std::time::Duration;
 
-/// One connection attempt of a client; the kernel's repeats of its SYN belong to it. Times are since the start of the world.
+/// A connection attempt of a client, including the SYNs that its kernel repeats. Times are since
+/// the start of the world.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     /// Index into the mirrors of the spec.
     pub mirror: usize,
     pub to: SocketAddr,
     pub from_port: u16,
-    /// When each SYN came; more than one when the kernel repeated it.
+    /// When each SYN arrived; more than one if the kernel repeated it.
     pub syns: Vec<Duration>,
     /// When the first SYN-ACK, RST or ICMP error left for the client.
     pub answered: Option<Duration>,
-    /// When the client's ACK of the SYN-ACK came.
+    /// When the client's ACK of the SYN-ACK arrived.
     pub completed: Option<Duration>,
     /// Bytes of data the client sent.
     pub payload: u64,
 }
 
-/// Sums over attempts.
+/// Totals over a set of connection attempts.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Counts {
-    /// SYNs, the kernel's repeats included.
+    /// SYNs, including those that the kernel repeats.
     pub syns: usize,
-    /// Attempts: SYNs without the repeats.
+    /// SYNs without those that the kernel repeats.
     pub attempts: usize,
     pub handshakes: usize,
     /// Bytes of data from the client.
@@ -47,9 +49,9 @@ impl AddAssign<&Attempt> for Counts {
     }
 }
 
-/// How often a name was asked for.
+/// The number of DNS queries for a name, by record type.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Asked {
+pub struct Queries {
     pub a: usize,
     pub aaaa: usize,
 }
@@ -59,8 +61,8 @@ pub struct Report {
     pub names: Vec<String>,
     /// In the order of their first SYNs.
     pub attempts: Vec<Attempt>,
-    /// By name in lower case, without the last dot.
-    pub lookups: BTreeMap<String, Asked>,
+    /// By name in lower case, without the final dot.
+    pub lookups: BTreeMap<String, Queries>,
     pub error: LabError,
 }
 
@@ -68,32 +70,32 @@ impl Report {
     pub(super) fn new(
         mirrors: &[Mirror],
         attempts: Vec<Attempt>,
-        lookups: BTreeMap<String, Asked>,
-        given: Lateness,
+        lookups: BTreeMap<String, Queries>,
+        lateness: Lateness,
     ) -> Self {
         let names = mirrors.iter().map(|mirror| mirror.name.clone()).collect();
-        Report { names, attempts, lookups, error: given.into() }
+        Report { names, attempts, lookups, error: lateness.into() }
     }
 
-    /// Of the whole world.
+    /// The totals of the whole world.
     pub fn total(&self) -> Counts {
         self.sum(|_| true)
     }
 
-    /// Of a mirror, all its addresses together.
+    /// The totals of a mirror, all its addresses together.
     pub fn of(&self, name: &str) -> Counts {
         let mirror = self.names.iter().position(|known| known == name);
         assert!(mirror.is_some(), "no mirror of this world is called {name}");
         self.sum(|attempt| Some(attempt.mirror) == mirror)
     }
 
-    /// Of one address.
+    /// The totals of one address.
     pub fn at(&self, address: impl Into<IpAddr>) -> Counts {
         let address = address.into();
         self.sum(|attempt| attempt.to.ip() == address)
     }
 
-    /// Of each mirror, in the order of the spec.
+    /// The name and the totals of each mirror, in the order of the spec.
     pub fn each(&self) -> Vec<(&str, Counts)> {
         let mut each: Vec<_> = self.names.iter().map(|name| (name.as_str(), Counts::default())).collect();
         for attempt in &self.attempts {
@@ -110,13 +112,14 @@ impl Report {
         times
     }
 
-    /// How many SYNs came within this time of the first.
+    /// The number of SYNs that arrived within this time of the first.
     pub fn first_burst(&self, window: Duration) -> usize {
         let times = self.syn_times();
         times.iter().take_while(|&&at| at - times[0] <= window).count()
     }
 
-    /// The most attempts that waited for an answer at one time. Nobody tells when a client gives up on one: after `patience`.
+    /// The largest number of attempts that waited for an answer at the same time. The lab cannot
+    /// see when a client gives up; it assumes `patience` after the first SYN.
     pub fn most_in_flight(&self, patience: Duration) -> usize {
         let mut changes = Vec::new();
         for attempt in &self.attempts {
@@ -139,23 +142,24 @@ impl Report {
     }
 }
 
-/// What the router notes of its own exactness.
+/// What the router records about its own lateness.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lateness {
-    /// Of each answer to a SYN: the delay given beyond the one asked for.
+    /// For each answer to a SYN, how much later than intended it left.
     pub answers: Vec<Duration>,
     pub packets: u64,
-    /// Packets that left more than [`LATE`] after they were due, or have not left by then.
+    /// Packets that left more than [`LATE`] after they were due, or are still waiting by then.
     pub late: u64,
-    /// Handshakes that were answered once, and completed.
+    /// Handshakes that were completed.
     pub handshakes: u64,
-    /// Those that took more than [`LATE_HANDSHAKE`] too long by the client's own clock.
+    /// Handshakes that took more than [`LATE_HANDSHAKE`] too long by the client's own clock.
     pub late_handshakes: u64,
     /// See [`stolen`].
     pub stolen: Duration,
 }
 
-/// Time that a host has withheld from this virtual machine since it started, all processors together, as far as the kernel knows.
+/// The CPU time that the host has withheld from this virtual machine since it booted ("steal" in
+/// /proc/stat), all CPUs together.
 pub(super) fn stolen() -> Duration {
     let statistics = std::fs::read_to_string("/proc/stat").unwrap_or_default();
     let all = statistics.lines().next().unwrap_or_default();
@@ -166,10 +170,11 @@ pub(super) fn stolen() -> Duration {
 
 pub(super) const LATE: Duration = Duration::from_millis(1);
 
-/// TCP timestamps count milliseconds, so one is nothing.
+/// TCP timestamps count milliseconds, so a difference of one means nothing.
 pub(super) const LATE_HANDSHAKE: Duration = Duration::from_millis(2);
 
-/// The lab's own error: how much later than asked for its answers to SYNs left, from reading the SYN to writing the answer.
+/// The lab's own error: how much later than intended its answers to SYNs left, from reading the SYN
+/// to writing the answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LabError {
     pub answers: usize,
@@ -179,23 +184,24 @@ pub struct LabError {
     pub packets: u64,
     /// Packets that left more than a millisecond after they were due.
     pub late: u64,
-    /// Handshakes that took over two milliseconds too long by the TCP timestamps of the client, which also know of SYNs that were
-    /// read late.
+    /// Handshakes that took over two milliseconds too long by the client's TCP timestamps. These
+    /// also show that a SYN was read late.
     pub late_handshakes: u64,
     pub handshakes: u64,
-    /// Time that the host withheld from this virtual machine meanwhile, all processors together: the usual reason.
+    /// The CPU time that the host withheld from this virtual machine meanwhile: the usual cause.
     pub stolen: Duration,
 }
 
 impl LabError {
-    /// More than one packet or handshake in a hundred was late, and more than a single one: nothing should be concluded from
-    /// such a run.
+    /// Whether more than one packet or handshake in a hundred was late, and more than one at all.
+    /// Such a run proves nothing.
     pub fn could_not_keep_up(&self) -> bool {
         self.more_are_late_than(1)
     }
 
-    /// The same, or a single late one of few: a failure may be the lab's.
-    pub(crate) fn may_be_to_blame(&self) -> bool {
+    /// Whether the lab's lateness may explain a failure: like `could_not_keep_up`, but a single
+    /// late packet among few is enough.
+    pub(crate) fn may_explain_failure(&self) -> bool {
         self.more_are_late_than(0)
     }
 
@@ -204,7 +210,8 @@ impl LabError {
         too_many(self.late, self.packets) || too_many(self.late_handshakes, self.handshakes)
     }
 
-    /// Without the packets and handshakes of an earlier report of the same world. The answers' times are those of all.
+    /// The error since an earlier report of the same world. Packets and handshakes are the
+    /// difference; the times of answers are still those of the whole world.
     pub fn since(&self, earlier: &LabError) -> LabError {
         LabError {
             packets: self.packets - earlier.packets,
@@ -217,19 +224,19 @@ impl LabError {
 }
 
 impl From<Lateness> for LabError {
-    fn from(mut noted: Lateness) -> Self {
-        noted.answers.sort_unstable();
-        let at = |share: f64| percentile(&noted.answers, share);
+    fn from(mut lateness: Lateness) -> Self {
+        lateness.answers.sort_unstable();
+        let at = |share: f64| percentile(&lateness.answers, share);
         LabError {
-            answers: noted.answers.len(),
+            answers: lateness.answers.len(),
             median: at(0.5),
             p99: at(0.99),
             max: at(1.0),
-            packets: noted.packets,
-            late: noted.late,
-            late_handshakes: noted.late_handshakes,
-            handshakes: noted.handshakes,
-            stolen: noted.stolen,
+            packets: lateness.packets,
+            late: lateness.late,
+            late_handshakes: lateness.late_handshakes,
+            handshakes: lateness.handshakes,
+            stolen: lateness.stolen,
         }
     }
 }
@@ -248,7 +255,7 @@ impl fmt::Display for LabError {
         if self.late + self.late_handshakes > 0 {
             write!(f, "; {} of {} packets over 1 ms late", self.late, self.packets)?;
             write!(f, ", {} of {} handshakes over 2 ms", self.late_handshakes, self.handshakes)?;
-            write!(f, " ({} ms of processor time stolen by the host)", self.stolen.as_millis())?;
+            write!(f, " ({} ms of CPU time stolen by the host)", self.stolen.as_millis())?;
         }
         if self.could_not_keep_up() {
             write!(f, ": THE LAB COULD NOT KEEP UP")?;
@@ -257,7 +264,7 @@ impl fmt::Display for LabError {
     }
 }
 
-/// Of an ascending list: the smallest value that this share of the list does not exceed.
+/// The smallest value of an ascending list that this share of the list does not exceed.
 pub fn percentile<T: Copy + Default>(sorted: &[T], share: f64) -> T {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.max(1) - 1).copied().unwrap_or_default()

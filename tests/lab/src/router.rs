@@ -1,13 +1,15 @@
 //! The packet loop between client and mirrors.
 //!
-//! A packet of the client C to a mirror M is rewritten to come from M and go to S, a local address with ordinary servers. Their
-//! reply to M is routed into the device again, and rewritten to come from M and go to C. So neither side needs to know about the
-//! lab, and rewriting needs no memory. Time does: the answer to a SYN leaves one round trip after the SYN was *read*, however
-//! late the loop or the server was in between; other packets take half the round trip each way.
+//! A packet from the client C to a mirror M is rewritten so that it comes from M and goes to S, a
+//! local address where ordinary servers listen. Their reply to M is routed into the device again,
+//! and is rewritten so that it comes from M and goes to C. So neither side notices the lab, and
+//! rewriting needs no state. Timing needs some: the answer to a SYN leaves one round trip after the
+//! SYN was *read*, however late the loop or the server was in between. All other packets take half
+//! the round trip in each direction.
 //!
-//! Where nobody is to say anything (`Spec::accept`), the loop is the server itself: it shakes hands, acknowledges what comes, and
-//! closes when the client does. That takes half the packets and none of the kernel's work on them, which matters where client and
-//! lab share two processors.
+//! Ports in `Spec::accept` are served by the loop itself: it completes handshakes, acknowledges
+//! data, and closes when the client does. That takes half the packets and none of the kernel's work
+//! on them, which matters where client and lab share two CPUs.
 
 use super::packet::{self, ACK, FIN, RST, SYN, Segment};
 use super::random::Random;
@@ -23,19 +25,20 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// Who sends ICMP errors.
+/// The sources of ICMP errors.
 const GATEWAY_V4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 254);
 const GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0xfe);
 
-/// No packet is larger.
+/// The largest size of a packet.
 const LARGEST: usize = 65_536;
 
-/// So many packets are read in a turn, and so many written. Reading is quick and comes first, since a SYN that is read late makes
-/// a handshake late without the loop knowing.
+/// How many packets are read, and then written, before the other has its turn. Reading comes first
+/// and is quick: a SYN that is read late makes the handshake late, and the loop cannot know.
 const READ_BURST: usize = 256;
 const WRITE_BURST: usize = 8;
 
-/// Waking takes some time: an answer to a SYN that is due within this is waited for awake.
+/// If an answer to a SYN is due within this time, the loop spins instead of sleeping: waking up
+/// takes some time.
 const SPIN: Duration = Duration::from_micros(30);
 
 /// The first sequence number of the loop's own servers.
@@ -84,7 +87,7 @@ struct State {
     lateness: Lateness,
 }
 
-/// Packets on their way: answers to SYNs apart from the others, since they are the ones to be punctual.
+/// Packets on their way. Answers to SYNs have a queue of their own, since they have to be punctual.
 struct Queue {
     answers: Timeline<Due>,
     others: Timeline<Due>,
@@ -96,45 +99,47 @@ impl Queue {
         timeline.push(due, packet);
     }
 
-    /// The next whose time has come.
+    /// Takes the next packet that is due.
     fn pop(&mut self, now: Instant) -> Option<(Instant, Due)> {
         let (answer, other) = (self.answers.next_due(), self.others.next_due());
         let answer_first = answer.is_some_and(|answer| other.is_none_or(|other| answer <= other));
         if answer_first { self.answers.pop(now) } else { self.others.pop(now) }
     }
 
-    /// Those that are late and have not left yet.
+    /// The number of packets that are late and have not left yet.
     fn late(&self) -> u64 {
         let time = Instant::now() - LATE;
         (self.answers.due_before(time) + self.others.due_before(time)) as u64
     }
 
-    /// When to be awake.
+    /// When the loop has to be awake.
     fn next(&self) -> Option<Instant> {
         let answer = self.answers.next_due().map(|due| due - SPIN);
         answer.into_iter().chain(self.others.next_due()).min()
     }
 }
 
-/// A connection, by mirror's address, client's port and mirror's port.
+/// A connection. Its key is the address of the mirror, the port of the client and the port of the
+/// mirror.
 struct Flow {
     attempt: usize,
     sequence: u32,
     syn_read: Instant,
-    /// The SYN read last has had no SYN-ACK yet.
+    /// Whether the last SYN has had no SYN-ACK yet.
     open: bool,
-    /// The client's clock in that SYN, and how long the answer to it is to take.
-    sent: Option<u32>,
-    asked: Option<Duration>,
-    /// The clock in the first SYN that reached the loop's own server.
-    heard: Option<u32>,
+    /// The client's timestamp in that SYN.
+    syn_clock: Option<u32>,
+    /// The intended round-trip time of the answer to that SYN.
+    intended: Option<Duration>,
+    /// The timestamp in the first SYN that reached the loop's own server.
+    served_clock: Option<u32>,
 }
 
 impl Flow {
-    /// How long the handshake took by the client's own clock, and how long it should have; the client's ACK tells.
-    fn seen_and_asked(&self, ack: &Segment) -> Option<(Duration, Duration)> {
-        let seen = ack.timestamp?.wrapping_sub(self.sent?);
-        Some((Duration::from_millis(seen.into()), self.asked?))
+    /// How much too long the handshake took by the client's own clock, as its ACK shows.
+    fn excess(&self, ack: &Segment) -> Option<Duration> {
+        let measured = Duration::from_millis(ack.timestamp?.wrapping_sub(self.syn_clock?).into());
+        Some(measured.saturating_sub(self.intended?))
     }
 }
 
@@ -143,10 +148,10 @@ struct Due {
     answers: Option<Answers>,
 }
 
-/// A packet that answers a SYN: of which attempt, and when it should leave to be exact.
+/// For a packet that answers a SYN: the attempt, and when it should leave.
 struct Answers {
     attempt: usize,
-    asked: Option<Instant>,
+    due: Option<Instant>,
 }
 
 impl Router {
@@ -178,12 +183,12 @@ impl Router {
 
     pub(super) fn seen(&self) -> (Vec<Attempt>, Lateness) {
         let mut state = self.lock();
-        // What was sent until now counts, even if the loop has not come round to it.
+        // Packets that have been sent count, even if the loop has not read them yet.
         let mut buffer = vec![0; LARGEST];
         while !self.read_burst(&mut state, &mut buffer) {}
         let stolen = stolen().saturating_sub(self.stolen_before);
-        let (lateness, stuck) = (state.lateness.clone(), state.queue.late());
-        let (packets, late) = (lateness.packets + stuck, lateness.late + stuck);
+        let (lateness, waiting) = (state.lateness.clone(), state.queue.late());
+        let (packets, late) = (lateness.packets + waiting, lateness.late + waiting);
         (state.attempts.clone(), Lateness { stolen, packets, late, ..lateness })
     }
 
@@ -191,26 +196,26 @@ impl Router {
         self.state.lock().expect("the router does not panic")
     }
 
-    /// The loop, until the other end of `stop` is closed.
+    /// Runs the loop until the other end of `stop` is closed.
     pub(crate) fn run(&self, stop: &UnixStream) {
         let mut buffer = vec![0; LARGEST];
         loop {
-            let (quiet, next) = {
+            let (drained, next) = {
                 let mut state = self.lock();
-                let quiet = self.read_burst(&mut state, &mut buffer);
+                let drained = self.read_burst(&mut state, &mut buffer);
                 self.release(&mut state);
-                (quiet, state.queue.next())
+                (drained, state.queue.next())
             };
-            if !quiet || next.is_some_and(|next| next <= Instant::now()) {
+            if !drained || next.is_some_and(|next| next <= Instant::now()) {
                 continue;
             }
-            if wait(self.device.as_raw_fd(), stop.as_raw_fd(), next) == Woken::ToStop {
+            if wait(self.device.as_raw_fd(), stop.as_raw_fd(), next) == Woken::Stop {
                 return;
             }
         }
     }
 
-    /// Reads what is there, up to a burst; returns whether that was all.
+    /// Reads the available packets, up to a burst. Returns whether these were all.
     fn read_burst(&self, state: &mut State, buffer: &mut [u8]) -> bool {
         for _ in 0..READ_BURST {
             let Ok(length) = (&self.device).read(buffer) else {
@@ -218,7 +223,7 @@ impl Router {
             };
             let read = Instant::now();
             let packet = &mut buffer[..length];
-            // The kernel's own chatter, such as IPv6 router solicitations, goes nowhere.
+            // Drops what the kernel sends by itself, such as IPv6 router solicitations.
             let Some(segment) = Segment::parse(packet) else {
                 continue;
             };
@@ -248,9 +253,9 @@ impl Router {
                 sequence: segment.sequence,
                 syn_read: read,
                 open: true,
-                sent: segment.timestamp,
-                heard: before.and_then(|flow| flow.heard),
-                asked: None,
+                syn_clock: segment.timestamp,
+                served_clock: before.and_then(|flow| flow.served_clock),
+                intended: None,
             };
             if before.is_none() {
                 state.attempts.push(Attempt {
@@ -277,18 +282,18 @@ impl Router {
                 }
                 Fate::Answer(Answer { lose_first_syns, loss, .. }) => {
                     if address.syns > *lose_first_syns && !address.random.chance(*loss) {
-                        self.on_to_server(address, entry.get_mut(), queue, read, segment, packet);
+                        self.forward_to_server(address, entry.get_mut(), queue, read, segment, packet);
                     }
                     return;
                 }
             };
             let due = read + rtt;
-            let answers = Some(Answers { attempt, asked: Some(due) });
+            let answers = Some(Answers { attempt, due: Some(due) });
             queue.push(due, Due { packet: answer, answers });
             return;
         }
 
-        // Of connections older than this world nothing is known.
+        // Connections older than this world are unknown.
         let Some(flow) = state.flows.get_mut(&key) else {
             return;
         };
@@ -296,18 +301,18 @@ impl Router {
         attempt.payload += segment.payload as u64;
         if attempt.completed.is_none() && attempt.answered.is_some() && segment.flags & (ACK | RST) == ACK {
             attempt.completed = Some(since_start);
-            if let Some((seen, asked)) = flow.seen_and_asked(&segment) {
+            if let Some(excess) = flow.excess(&segment) {
                 state.lateness.handshakes += 1;
-                state.lateness.late_handshakes += u64::from(seen > asked + LATE_HANDSHAKE);
+                state.lateness.late_handshakes += u64::from(excess > LATE_HANDSHAKE);
             }
             if matches!(&address.fate, Fate::Answer(answer) if address.random.chance(answer.loss)) {
                 return;
             }
         }
-        self.on_to_server(address, flow, queue, read, segment, packet);
+        self.forward_to_server(address, flow, queue, read, segment, packet);
     }
 
-    fn on_to_server(
+    fn forward_to_server(
         &self,
         address: &mut Address,
         flow: &mut Flow,
@@ -328,7 +333,7 @@ impl Router {
         queue.push(read + half, Due { packet: packet.to_vec(), answers: None });
     }
 
-    /// What the loop's own server replies to a segment, and the flags of that.
+    /// The flags and the packet with which the loop's own server replies to a segment.
     fn serve(&self, flow: &mut Flow, segment: &Segment) -> Option<(u8, Vec<u8>)> {
         let (flags, sequence) = match segment.flags & (SYN | FIN | RST) {
             SYN => (SYN | ACK, SEQUENCE),
@@ -336,9 +341,9 @@ impl Router {
             0 if segment.payload > 0 => (ACK, SEQUENCE + 1),
             _ => return None,
         };
-        flow.heard = flow.heard.or(segment.timestamp);
-        // As a kernel does it: the clock in the first SYN that has arrived, however often it is repeated.
-        let echo = if flags & SYN != 0 { flow.heard } else { segment.timestamp };
+        flow.served_clock = flow.served_clock.or(segment.timestamp);
+        // Like a kernel, echo the timestamp of the first SYN that arrived, even if it is repeated.
+        let echo = if flags & SYN != 0 { flow.served_clock } else { segment.timestamp };
         let clocks = echo.map(|theirs| (self.start.elapsed().as_millis() as u32, theirs));
         Some((flags, packet::reply(segment, flags, sequence, clocks)))
     }
@@ -359,24 +364,24 @@ impl Router {
         to_client(address, flow, &mut state.queue, read, segment.flags, packet.to_vec());
     }
 
-    /// Writes what is due, up to a burst.
+    /// Writes the packets that are due, up to a burst.
     fn release(&self, state: &mut State) {
         for _ in 0..WRITE_BURST {
             let now = Instant::now();
             let Some((due, Due { packet, answers })) = state.queue.pop(now) else { return };
             state.lateness.packets += 1;
             state.lateness.late += u64::from(now - due > LATE);
-            if let Some(Answers { attempt, asked }) = answers {
-                state.attempts[attempt].answered.get_or_insert(now - self.start);
-                state.lateness.answers.extend(asked.map(|asked| now - asked));
+            if let Some(answers) = answers {
+                state.attempts[answers.attempt].answered.get_or_insert(now - self.start);
+                state.lateness.answers.extend(answers.due.map(|due| now - due));
             }
-            // The kernel takes what it is given; what it will not take would have been dropped on a wire too.
+            // A packet that the kernel does not take would have been dropped on a wire too.
             let _ = (&self.device).write(&packet);
         }
     }
 }
 
-/// Sends a server's packet, which left the server at this time.
+/// Queues a server's packet for the client. It left the server at this time.
 fn to_client(
     address: &mut Address,
     flow: &mut Flow,
@@ -391,7 +396,7 @@ fn to_client(
     let mut due = left + answer.rtt / 2;
     let mut answers = None;
     let is_syn_ack = flags & (SYN | ACK | RST) == SYN | ACK;
-    // A port where nobody listens answers with RST, to a SYN that is open.
+    // A port without a listener answers an open SYN with RST.
     if is_syn_ack || (flow.open && flags & RST != 0) {
         address.syn_acks += u32::from(is_syn_ack);
         let open = std::mem::take(&mut flow.open);
@@ -401,11 +406,11 @@ fn to_client(
             return;
         }
         if open {
-            let asked = answer.rtt + answer.jitter.mul_f64(address.random.unit());
-            flow.asked = Some(asked);
-            due = flow.syn_read + asked;
+            let intended = answer.rtt + answer.jitter.mul_f64(address.random.unit());
+            flow.intended = Some(intended);
+            due = flow.syn_read + intended;
         }
-        answers = Some(Answers { attempt: flow.attempt, asked: open.then_some(due) });
+        answers = Some(Answers { attempt: flow.attempt, due: open.then_some(due) });
     }
     queue.push(due, Due { packet, answers });
 }
@@ -418,13 +423,15 @@ fn gateway(client: IpAddr) -> IpAddr {
     if client.is_ipv4() { GATEWAY_V4.into() } else { GATEWAY_V6.into() }
 }
 
-/// Exact timers, and precedence before ordinary programs where that is permitted.
-pub(crate) fn be_punctual() {
-    // SAFETY: these concern the calling thread alone, and read constants and local structures.
+/// Makes the calling thread punctual: exact timers, and precedence over ordinary threads where that
+/// is permitted.
+pub(crate) fn raise_priority() {
+    // SAFETY: calls that affect the calling thread only, and read constants and local structures.
     unsafe {
         libc::prctl(libc::PR_SET_TIMERSLACK, 1);
-        // The deadline class, since kernels of today may let ordinary threads run for 50 ms in a row before a first-in-first-out
-        // one. It cannot hang the machine: it has so much of each period, and no more.
+        // The deadline class: current kernels may let ordinary threads run for 50 ms before one of
+        // the FIFO class. It cannot hang the machine, since the thread gets only this much of each
+        // period.
         let deadline = libc::sched_attr {
             size: size_of::<libc::sched_attr>() as u32,
             sched_policy: libc::SCHED_DEADLINE as u32,
@@ -437,8 +444,8 @@ pub(crate) fn be_punctual() {
         if libc::syscall(libc::SYS_sched_setattr, 0, &deadline, 0) == 0 {
             return;
         }
-        // Refused to ordinary users, and where the thread is bound to a part of the processors. What is left to all: to ask for
-        // short slices of time, which come sooner (Linux 6.12).
+        // Ordinary users may not use that class, nor threads that are bound to some of the CPUs.
+        // All may ask for short time slices, which come sooner (Linux 6.12).
         libc::setpriority(libc::PRIO_PROCESS, libc::gettid() as _, -20);
         let ordinary = libc::sched_attr {
             size: size_of::<libc::sched_attr>() as u32,

@@ -1,9 +1,11 @@
-//! What a world is to be like: its mirrors, how each of their addresses answers, and how names are looked up.
+//! The description of a world: its mirrors, how each of their addresses answers, and how names are
+//! resolved.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-/// The client's own addresses. With these prefixes glibc sorts a host's IPv6 addresses before its IPv4 ones.
+/// The client's own addresses. With these prefixes glibc sorts the IPv6 addresses of a host before
+/// the IPv4 ones.
 pub(crate) const CLIENT_V4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 pub(crate) const CLIENT_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 
@@ -15,7 +17,7 @@ pub enum Fate {
     Refuse {
         rtt: Duration,
     },
-    /// Nothing ever comes back.
+    /// Never answers.
     Silent,
     /// ICMP or ICMPv6 "host unreachable", one round trip after the SYN.
     Unreachable {
@@ -23,16 +25,18 @@ pub enum Fate {
     },
 }
 
-/// A mirror that is there. All other packets of a connection take half the round trip each way.
+/// An address that answers. The other packets of a connection take half the round trip in each
+/// direction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
     pub rtt: Duration,
-    /// Each SYN-ACK comes later by a uniform share of this.
+    /// Each SYN-ACK is delayed by a random part of this, uniformly distributed.
     pub jitter: Duration,
-    /// The first so many SYNs that reach this address, whoever sent them, are lost; a world counts them from its start.
+    /// The number of SYNs to this address that are lost, counted from the start of the world for
+    /// all connections.
     pub lose_first_syns: u32,
     pub lose_first_syn_acks: u32,
-    /// Chance of loss of each packet of the handshake: SYN, SYN-ACK and the ACK that completes it.
+    /// The probability with which each packet of a handshake is lost: SYN, SYN-ACK and ACK.
     pub loss: f64,
 }
 
@@ -76,7 +80,8 @@ impl From<Answer> for Fate {
     }
 }
 
-/// What the name server says of a name; a family without address is an empty answer.
+/// How the name server answers queries for a name. If found, a family without addresses gets an
+/// empty answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Lookup {
     #[default]
@@ -86,17 +91,18 @@ pub enum Lookup {
     Silent,
 }
 
-/// A host of the world. A host without address and with [`Lookup::Found`] exists but has no records.
+/// A host of the world. Without addresses, and with [`Lookup::Found`], its name exists but has no
+/// records.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mirror {
     pub name: String,
     pub ipv4: Vec<Fate>,
     pub ipv6: Vec<Fate>,
     pub lookup: Lookup,
-    /// Instead of the name server's ordinary delay.
+    /// The delay of answers about this name, instead of the name server's.
     pub lookup_delay: Option<Duration>,
-    /// Other ports of this mirror are refused. None: all ports lead to the servers of the world: the lab's own ([`Spec::accept`]),
-    /// and else whoever listens on any address in this namespace.
+    /// The ports that are not refused. None means all: they lead to the lab's own server
+    /// ([`Spec::accept`]), or to any server that listens in this namespace.
     pub only_ports: Option<Vec<u16>>,
 }
 
@@ -124,7 +130,7 @@ impl Mirror {
         self
     }
 
-    /// Adds an address of each family, alike.
+    /// Adds an address of each family that behaves in this way.
     pub fn both(self, fate: impl Into<Fate>) -> Self {
         let fate = fate.into();
         self.ipv4(fate.clone()).ipv6(fate)
@@ -146,14 +152,14 @@ impl Mirror {
     }
 }
 
-/// How the system resolves names inside the world.
+/// How names are resolved inside the world.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Names {
-    /// By a name server that takes this long to answer.
+    /// By a name server that answers after this delay.
     Dns { delay: Duration },
-    /// By /etc/hosts; names that fail or have no address are left out of it.
+    /// By /etc/hosts, without the names that fail or have no address.
     Hosts,
-    /// The system's files stay as they are: addresses only.
+    /// Not at all: the system's configuration is left alone, and clients use addresses.
     Untouched,
 }
 
@@ -161,10 +167,10 @@ pub enum Names {
 pub struct Spec {
     pub mirrors: Vec<Mirror>,
     pub names: Names,
-    /// Of loss and jitter.
+    /// The seed of loss and jitter.
     pub seed: u64,
-    /// Where the lab itself accepts, reads until the client closes, and closes; empty to leave the ports to a real server, which
-    /// would hear nothing on these.
+    /// The ports that the lab serves itself: it accepts, reads until the client closes, and closes.
+    /// Empty if a real server listens, which gets no packets on these ports.
     pub accept: Vec<u16>,
 }
 
@@ -214,18 +220,19 @@ impl Spec {
     }
 }
 
-/// The place of an address in the world, by number. At most [`MOST_ADDRESSES`] of each family.
+/// The IPv4 address of this number; there are at most [`MOST_ADDRESSES`].
 pub(crate) fn ipv4_of(number: usize) -> Ipv4Addr {
     let [high, low] = (FIRST_V4 + number as u16).to_be_bytes();
     Ipv4Addr::new(198, 18, high, low)
 }
 
+/// The IPv6 address of this number.
 pub(crate) fn ipv6_of(number: usize) -> Ipv6Addr {
     let segments = CLIENT_V6.segments();
     Ipv6Addr::new(segments[0], segments[1], 1, 0, 0, 0, 0, FIRST_V4 + number as u16)
 }
 
-/// The number of the address, if it can belong to a mirror.
+/// The number of an address, if it can belong to a mirror.
 pub(crate) fn number_of(address: IpAddr) -> Option<usize> {
     let low = match address {
         IpAddr::V4(v4) => v4.octets(),

@@ -1,11 +1,11 @@
-//! Things that are due at a time, in order, and a precise wait for the next of them.
+//! A queue of items that are due at certain times, and a precise wait for the next.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::os::fd::RawFd;
 use std::time::Instant;
 
-/// Due times are absolute: being late once makes nothing later.
+/// Items by due time. The times are absolute, so one late item does not delay the next.
 pub(crate) struct Timeline<T> {
     heap: BinaryHeap<Reverse<Entry<T>>>,
     pushed: u64,
@@ -13,7 +13,7 @@ pub(crate) struct Timeline<T> {
 
 struct Entry<T> {
     due: Instant,
-    /// Of things due together, the first pushed comes first: packets keep their order.
+    /// Items that are due at the same time come out in the order in which they were pushed.
     order: u64,
     item: T,
 }
@@ -32,12 +32,12 @@ impl<T> Timeline<T> {
         self.heap.peek().map(|next| next.0.due)
     }
 
-    /// How many things are due earlier than this.
+    /// The number of items that are due before this time.
     pub(crate) fn due_before(&self, time: Instant) -> usize {
         self.heap.iter().filter(|entry| entry.0.due < time).count()
     }
 
-    /// The next thing whose time has come.
+    /// Takes the next item that is due.
     pub(crate) fn pop(&mut self, now: Instant) -> Option<(Instant, T)> {
         self.next_due().filter(|&due| due <= now)?;
         self.heap.pop().map(|next| (next.0.due, next.0.item))
@@ -64,24 +64,24 @@ impl<T> PartialEq for Entry<T> {
 
 impl<T> Eq for Entry<T> {}
 
-/// What a wait was ended by.
+/// Why a wait returned.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Woken {
-    /// Something to read, or time.
-    ToWork,
+    /// There is input, or an item is due.
+    Work,
     /// The other end of `stop` was closed.
-    ToStop,
+    Stop,
 }
 
-/// Sleeps until `input` can be read, the time has come or `stop` is closed at its other end.
+/// Sleeps until `input` is readable, the time has come, or `stop` is closed at its other end.
 pub(crate) fn wait(input: RawFd, stop: RawFd, until: Option<Instant>) -> Woken {
     let timeout = until.map(|until| {
         let left = until.saturating_duration_since(Instant::now());
         libc::timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos() as _ }
     });
     let timeout = timeout.as_ref().map_or(std::ptr::null(), |timeout| timeout as *const _);
-    let mut on = [input, stop].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+    let mut polled = [input, stop].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
     // SAFETY: two pollfds, and a timeout that is null or alive.
-    unsafe { libc::ppoll(on.as_mut_ptr(), 2, timeout, std::ptr::null()) };
-    if on[1].revents != 0 { Woken::ToStop } else { Woken::ToWork }
+    unsafe { libc::ppoll(polled.as_mut_ptr(), 2, timeout, std::ptr::null()) };
+    if polled[1].revents != 0 { Woken::Stop } else { Woken::Work }
 }

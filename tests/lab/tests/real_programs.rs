@@ -1,4 +1,4 @@
-//! Unchanged programs run against a world of the lab: nginx behind the mirrors, curl and librepo before them.
+//! Unmodified programs in the lab: nginx serves the mirrors; curl and librepo are the clients.
 
 use lab::{Mirror, Spec, World, answer, figure, ms};
 use std::fs;
@@ -6,11 +6,11 @@ use std::path::Path;
 use support::build::run;
 use support::programs::{Nginx, have, program};
 
-/// The mirrors and how far they are away, in milliseconds.
+/// The mirrors and their round-trip times in milliseconds.
 const MIRRORS: [(&str, f64); 3] =
     [("far.lab.example", 120.0), ("near.lab.example", 20.0), ("mid.lab.example", 60.0)];
 
-/// Runs `body` in a world with nginx behind its mirrors.
+/// Runs `body` in a world whose mirrors are served by nginx.
 fn with_nginx(test: &str, body: impl FnOnce(&World, &Path)) {
     if !have("nginx", program("nginx").arg("-v")) || !have("openssl", program("openssl").arg("version")) {
         return;
@@ -18,8 +18,8 @@ fn with_nginx(test: &str, body: impl FnOnce(&World, &Path)) {
     lab::isolated(test, || {
         let mirrors = MIRRORS.map(|(name, rtt)| Mirror::new(name).both(answer(ms(rtt))));
         let world = World::start(Spec::new().mirrors(mirrors).accept(&[])).expect("a world");
-        let scratch = tempfile::tempdir().expect("a folder");
-        fs::create_dir_all(scratch.path().join("files/repodata")).expect("a folder");
+        let scratch = tempfile::tempdir().expect("a directory");
+        fs::create_dir_all(scratch.path().join("files/repodata")).expect("a directory");
         let repomd = r#"<?xml version="1.0"?><repomd xmlns="http://linux.duke.edu/metadata/repo"><revision>1</revision></repomd>"#;
         fs::write(scratch.path().join("files/repodata/repomd.xml"), repomd).expect("a file");
         let _nginx = Nginx::start(scratch.path());
@@ -28,7 +28,7 @@ fn with_nginx(test: &str, body: impl FnOnce(&World, &Path)) {
 }
 
 #[test]
-fn curl_fetches_over_http_and_https_at_the_distance_asked_for() {
+fn curl_fetches_over_http_and_https_at_the_configured_distance() {
     if !have("curl", program("curl").arg("--version")) {
         return;
     }
@@ -58,7 +58,8 @@ fn curl_fetches_over_http_and_https_at_the_distance_asked_for() {
     });
 }
 
-/// What librepo's Python binding says: the mirror it fetched from, and how long that took.
+/// Fetches repomd.xml with librepo's Python binding from the fastest of some URLs, and prints the
+/// time it took.
 const LIBREPO: &str = r#"
 import librepo, sys, tempfile, time
 h = librepo.Handle()
@@ -70,7 +71,7 @@ print(time.time() - begin)
 "#;
 
 #[test]
-fn librepo_finds_the_nearest_mirror_of_the_world() {
+fn librepo_finds_the_nearest_mirror() {
     if !have("python3-librepo", program("/usr/bin/python3").args(["-c", "import librepo"])) {
         return;
     }
@@ -84,8 +85,8 @@ fn librepo_finds_the_nearest_mirror_of_the_world() {
         let log = fs::read_to_string(scratch.join("access.log")).expect("nginx's log");
         assert!(log.contains("/repodata/repomd.xml"), "{log}");
         let report = world.report();
-        let asked = report.attempts.iter().filter(|attempt| attempt.payload > 0);
-        let asked: Vec<_> = asked.map(|attempt| MIRRORS[attempt.mirror].0).collect();
-        assert!(asked.iter().all(|&name| name == "near.lab.example") && !asked.is_empty(), "{asked:?}");
+        let used = report.attempts.iter().filter(|attempt| attempt.payload > 0);
+        let used: Vec<_> = used.map(|attempt| MIRRORS[attempt.mirror].0).collect();
+        assert!(used.iter().all(|&name| name == "near.lab.example") && !used.is_empty(), "{used:?}");
     });
 }

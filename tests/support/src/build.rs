@@ -1,7 +1,8 @@
-//! Builds with Cargo what tests run or link: an edit is never missed, whichever test is run alone.
+//! Builds with Cargo what tests run or link, so that they are up to date even if a single test is
+//! run.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 /// The root of the workspace.
@@ -9,24 +10,32 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("this package is in <root>/tests/support")
 }
 
-/// The folder of what Cargo builds, wherever it was told to put it.
+/// Cargo's target directory, wherever it has been configured to be.
 pub fn target() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows itself");
+    let test = std::env::current_exe().expect("the path of this program");
     test.ancestors().nth(3).expect("a test is in <target>/<profile>/deps").to_owned()
 }
 
-/// Runs a command that has to succeed, and returns what it printed.
+/// Runs a command that has to succeed, and returns its standard output.
 pub fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|why| panic!("{command:?}: {why}"));
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?}: {}\n{stdout}{stderr}", output.status);
-    stdout.into_owned()
+    assert!(output.status.success(), "{command:?}: {}\n{}", output.status, transcript(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Everything that a command has printed, for the message of a failing test. It is indented, since
+/// the command may be a test itself, and `tests/run` counts the results at the beginning of a line.
+pub fn transcript(output: &Output) -> String {
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    text.lines().map(|line| format!("    {line}\n")).collect()
+}
+
+/// A Cargo command in the root of the workspace.
 pub fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO"));
     command.current_dir(root()).args(arguments).args(["--locked", "--quiet"]);
-    // What Cargo set for this test is not for another build, and would make it start anew.
+    // Cargo has set these for this test. They would make another build start from scratch.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG_")) {
         command.env_remove(name);
     }
@@ -37,7 +46,8 @@ pub fn cargo(arguments: &[&str]) -> Command {
 pub fn with_librepo() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        // A folder of its own: the libraries without the feature are next to it, and have the same names.
+        // A folder of its own: the libraries without the feature are next to it, and have the same
+        // names.
         let folder = target().join("with-librepo");
         let mut command = cargo(&["build", "--release", "--lib", "--features", "librepo", "--offline"]);
         run(command.arg("--target-dir").arg(&folder));

@@ -1,5 +1,5 @@
-//! Real dnf in a world of the lab: two repositories behind twelve mirrors, their lists by another host, one run of dnf at a time,
-//! and what it asked of whom.
+//! Real dnf in the lab: two repositories on twelve mirrors, their mirror lists on another host, and
+//! for each run of dnf which mirrors it connected to and what it fetched from them.
 
 use crate::build::run;
 use crate::programs::{Nginx, have, make_package, program};
@@ -11,8 +11,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// The mirrors, in the order of the first repository's lists, and how far they are away in milliseconds; None is dead. Four are
-/// nearer than twice the best one, and none is near that edge.
+/// The mirrors in the order of the first repository's lists, with their round-trip times in
+/// milliseconds; None is dead. Four are nearer than twice the best latency, and none is close to
+/// that limit.
 pub const MIRRORS: [(&str, Option<f64>); 12] = [
     ("fair.lab.example", Some(30.0)),
     ("near3.lab.example", Some(12.0)),
@@ -30,14 +31,15 @@ pub const MIRRORS: [(&str, Option<f64>); 12] = [
 pub const POOL: [&str; 4] =
     ["near1.lab.example", "near2.lab.example", "near3.lab.example", "near4.lab.example"];
 pub const DEAD: &str = "dead.lab.example";
-/// Has the lists, and is no mirror.
+/// The host of the mirror lists, which is not a mirror.
 const LISTS: &str = "lists.lab.example";
 
-/// dnf 4, also where `dnf` is the fifth.
+/// The command of dnf 4, even where `dnf` is dnf 5.
 const DNF: &str = "dnf-3";
 const REPOSITORIES: [&str; 2] = ["one", "two"];
 
-/// The hosts of a repository's list. The second one's is in another order and lacks a mirror, as lists of different repositories do.
+/// The hosts of a repository's list. The list of the second repository has another order and lacks
+/// a mirror, as it happens with real repositories.
 fn hosts(repository: &str, dead: bool) -> Vec<&'static str> {
     let all = MIRRORS.iter().filter(|(_, rtt)| dead || rtt.is_some()).map(|(name, _)| *name);
     match repository {
@@ -53,18 +55,18 @@ pub enum Task {
     Download,
 }
 
-/// How dnf is to be run.
+/// How dnf is run.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
     pub scheme: &'static str,
     /// `mirrorlist` or `metalink`.
     pub list: &'static str,
-    /// The dead mirror is in the lists.
+    /// Whether the dead mirror is in the lists.
     pub dead: bool,
     pub fastestmirror: bool,
-    /// Our library is preloaded.
+    /// Whether this library is preloaded.
     pub ours: bool,
-    /// What is besides in dnf's environment.
+    /// Additional environment variables of dnf.
     pub environment: &'static [(&'static str, &'static str)],
 }
 
@@ -75,20 +77,20 @@ pub struct Request {
     pub path: String,
 }
 
-/// What came of a run of dnf.
+/// The result of a run of dnf.
 #[derive(Debug)]
 pub struct Run {
     pub elapsed: Duration,
-    /// For files of the repositories, by nginx's log.
+    /// The requests for files of the repositories, from nginx's log.
     pub requests: Vec<Request>,
-    /// Connections to whomever.
+    /// All connection attempts, to any host.
     pub attempts: Vec<Attempt>,
-    /// dnf's own log of what librepo said.
+    /// The log of librepo that dnf writes.
     pub log: String,
 }
 
 impl Run {
-    /// The hosts that were asked for files of this repository, or of all (""), each once.
+    /// The hosts that served files of this repository, or of any repository for "", each once.
     pub fn hosts(&self, repository: &str) -> Vec<&str> {
         let mut hosts: Vec<_> = self
             .requests
@@ -101,7 +103,7 @@ impl Run {
         hosts
     }
 
-    /// Seconds that our library has taken, all its calls together, by its own lines.
+    /// The seconds that all calls of this library took together, according to its log lines.
     pub fn measuring(&self) -> f64 {
         let lines = self.log.lines().filter_map(|line| line.split_once("libfastestmirror: "));
         let times = lines.filter_map(|(_, line)| line.split_once(", after ")?.1.split_once(" s: "));
@@ -109,21 +111,21 @@ impl Run {
     }
 }
 
-/// A world with nginx behind its mirrors and the repositories in it.
+/// A world whose mirrors are served by nginx, with the repositories.
 #[derive(Debug)]
 pub struct Site {
     pub world: World,
     library: PathBuf,
     scratch: TempDir,
     runs: Cell<usize>,
-    /// How many may still be done again.
+    /// The number of runs that may still be repeated because the lab was late.
     repeats: Cell<usize>,
     log_read: Cell<usize>,
     _nginx: Nginx,
 }
 
 impl Site {
-    /// `library` is what is preloaded.
+    /// Starts the world; `library` is preloaded into dnf.
     pub fn start(library: &Path) -> Site {
         let mirrors = MIRRORS.iter().map(|&(name, rtt)| match rtt {
             Some(rtt) => Mirror::new(name).both(answer(ms(rtt))),
@@ -131,7 +133,7 @@ impl Site {
         });
         let lists = Mirror::new(LISTS).both(answer(ms(5)));
         let world = World::start(Spec::new().mirrors(mirrors).mirror(lists).accept(&[])).expect("a world");
-        let scratch = tempfile::tempdir().expect("a folder");
+        let scratch = tempfile::tempdir().expect("a directory");
         for repository in REPOSITORIES {
             let files = scratch.path().join("files").join(repository);
             make_package(scratch.path(), &files, &format!("lab-{repository}"), "");
@@ -140,15 +142,16 @@ impl Site {
             let hash = run(program("sha256sum").arg(files.join("repodata/repomd.xml")));
             let hash = hash.split(' ').next().expect("a hash");
             for (scheme, dead) in [("http", true), ("http", false), ("https", true), ("https", false)] {
-                let folder = scratch.path().join("files").join(lists_folder(scheme, dead));
-                fs::create_dir_all(&folder).expect("a folder");
+                let directory = scratch.path().join("files").join(lists_directory(scheme, dead));
+                fs::create_dir_all(&directory).expect("a directory");
                 let bases: Vec<_> = hosts(repository, dead)
                     .iter()
                     .map(|host| format!("{scheme}://{host}/{repository}/"))
                     .collect();
-                fs::write(folder.join(format!("{repository}.mirrorlist")), bases.join("\n")).expect("a file");
+                fs::write(directory.join(format!("{repository}.mirrorlist")), bases.join("\n"))
+                    .expect("a file");
                 let metalink = metalink(&bases, scheme, hash, &repomd);
-                fs::write(folder.join(format!("{repository}.metalink")), metalink).expect("a file");
+                fs::write(directory.join(format!("{repository}.metalink")), metalink).expect("a file");
             }
         }
         let nginx = Nginx::start(scratch.path());
@@ -156,13 +159,14 @@ impl Site {
         Site { world, library: library.to_owned(), scratch, runs, repeats, log_read, _nginx: nginx }
     }
 
-    /// Runs dnf in a new root, without anything cached.
+    /// Runs dnf in a new root without any cache.
     pub fn run(&self, task: Task, setup: Setup) -> Run {
         self.run_remembering(task, setup, &mut None)
     }
 
-    /// The same with the latencies that a run before has written, and nothing else of it; then with those of this one. While the
-    /// lab cannot keep up this is done again, a few times in a site.
+    /// Runs dnf in a new root that contains only the latencies of an earlier run, and replaces
+    /// these by what it has written. The run is repeated if the lab was late, a few times for each
+    /// site.
     pub fn run_remembering(&self, task: Task, setup: Setup, latencies: &mut Option<Vec<u8>>) -> Run {
         loop {
             let (watch, mut written) = (self.world.watch(), latencies.clone());
@@ -182,16 +186,16 @@ impl Site {
 
     fn run_once(&self, task: Task, setup: Setup, latencies: &mut Option<Vec<u8>>) -> Run {
         self.runs.set(self.runs.get() + 1);
-        let folder = self.scratch.path().join(format!("run{}", self.runs.get()));
-        let root = folder.join("root");
-        fs::create_dir_all(&root).expect("a folder");
+        let directory = self.scratch.path().join(format!("run{}", self.runs.get()));
+        let root = directory.join("root");
+        fs::create_dir_all(&root).expect("a directory");
         let cache = root.join("cache/fastestmirror.cache");
         if let Some(latencies) = latencies {
-            fs::create_dir(root.join("cache")).expect("a folder");
+            fs::create_dir(root.join("cache")).expect("a directory");
             fs::write(&cache, latencies).expect("a file");
         }
-        fs::write(folder.join("dnf.conf"), self.configuration(&folder, setup)).expect("a file");
-        let mut dnf = dnf(&folder);
+        fs::write(directory.join("dnf.conf"), self.configuration(&directory, setup)).expect("a file");
+        let mut dnf = dnf(&directory);
         dnf.args(match task {
             Task::Makecache => &["makecache"][..],
             Task::Download => &["install", "--downloadonly", "lab-one", "lab-two"],
@@ -213,34 +217,34 @@ impl Site {
             Task::Download => &["repomd.xml", "primary.xml.gz", "filelists.xml.gz", ".rpm"],
         };
         let requests = self.new_requests(setup, files);
-        fs::remove_dir_all(&folder).expect("a folder of ours");
+        fs::remove_dir_all(&directory).expect("the directory of the run");
         Run { elapsed, requests, attempts, log }
     }
 
-    /// What dnf complains of over https where nobody has told it of the lab's authority.
+    /// The error message of dnf over https if the lab's certificate authority is not configured.
     pub fn complaint_about_an_unknown_authority(&self, setup: Setup) -> String {
-        let folder = self.scratch.path().join("untold");
-        fs::create_dir_all(folder.join("root")).expect("a folder");
-        let text = self.configuration(&folder, Setup { scheme: "https", ..setup });
-        let untold: String =
+        let directory = self.scratch.path().join("no-authority");
+        fs::create_dir_all(directory.join("root")).expect("a directory");
+        let text = self.configuration(&directory, Setup { scheme: "https", ..setup });
+        let without_authority: String =
             text.lines().filter(|line| !line.starts_with("sslcacert=")).map(|l| format!("{l}\n")).collect();
-        fs::write(folder.join("dnf.conf"), untold).expect("a file");
-        let output = dnf(&folder).arg("makecache").output().expect("dnf runs");
+        fs::write(directory.join("dnf.conf"), without_authority).expect("a file");
+        let output = dnf(&directory).arg("makecache").output().expect("dnf runs");
         assert!(!output.status.success(), "dnf does not verify certificates");
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
-    fn configuration(&self, folder: &Path, setup: Setup) -> String {
+    fn configuration(&self, directory: &Path, setup: Setup) -> String {
         let Setup { scheme, list, dead, fastestmirror, .. } = setup;
-        // Folders of dnf's own are below its root, wherever that is.
+        // dnf's own directories are relative to its root.
         let mut text = format!(
             "[main]\ncachedir=/cache\nlogdir=/log\nlogfilelevel=10\npersistdir=/persist\nplugins=0\ngpgcheck=0\n\
              reposdir={none}\nvarsdir={none}\npluginconfpath={none}\nsslverify=1\nsslcacert={}\nfastestmirror={}\n",
             self.scratch.path().join("ca.pem").display(),
             u8::from(fastestmirror),
-            none = folder.join("none").display(),
+            none = directory.join("none").display(),
         );
-        let lists = lists_folder(scheme, dead);
+        let lists = lists_directory(scheme, dead);
         for repository in REPOSITORIES {
             text += &format!(
                 "[{repository}]\nname={repository}\n{list}={scheme}://{LISTS}/{lists}/{repository}.{list}\n"
@@ -249,14 +253,15 @@ impl Site {
         text
     }
 
-    /// What nginx has logged since the last run, lists left out: each of these files of each repository, once.
+    /// The requests that nginx has logged since the last run, without those for mirror lists:
+    /// exactly one for each of these files of each repository.
     fn new_requests(&self, setup: Setup, files: &[&str]) -> Vec<Request> {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             let log = fs::read_to_string(self.scratch.path().join("access.log")).expect("nginx's log");
             let (lists, requests): (Vec<_>, Vec<_>) =
                 log[self.log_read.get()..].lines().map(request).partition(|request| request.host == LISTS);
-            // A line is written when the answer is out, which may be a moment after dnf has it.
+            // nginx may write the line a moment after dnf has the file.
             if requests.len() < REPOSITORIES.len() * files.len() && Instant::now() < deadline {
                 std::thread::sleep(ms(5));
                 continue;
@@ -264,10 +269,10 @@ impl Site {
             self.log_read.set(log.len());
             assert!(lists.len() >= REPOSITORIES.len(), "{setup:?}: {lists:?}");
             for (repository, file) in REPOSITORIES.iter().flat_map(|r| files.iter().map(move |f| (r, f))) {
-                let asked = requests.iter().filter(|request| {
+                let matching = requests.iter().filter(|request| {
                     request.path.starts_with(&format!("/{repository}/")) && request.path.ends_with(file)
                 });
-                assert_eq!(asked.count(), 1, "{setup:?}: {file} of {repository}: {requests:?}");
+                assert_eq!(matching.count(), 1, "{setup:?}: {file} of {repository}: {requests:?}");
             }
             assert_eq!(requests.len(), REPOSITORIES.len() * files.len(), "{setup:?}: {requests:?}");
             return requests;
@@ -275,33 +280,39 @@ impl Site {
     }
 }
 
-/// Whoever was not asked for files has seen a handshake at most, or two where a second attempt was due, and no byte; whoever is in no
-/// list, nothing. So it is however late the lab is.
+/// Asserts that a mirror that served no file got at most one handshake, or two where a second
+/// attempt was due, and no byte; and that a mirror in no list got nothing. This holds however late
+/// the lab is.
 #[track_caller]
 fn assert_polite(setup: Setup, run: &Run) {
-    let asked = run.hosts("");
-    for (mirror, (name, _)) in MIRRORS.iter().enumerate().filter(|(_, (name, _))| !asked.contains(name)) {
+    let used = run.hosts("");
+    for (mirror, (name, _)) in MIRRORS.iter().enumerate().filter(|(_, (name, _))| !used.contains(name)) {
         let attempts: Vec<_> = run.attempts.iter().filter(|attempt| attempt.mirror == mirror).collect();
-        // Both repositories together: what was measured for the first is known to the second.
+        // This is for both repositories together: the second uses what was measured for the first.
         assert!(attempts.len() <= 2, "{setup:?}: {} attempts at {name}", attempts.len());
         assert!(attempts.iter().all(|attempt| attempt.payload == 0), "{setup:?}: bytes were sent to {name}");
         assert!(setup.dead || *name != DEAD || attempts.is_empty());
     }
 }
 
-/// dnf with the configuration in this folder, below which it keeps all it writes.
-fn dnf(folder: &Path) -> Command {
+/// A dnf command with the configuration in this directory, which also contains its root.
+fn dnf(directory: &Path) -> Command {
     let mut dnf = program(DNF);
-    // What this test has in its environment is not to decide anything: neither proxies nor the toolchain's libraries.
-    dnf.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", folder).env("LC_ALL", "C.UTF-8");
-    dnf.arg("--config").arg(folder.join("dnf.conf")).arg("--installroot").arg(folder.join("root"));
+    // The environment of this test must not have an effect, such as proxies or the toolchain's
+    // libraries.
+    dnf.env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("HOME", directory)
+        .env("LC_ALL", "C.UTF-8");
+    dnf.arg("--config").arg(directory.join("dnf.conf")).arg("--installroot").arg(directory.join("root"));
     dnf.args(["--releasever=1", "--assumeyes", "--quiet"]);
     dnf
 }
 
-/// Whether everything is installed that a site needs.
+/// Whether everything is installed that a site needs. If not, the test is skipped.
 pub fn have_all() -> bool {
-    // Started outside of a root of ours it would make a database of packages in the user's home.
+    // dnf is not run here: without a root of its own it would create a package database in the
+    // user's home.
     have(DNF, program("sh").args(["-c", &format!("command -v {DNF}")]))
         && have("createrepo_c", program("createrepo_c").arg("--version"))
         && have("rpmbuild", program("rpmbuild").arg("--version"))
@@ -309,7 +320,7 @@ pub fn have_all() -> bool {
         && have("openssl", program("openssl").arg("version"))
 }
 
-fn lists_folder(scheme: &str, dead: bool) -> String {
+fn lists_directory(scheme: &str, dead: bool) -> String {
     format!("{scheme}-{}", if dead { "dead" } else { "alive" })
 }
 
@@ -318,7 +329,7 @@ fn metalink(bases: &[String], scheme: &str, hash: &str, repomd: &[u8]) -> String
     let timestamp = text.split("<timestamp>").skip(1).filter_map(|rest| rest.split('<').next());
     let timestamp = timestamp.max().expect("repomd.xml has timestamps");
     let urls = bases.iter().enumerate().map(|(n, base)| {
-        // The server's preference falls in the order of its list, as real ones do.
+        // The preference decreases in the order of the list, as in real metalinks.
         format!(
             "<url protocol=\"{scheme}\" type=\"{scheme}\" preference=\"{}\">{base}repodata/repomd.xml</url>",
             100 - n
@@ -335,7 +346,7 @@ fn metalink(bases: &[String], scheme: &str, hash: &str, repomd: &[u8]) -> String
     )
 }
 
-/// A line of nginx's log; all of them have to be answers with the file that was asked for.
+/// Parses a line of nginx's log, which must be a successful download.
 fn request(line: &str) -> Request {
     let fields: Vec<_> = line.split(' ').collect();
     let &[scheme, host, "GET", path, "200"] = fields.as_slice() else { panic!("nginx's log says {line:?}") };

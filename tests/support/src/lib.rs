@@ -1,7 +1,7 @@
-//! What several tests share: what Cargo has to build for them, servers, other users, the system's own programs, and librepo and
-//! dnf as programs that use this library.
+//! Code that several tests share: building with Cargo, servers on loopback, acting as another user,
+//! the system's programs, and librepo and dnf as users of this library.
 
-pub mod asked;
+pub mod bench_mode;
 pub mod build;
 pub mod dnf;
 pub mod librepo_calls;

@@ -1,4 +1,5 @@
-//! Calls of librepo's functions or ours by one C program (`tests/c/librepo_call.c`), and what it printed.
+//! Calls of librepo's functions or ours by one C program (`tests/c/librepo_call.c`), and what it
+//! printed.
 
 use crate::build::{root, run, target, with_librepo};
 use crate::programs::{have, program};
@@ -28,15 +29,15 @@ pub fn make_soname() {
 pub const THEIRS: &str = "librepo.so.0";
 
 pub fn scratch() -> PathBuf {
-    let folder = target().join("tmp").join("librepo");
-    fs::create_dir_all(&folder).expect("the target folder can be written");
-    folder
+    let directory = target().join("tmp").join("librepo");
+    fs::create_dir_all(&directory).expect("the target directory can be written");
+    directory
 }
 
-/// Compiles C against the installed librepo and glib.
+/// Compiles a C program with the installed librepo and glib.
 pub fn compile(source: &str, output: &str, more: &[&str], packages: &[&str]) -> PathBuf {
     let output = scratch().join(output);
-    // Moved into place when it is done: the same test inside the lab may be running what is there.
+    // Renamed when it is complete, since the same test inside the lab may be running the old one.
     let partial = output.with_extension(std::process::id().to_string());
     let flags = run(program("pkg-config").args(["--cflags", "--libs"]).args(packages));
     let mut cc = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
@@ -45,7 +46,7 @@ pub fn compile(source: &str, output: &str, more: &[&str], packages: &[&str]) -> 
         .arg("-o")
         .arg(&partial);
     run(cc.args(more).args(flags.split_whitespace()).arg("-ldl"));
-    fs::rename(partial, &output).expect("the target folder can be written");
+    fs::rename(partial, &output).expect("the target directory can be written");
     output
 }
 
@@ -60,7 +61,7 @@ pub fn caller() -> Option<&'static Path> {
     BUILT.get_or_init(|| have_librepo().then(compiled)).as_deref()
 }
 
-/// One call of one of the functions.
+/// A call of one of the functions.
 #[derive(Debug)]
 pub struct Call(pub Command);
 
@@ -82,7 +83,7 @@ impl Call {
         self
     }
 
-    /// What it printed; nothing may be on standard error.
+    /// Runs the call and returns what it printed. Nothing may be on standard error.
     pub fn output(mut self) -> String {
         let output = self.0.output().expect("it runs");
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -95,19 +96,20 @@ pub fn call_ours(function: &str, arguments: &[&str]) -> String {
     Call::of(ours(), function, arguments).output()
 }
 
-/// The lines that begin so, without that.
+/// The lines that begin with `head`, without it.
 pub fn lines<'a>(output: &'a str, head: &str) -> Vec<&'a str> {
     output.lines().filter_map(|line| line.strip_prefix(head)).collect()
 }
 
-/// The indices of the items, in the order in which they came out.
+/// The indices of the items in the order of the output.
 pub fn order(output: &str) -> Vec<usize> {
     let first = |line: &str| line.split(' ').next().expect("a word").parse().expect("a number");
     lines(output, "item ").into_iter().map(first).collect()
 }
 
-/// What must be the same whichever library was called: all but its name, its log, and latencies. (The number that is
-/// told with stage 3 is that of URLs in librepo's own, and of endpoints in ours: the same unless a host is listed twice.)
+/// The part of the output that is the same for both libraries: all but the name of the library, its
+/// log, and latencies. (With stage 3 librepo reports the number of URLs, and this library that of
+/// endpoints, which is the same unless a host is listed twice.)
 pub fn comparable(output: &str) -> String {
     let kept = output.lines().filter(|line| !line.starts_with("library ") && !line.starts_with("log "));
     let plain = |line: &str| match line.rsplit_once(' ') {
@@ -117,14 +119,14 @@ pub fn comparable(output: &str) -> String {
     kept.map(plain).collect()
 }
 
-/// Mirrors of every kind.
+/// Mirrors of every kind, on loopback.
 #[derive(Debug)]
 pub struct World {
     pub live: Server,
     pub other: Server,
     silent: Silent,
     closed: u16,
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl World {
@@ -134,7 +136,7 @@ impl World {
             other: Server::start(Ipv4Addr::LOCALHOST),
             silent: Silent::start(Ipv4Addr::LOCALHOST),
             closed: closed_port(),
-            folder: tempfile::tempdir().expect("a folder"),
+            directory: tempfile::tempdir().expect("a directory"),
         }
     }
 
@@ -155,6 +157,6 @@ impl World {
     }
 
     pub fn file(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
+        self.directory.path().join(name).display().to_string()
     }
 }

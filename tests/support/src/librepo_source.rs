@@ -1,18 +1,19 @@
-//! librepo's own source, for tests that build it or look into its headers: Debian's packages, fetched once with the
-//! machine's own apt and kept in Cargo's target folder. None of it is ours, so none of it is committed.
+//! librepo's source, for tests that build it or read its headers: Debian's source packages, fetched
+//! once with this machine's apt and kept in Cargo's target directory. It is not part of this
+//! repository.
 
 mod apt;
 pub mod built;
 mod sources_list;
 
 use crate::build::target;
-use crate::programs::cannot_run;
+use lab::skip;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-/// A version of librepo that Debian has, and what its own suites amount to.
+/// A version of librepo that Debian has, and the number of tests in its suites.
 #[derive(Debug)]
 pub struct Release {
     pub version: &'static str,
@@ -27,43 +28,44 @@ pub const RELEASES: [Release; 2] = [
 ];
 
 impl Release {
-    /// The unpacked source package. None, and the reason said, where it cannot be had.
+    /// The unpacked source package. If it cannot be fetched, the test is skipped.
     pub fn source(&self) -> Option<PathBuf> {
         let source = home().join(self.version);
-        let _turn = turn(&source);
+        let _lock = lock(&source);
         let fetched = if source.is_dir() { Ok(()) } else { apt::fetch(self, &source) };
         or_skip(fetched.map_err(|why| format!("librepo {}: {why}", self.version)))?;
         Some(source)
     }
 }
 
-/// What is there, or None after the reason has been said.
+/// The value; on an error the test is skipped with this reason.
 pub fn or_skip<T>(there: Result<T, String>) -> Option<T> {
-    there.map_err(|why| cannot_run(&why)).ok()
+    there.map_err(|why| skip(&why)).ok()
 }
 
 fn home() -> PathBuf {
-    let folder = target().join("librepo");
-    fs::create_dir_all(&folder).expect("the target folder can be written");
-    folder
+    let directory = target().join("librepo");
+    fs::create_dir_all(&directory).expect("the target directory can be written");
+    directory
 }
 
-/// Only one at a time may make the folder of this name, in this program or another. Ends with the value returned.
-fn turn(folder: &Path) -> File {
-    let lock = File::create(folder.with_added("lock")).expect("the target folder can be written");
+/// Locks the directory of this name against other tests and processes. Dropping the file releases
+/// the lock.
+fn lock(directory: &Path) -> File {
+    let file = File::create(directory.with_added("lock")).expect("the target directory can be written");
     // SAFETY: flock on an open descriptor.
-    while unsafe { libc::flock(lock.as_raw_fd(), libc::LOCK_EX) } != 0 {
+    while unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) } != 0 {
         let why = io::Error::last_os_error();
         assert_eq!(why.kind(), io::ErrorKind::Interrupted, "{why}");
     }
-    lock
+    file
 }
 
-/// A new folder next to one that will take its name when it is complete.
-fn partial(folder: &Path) -> PathBuf {
-    let partial = folder.with_added("partial");
+/// Creates a directory beside the one that it replaces when it is complete.
+fn partial(directory: &Path) -> PathBuf {
+    let partial = directory.with_added("partial");
     let _ = fs::remove_dir_all(&partial);
-    fs::create_dir(&partial).expect("the target folder can be written");
+    fs::create_dir(&partial).expect("the target directory can be written");
     partial
 }
 
@@ -72,7 +74,8 @@ trait WithAdded {
 }
 
 impl WithAdded for Path {
-    /// `1.14.5` becomes `1.14.5.lock`: `with_extension` would make it `1.14.lock`.
+    /// Appends to the file name: `1.14.5` becomes `1.14.5.lock`, where `with_extension` would make
+    /// `1.14.lock`.
     fn with_added(&self, what: &str) -> PathBuf {
         let mut name = self.as_os_str().to_owned();
         name.push(".");

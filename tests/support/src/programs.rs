@@ -1,79 +1,73 @@
-//! The system's own programs, for tests that run unchanged software: whether they are there, nginx as a server, packages for rpm.
+//! The system's own programs, for tests with unmodified software: whether they are installed, nginx
+//! as a server, and packages for rpm.
 
 use crate::build::run;
+use lab::skip;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A program of the system's: servers lie in folders that are not on everybody's path.
+/// A command with the system's default path. Servers are in directories that are not in the path of
+/// every user.
 pub fn program(name: &str) -> Command {
     let mut command = Command::new(name);
     command.env("PATH", "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/sbin:/bin");
     command
 }
 
-/// What pkg-config knows under this name.
+/// A command that succeeds if pkg-config knows this package.
 pub fn module(name: &str) -> Command {
     let mut command = program("pkg-config");
     command.args(["--exists", name]);
     command
 }
 
-/// A module of the system's Python.
+/// A command that succeeds if the system's Python has this module.
 pub fn python(name: &str) -> Command {
     let mut command = program("/usr/bin/python3");
     command.args(["-c", &format!("import {name}")]);
     command
 }
 
-/// Whether something is there, which `probe` then finds. If not, the test cannot run.
+/// Whether something is installed, which the command `probe` finds out by succeeding. If not, the
+/// test is skipped.
 pub fn have(what: &str, probe: &mut Command) -> bool {
     let found =
         probe.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
     if !found {
-        cannot_run(&format!("{what} is not installed: tests/run installs it"));
+        skip(&format!("{what} is not installed: tests/run installs it"));
     }
     found
 }
 
-/// A failure under CI, where nothing is skipped for want of what could be there.
-pub fn cannot_run(why: &str) {
-    assert!(std::env::var_os("CI").is_none_or(|ci| ci.is_empty()), "{why}");
-    skipped(why);
-}
-
-/// Says that a test is skipped. Not by eprintln, which the harness keeps to itself when a test passes.
-pub fn skipped(why: &str) {
-    let _ = writeln!(io::stderr(), "skipped: {why}");
-}
-
-/// Builds a package without files into `folder`; `sections` is for scriptlets.
-pub fn make_package(scratch: &Path, folder: &Path, name: &str, sections: &str) -> PathBuf {
+/// Builds an RPM package without files into `directory`; `sections` are additional parts of its
+/// spec file.
+pub fn make_package(scratch: &Path, directory: &Path, name: &str, sections: &str) -> PathBuf {
     let spec = scratch.join(format!("{name}.spec"));
     let text = format!(
         "Name: {name}\nVersion: 1\nRelease: 1\nSummary: Nothing\nLicense: MIT\nBuildArch: noarch\nAutoReqProv: no\n\
          %description\nNothing.\n{sections}\n%files\n"
     );
-    fs::write(&spec, text).expect("a writable folder");
+    fs::write(&spec, text).expect("a writable directory");
     let mut build = program("rpmbuild");
     build.env("HOME", scratch).args(["-bb", "--quiet"]);
     build.arg("--define").arg(format!("_topdir {}", scratch.join("rpmbuild").display()));
     build.arg("--define").arg(format!("_tmppath {}", scratch.display()));
-    build.arg("--define").arg(format!("_rpmdir {}", folder.display()));
+    build.arg("--define").arg(format!("_rpmdir {}", directory.display()));
     run(build.args(["--define", "_build_name_fmt %%{NAME}.rpm"]).arg(&spec));
-    folder.join(format!("{name}.rpm"))
+    directory.join(format!("{name}.rpm"))
 }
 
-/// nginx behind all mirrors, with http and https; it ends with this value. Its log has a line for each request:
-/// scheme, host, method, path, status.
+/// nginx as the server of all mirrors, over http and https. Dropping it stops nginx. Its log,
+/// `access.log`, has a line for each request: scheme, host, method, path, status.
 #[derive(Debug)]
 pub struct Nginx(Child);
 
 impl Nginx {
-    /// Serves the folder `files` below `scratch`, where the certificate authority is put as `ca.pem`.
+    /// Starts nginx. It serves the directory `files` in `scratch`, where the certificate authority
+    /// is in `ca.pem`.
     pub fn start(scratch: &Path) -> Nginx {
         let path = |name: &str| scratch.join(name).display().to_string();
         run(program("openssl")
@@ -95,7 +89,7 @@ impl Nginx {
             path("key.pem"),
             path("files"),
         );
-        fs::write(scratch.join("nginx.conf"), format!("user root; {config}")).expect("a writable folder");
+        fs::write(scratch.join("nginx.conf"), format!("user root; {config}")).expect("a writable directory");
         let nginx = program("nginx")
             .args(["-c", &path("nginx.conf"), "-e", "stderr"])
             .stderr(Stdio::null())

@@ -1,4 +1,4 @@
-//! Servers on loopback addresses for tests: open, refusing and silent ones.
+//! Servers on loopback addresses: open, refusing and silent ones.
 
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{ErrorKind, Read};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-/// A server that accepts everything until the test ends and counts what it got.
+/// A server that accepts every connection until the test ends, and counts connections and bytes.
 #[derive(Debug)]
 pub struct Server {
     pub address: SocketAddr,
@@ -16,7 +16,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens at `ip` on a port of the system's choice. On 0.0.0.0 it is a mirror at every 127.x.y.z.
+    /// Listens at `ip`, on a free port. At 0.0.0.0 it is a mirror at every address 127.x.y.z.
     pub fn start(ip: impl Into<std::net::IpAddr>) -> Server {
         let ip = ip.into();
         let address = SocketAddr::new(ip, 0);
@@ -29,11 +29,11 @@ impl Server {
         let (accepted, bytes) = (server.accepted.clone(), server.bytes.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                // Out of descriptors for a moment: the next one will do.
+                // There may be no free descriptor for a moment.
                 let Ok(mut stream) = stream else { continue };
                 accepted.fetch_add(1, SeqCst);
                 stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-                // The client closes at once; what it may have sent before is counted.
+                // Counts what the client has sent before it closed the connection.
                 bytes.fetch_add(stream.read(&mut [0; 4096]).unwrap_or(0), SeqCst);
             }
         });
@@ -45,12 +45,12 @@ impl Server {
     }
 }
 
-/// A port at which nobody listens.
+/// A port without a listener.
 pub fn closed_port() -> u16 {
     TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap().local_addr().unwrap().port()
 }
 
-/// An endpoint that drops every SYN: a listener whose queue is full. Silent for as long as it is kept.
+/// An endpoint that drops every SYN as long as it exists: a listener whose queue is full.
 #[derive(Debug)]
 pub struct Silent {
     pub address: SocketAddr,

@@ -1,4 +1,4 @@
-//! The generator of worlds from data.
+//! Tests of the generator of worlds.
 
 use crate::client::handshakes;
 use lab::geography::{Geography, Place, State};
@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 
 #[test]
-fn the_table_has_400_different_hosts_that_all_have_a_web_url() {
+fn table_has_400_hosts_with_a_web_url() {
     let sites = Geography::seen_from(Place::FRANKFURT, 1).draw();
     let hosts: HashSet<_> = sites.0.iter().map(|site| site.host).collect();
     assert!(hosts.len() >= 400 && hosts.len() == sites.0.len());
@@ -18,14 +18,14 @@ fn the_table_has_400_different_hosts_that_all_have_a_web_url() {
 }
 
 #[test]
-fn the_same_seed_draws_the_same_world_and_another_one_another() {
+fn seed_determines_the_world() {
     let drawn = |seed| Geography::seen_from(Place::TOKYO, seed).with_trouble().draw();
     assert_eq!(drawn(7), drawn(7));
     assert_ne!(drawn(7), drawn(8));
 }
 
 #[test]
-fn shares_are_met() {
+fn shares_of_failures_are_exact() {
     let sites = Geography::seen_from(Place::NAIROBI, 3).with_trouble().draw();
     let count = |state| sites.0.iter().filter(|site| site.state == state).count() as f64;
     let all = sites.0.len() as f64;
@@ -35,7 +35,7 @@ fn shares_are_met() {
 }
 
 #[test]
-fn near_is_near() {
+fn latency_grows_with_distance() {
     for place in Place::ALL {
         let sites = Geography::seen_from(place, 1).draw();
         let (host, rtt) =
@@ -43,14 +43,14 @@ fn near_is_near() {
         assert!(rtt > ms(1.5) && rtt < ms(40), "{place:?}: {host} at {rtt:?}");
         assert!(sites.0.iter().all(|site| site.rtt < ms(450)));
     }
-    // Half the circumference of the earth, and nothing.
+    // Half the circumference of the earth, and zero.
     let here = Place { name: "", latitude: 10.0, longitude: 20.0 };
     assert!((here.distance_km(-10.0, -160.0) - 20_015.0).abs() < 1.0);
     assert_eq!(here.distance_km(10.0, 20.0), 0.0);
 }
 
 #[test]
-fn a_clear_edge_has_nobody_near_it_and_the_pool_below() {
+fn clear_edge_keeps_mirrors_away_from_the_limit_of_the_pool() {
     for place in Place::ALL {
         for seed in 0..50 {
             let drawn = Geography::seen_from(place, seed).with_trouble();
@@ -58,7 +58,7 @@ fn a_clear_edge_has_nobody_near_it_and_the_pool_below() {
             let best = sites.best().as_secs_f64();
             let times = |rtt: std::time::Duration| rtt.as_secs_f64() / best;
             assert!(sites.0.iter().all(|site| !(1.85..=2.15).contains(&times(site.rtt))));
-            // The moves change nobody's side, and never who is best.
+            // No mirror changes sides, and the best one stays the best.
             assert_eq!(sites.best(), unclear.best());
             let hosts = |pool: Vec<&geography::Site>| pool.iter().map(|site| site.host).collect::<Vec<_>>();
             assert_eq!(hosts(sites.pool()), hosts(unclear.pool()));
@@ -68,14 +68,14 @@ fn a_clear_edge_has_nobody_near_it_and_the_pool_below() {
 }
 
 #[test]
-fn a_drawn_world_is_as_drawn() {
+fn drawn_world_behaves_as_drawn() {
     isolated!(|| {
         let sites = Geography::seen_from(Place::SAO_PAULO, 5).with_trouble().draw();
         let world = World::start(sites.spec()).unwrap();
         let target =
             |site: &geography::Site| SocketAddr::new(*world.addresses(site.host).last().unwrap(), 80);
         let targets: Vec<_> = sites.0.iter().map(target).collect();
-        // Before the kernel repeats a lost SYN.
+        // The kernel does not repeat a lost SYN within this time.
         let times = handshakes(&targets, ms(900));
         for (site, time) in sites.0.iter().zip(times) {
             assert_eq!(time.is_some(), site.state == State::Live, "{site:?}");

@@ -1,28 +1,30 @@
-//! The lab, tested with plain clients: does a world do what its spec says?
+//! Tests of the lab with plain clients: a world does what its spec says.
 //!
-//! Times are bounded from below only, or on the best of a few runs: a busy machine makes everything later, and nothing earlier.
+//! Times are compared with a lower bound only, or with an upper bound for the best of a few runs: a
+//! busy machine makes everything later, and nothing earlier.
 
 mod client;
 mod geography;
 mod names;
 mod namespace;
 
-use client::{connect, handshakes, of_all, tcp_info};
+use client::{all_addresses, connect, handshakes, tcp_info};
 use lab::*;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-/// A world of which no name is looked up.
-fn unnamed(mirrors: impl IntoIterator<Item = Mirror>) -> Spec {
+/// A world without a name server.
+fn addresses_only(mirrors: impl IntoIterator<Item = Mirror>) -> Spec {
     Spec::new().names(Names::Untouched).mirrors(mirrors)
 }
 
 #[test]
-fn an_answer_takes_the_round_trip_time_asked_for_in_both_families() {
+fn answer_takes_the_configured_round_trip_time_in_both_families() {
     isolated!(|| {
         let world =
-            World::start(unnamed([Mirror::new("a").ipv4(answer(ms(20))).ipv6(answer(ms(50)))])).unwrap();
+            World::start(addresses_only([Mirror::new("a").ipv4(answer(ms(20))).ipv6(answer(ms(50)))]))
+                .unwrap();
         for (address, rtt) in [(world.ipv4("a"), ms(20)), (world.ipv6("a"), ms(50))] {
             let best =
                 (0..5).map(|_| handshakes(&[SocketAddr::new(address, 80)], ms(5000))[0].unwrap()).min();
@@ -32,17 +34,17 @@ fn an_answer_takes_the_round_trip_time_asked_for_in_both_families() {
 }
 
 #[test]
-fn the_kernel_measures_what_was_asked_for_at_400_mirrors() {
+fn kernel_measures_the_configured_latency_of_400_mirrors() {
     isolated!(|| {
         let rtts: Vec<_> = (0..400).map(|i| ms(5 + i * 7 % 300)).collect();
-        let spec = unnamed(rtts.iter().enumerate().map(|(i, &rtt)| {
+        let spec = addresses_only(rtts.iter().enumerate().map(|(i, &rtt)| {
             let mirror = Mirror::new(&format!("m{i}"));
             if i % 2 == 0 { mirror.ipv4(answer(rtt)) } else { mirror.ipv6(answer(rtt)) }
         }));
         let runs = (0..5).map(|_| {
             let world = World::start(spec.clone()).unwrap();
-            let times = handshakes(&of_all(&world), ms(10_000)).into_iter().map(|time| time.unwrap());
-            // Nothing comes early, on any machine.
+            let times = handshakes(&all_addresses(&world), ms(10_000)).into_iter().map(|time| time.unwrap());
+            // No answer is early on any machine.
             let mut errors: Vec<_> =
                 times.zip(&rtts).map(|(time, &rtt)| time.checked_sub(rtt).expect("not early")).collect();
             errors.sort();
@@ -50,33 +52,33 @@ fn the_kernel_measures_what_was_asked_for_at_400_mirrors() {
         });
         let (p99, median, lab) = runs.min_by_key(|run| run.0).unwrap();
         figure(&format!(
-            "tcpi_rtt beyond what was asked, 400 mirrors, best of 5: median {median:?}, p99 {p99:?}; {lab}"
+            "tcpi_rtt above the configured latency, 400 mirrors, best of 5: median {median:?}, p99 {p99:?}; {lab}"
         ));
         assert!(median < ms(2) || lab.could_not_keep_up(), "{median:?}");
     });
 }
 
 #[test]
-fn jitter_makes_an_answer_later_by_its_share() {
+fn jitter_delays_answers_uniformly() {
     isolated!(|| {
         let mirrors = (0..100).map(|i| Mirror::new(&format!("m{i}")).ipv4(answer(ms(10)).jitter(ms(40))));
-        let spec = unnamed(mirrors);
-        let as_asked = (0..5).any(|_| {
+        let spec = addresses_only(mirrors);
+        let uniform = (0..5).any(|_| {
             let world = World::start(spec.clone()).unwrap();
-            let times = handshakes(&of_all(&world), ms(10_000)).into_iter();
+            let times = handshakes(&all_addresses(&world), ms(10_000)).into_iter();
             let mut times: Vec<_> = times.map(|time| time.unwrap()).collect();
             times.sort();
             assert!(times[0] >= ms(10));
             times[10] < ms(25) && (ms(20)..ms(40)).contains(&times[50]) && times[90] > ms(35)
         });
-        assert!(as_asked);
+        assert!(uniform);
     });
 }
 
 #[test]
-fn refusal_and_unreachability_come_after_one_round_trip_and_silence_lasts() {
+fn refused_and_unreachable_come_after_one_round_trip_and_silence_lasts() {
     isolated!(|| {
-        let world = World::start(unnamed([
+        let world = World::start(addresses_only([
             Mirror::new("refuses").both(refuse(ms(30))),
             Mirror::new("unreachable").both(unreachable(ms(40))),
             Mirror::new("silent").both(Fate::Silent),
@@ -99,10 +101,11 @@ fn refusal_and_unreachability_come_after_one_round_trip_and_silence_lasts() {
 }
 
 #[test]
-fn a_port_where_nobody_listens_and_a_closed_one_refuse_after_one_round_trip() {
+fn port_without_listener_refuses_after_one_round_trip() {
     isolated!(|| {
         let world =
-            World::start(unnamed([Mirror::new("a").both(answer(ms(20))).only_ports(&[80, 81])])).unwrap();
+            World::start(addresses_only([Mirror::new("a").both(answer(ms(20))).only_ports(&[80, 81])]))
+                .unwrap();
         for &address in world.addresses("a") {
             connect(address, 80).0.unwrap();
             for port in [81, 443] {
@@ -115,9 +118,9 @@ fn a_port_where_nobody_listens_and_a_closed_one_refuse_after_one_round_trip() {
 }
 
 #[test]
-fn a_lost_syn_and_a_lost_syn_ack_are_repeated_by_the_kernel_after_a_second() {
+fn lost_syn_or_syn_ack_is_repeated_by_the_kernel_after_a_second() {
     isolated!(|| {
-        let world = World::start(unnamed([
+        let world = World::start(addresses_only([
             Mirror::new("syn").ipv4(answer(ms(20)).lose_first_syns(1)),
             Mirror::new("syn-ack").ipv6(answer(ms(20)).lose_first_syn_acks(1)),
         ]))
@@ -126,7 +129,7 @@ fn a_lost_syn_and_a_lost_syn_ack_are_repeated_by_the_kernel_after_a_second() {
             let (stream, took) = connect(world.addresses(name)[0], 80);
             stream.unwrap();
             assert!(took >= ms(900), "{took:?}");
-            // The first one only.
+            // Only the first one is lost.
             let quickest = (0..3).map(|_| connect(world.addresses(name)[0], 80).1).min().unwrap();
             assert!(quickest < ms(900), "{quickest:?}");
             let counts = world.report().of(name);
@@ -136,27 +139,27 @@ fn a_lost_syn_and_a_lost_syn_ack_are_repeated_by_the_kernel_after_a_second() {
 }
 
 #[test]
-fn loss_by_chance_is_the_same_for_the_same_seed() {
+fn random_loss_is_the_same_for_the_same_seed() {
     isolated!(|| {
         let answered = |seed| {
             let mirrors = (0..200).map(|i| Mirror::new(&format!("m{i}")).ipv4(answer(ms(5)).loss(0.3)));
-            let world = World::start(unnamed(mirrors).seed(seed)).unwrap();
-            // Before the kernel repeats anything.
-            handshakes(&of_all(&world), ms(900)).iter().map(Option::is_some).collect::<Vec<_>>()
+            let world = World::start(addresses_only(mirrors).seed(seed)).unwrap();
+            // The kernel repeats nothing within this time.
+            handshakes(&all_addresses(&world), ms(900)).iter().map(Option::is_some).collect::<Vec<_>>()
         };
         let first = answered(1);
         assert_eq!(first, answered(1));
         assert_ne!(first, answered(2));
-        // Both the SYN and the SYN-ACK of a connection may be lost: half of them are.
+        // The SYN or the SYN-ACK is lost in half of the connections.
         let count = first.iter().filter(|answered| **answered).count();
         assert!((70..130).contains(&count), "{count}");
     });
 }
 
 #[test]
-fn attempts_handshakes_and_payload_are_counted_by_mirror_and_address() {
+fn report_counts_attempts_handshakes_and_payload_by_mirror_and_address() {
     isolated!(|| {
-        let world = World::start(unnamed([
+        let world = World::start(addresses_only([
             Mirror::new("a").both(answer(ms(5))),
             Mirror::new("b").ipv4(refuse(ms(5))),
             Mirror::new("c").ipv4(answer(ms(5))).ipv4(Fate::Silent),
@@ -179,11 +182,11 @@ fn attempts_handshakes_and_payload_are_counted_by_mirror_and_address() {
 }
 
 #[test]
-fn bursts_and_attempts_in_flight_are_seen() {
+fn report_has_bursts_and_attempts_in_flight() {
     isolated!(|| {
         let mirrors = (0..60).map(|i| Mirror::new(&format!("m{i}")).ipv4(answer(ms(300))));
-        let world = World::start(unnamed(mirrors)).unwrap();
-        let targets = of_all(&world);
+        let world = World::start(addresses_only(mirrors)).unwrap();
+        let targets = all_addresses(&world);
         handshakes(&targets[..40], ms(5000));
         handshakes(&targets[40..], ms(5000));
         let report = world.report();
@@ -199,9 +202,9 @@ fn ten_thousand_mirrors_answer() {
             let rtt = ms(20 + i % 400);
             if i % 2 == 0 { mirror.ipv4(answer(rtt)) } else { mirror.ipv6(answer(rtt)) }
         });
-        let world = World::start(unnamed(mirrors)).unwrap();
+        let world = World::start(addresses_only(mirrors)).unwrap();
         let begin = Instant::now();
-        for targets in of_all(&world).chunks(2000) {
+        for targets in all_addresses(&world).chunks(2000) {
             assert!(
                 handshakes(targets, ms(20_000)).iter().all(|time| time.is_some_and(|time| time >= ms(20)))
             );
@@ -214,22 +217,22 @@ fn ten_thousand_mirrors_answer() {
 }
 
 #[test]
-fn the_labs_own_server_takes_whatever_comes_and_closes_with_the_client() {
+fn own_server_accepts_any_data_and_closes_when_the_client_does() {
     isolated!(|| {
-        let world = World::start(unnamed([Mirror::new("a").both(answer(ms(10)))])).unwrap();
+        let world = World::start(addresses_only([Mirror::new("a").both(answer(ms(10)))])).unwrap();
         for &address in world.addresses("a") {
             for size in [0, 1, 1221, 1_000_000] {
                 let repeats = || {
                     let (mut stream, begin) = (connect(address, 80).0.unwrap(), Instant::now());
                     stream.write_all(&vec![7; size]).unwrap();
                     stream.shutdown(Shutdown::Write).unwrap();
-                    assert_eq!(stream.read(&mut [0; 10]).unwrap(), 0, "it has nothing to say");
+                    assert_eq!(stream.read(&mut [0; 10]).unwrap(), 0, "the server sends nothing");
                     assert!(begin.elapsed() >= ms(10));
                     let info = tcp_info(&stream);
-                    assert_eq!(info.tcpi_unacked, 0, "{size} bytes to {address}: all has arrived");
+                    assert_eq!(info.tcpi_unacked, 0, "{size} bytes to {address}: not all has arrived");
                     info.tcpi_total_retrans
                 };
-                // On a busy machine an acknowledgement may be late.
+                // On a busy machine an acknowledgment may be late.
                 assert!((0..5).any(|_| repeats() == 0), "{size} bytes to {address} are sent again");
             }
         }
@@ -237,9 +240,10 @@ fn the_labs_own_server_takes_whatever_comes_and_closes_with_the_client() {
 }
 
 #[test]
-fn a_server_of_ones_own_stands_behind_all_mirrors_and_data_arrive_intact() {
+fn real_server_serves_all_mirrors_and_data_arrive_intact() {
     isolated!(|| {
-        let world = World::start(unnamed([Mirror::new("a").both(answer(ms(10)))]).accept(&[])).unwrap();
+        let world =
+            World::start(addresses_only([Mirror::new("a").both(answer(ms(10)))]).accept(&[])).unwrap();
         let server = TcpListener::bind("[::]:80").unwrap();
         std::thread::spawn(move || {
             for stream in server.incoming() {
@@ -268,9 +272,9 @@ fn a_server_of_ones_own_stands_behind_all_mirrors_and_data_arrive_intact() {
 }
 
 #[test]
-fn worlds_follow_one_another_and_leave_nothing() {
+fn worlds_can_be_started_again_and_leave_nothing_behind() {
     isolated!(|| {
-        let count = |folder| std::fs::read_dir(folder).unwrap().count();
+        let count = |directory| std::fs::read_dir(directory).unwrap().count();
         let mounts = || std::fs::read_to_string("/proc/self/mounts").unwrap().lines().count();
         let leftovers = || (count("/proc/self/fd"), count("/proc/self/task"), mounts());
         let run = |i: u64| {
@@ -284,15 +288,15 @@ fn worlds_follow_one_another_and_leave_nothing() {
         let before = leftovers();
         let begin = Instant::now();
         (1..=100).for_each(run);
-        figure(&format!("a world's start, two connections and its end: {:.1?}", begin.elapsed() / 100));
+        figure(&format!("start of a world, two connections and its end: {:.1?}", begin.elapsed() / 100));
         assert_eq!(leftovers(), before);
     });
 }
 
 #[test]
-fn the_lab_knows_its_own_processor_time() {
+fn cpu_time_of_the_lab_is_counted() {
     isolated!(|| {
-        let world = World::start(unnamed([Mirror::new("a").ipv4(answer(ms(1)))])).unwrap();
+        let world = World::start(addresses_only([Mirror::new("a").ipv4(answer(ms(1)))])).unwrap();
         let before = world.cpu_time();
         (0..50).for_each(|_| drop(connect(world.ipv4("a"), 80).0.unwrap()));
         assert!(world.cpu_time() > before);

@@ -1,5 +1,6 @@
-//! Fetches a source package with apt as it is configured here, but with lists, cache and sources of its own: nothing of
-//! the system's changes. apt checks the suite's signature with the keys that this machine trusts for the archive.
+//! Fetches a source package with apt. It uses this machine's configuration, but lists, cache and
+//! sources of its own, so that the system is not changed. apt checks the signature of the suite
+//! with the keys that this machine trusts for the archive.
 
 use super::sources_list::archives;
 use super::{Release, partial};
@@ -7,18 +8,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Into this folder, which is there only when it is complete.
-pub(super) fn fetch(release: &Release, folder: &Path) -> Result<(), String> {
+/// Fetches the source into this directory, which exists only when it is complete.
+pub(super) fn fetch(release: &Release, directory: &Path) -> Result<(), String> {
     let system = fs::read_to_string("/etc/os-release").unwrap_or_default();
     if !system.lines().any(|line| line == "ID=debian") {
-        return Err("its source is fetched from Debian's archive, and this is not Debian".to_owned());
+        return Err("its source comes from Debian's archive, and this system is not Debian".to_owned());
     }
     let mut reasons = Vec::new();
     for archive in archives()? {
-        let scratch = partial(folder);
+        let scratch = partial(directory);
         let unpacked = fetch_from(&archive.sources_of(release.suite), release, &scratch)
-            .map(|source| fs::rename(source, folder).expect("the target folder can be written"));
-        fs::remove_dir_all(scratch).expect("our own folder");
+            .map(|source| fs::rename(source, directory).expect("the target directory can be written"));
+        fs::remove_dir_all(scratch).expect("a directory of this test");
         match unpacked {
             Ok(()) => return Ok(()),
             Err(why) => reasons.push(why),
@@ -40,10 +41,10 @@ fn fetch_from(entry: &str, release: &Release, scratch: &Path) -> Result<PathBuf,
         path("cache"),
     );
     for (name, text) in [("main.sources", entry), ("apt.conf", &config)] {
-        fs::write(scratch.join(name), text).expect("the target folder can be written");
+        fs::write(scratch.join(name), text).expect("the target directory can be written");
     }
-    for folder in ["lists/partial", "cache/archives/partial"] {
-        fs::create_dir_all(scratch.join(folder)).expect("the target folder can be written");
+    for directory in ["lists/partial", "cache/archives/partial"] {
+        fs::create_dir_all(scratch.join(directory)).expect("the target directory can be written");
     }
     let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
@@ -57,13 +58,15 @@ fn fetch_from(entry: &str, release: &Release, scratch: &Path) -> Result<PathBuf,
     })?;
     apt(&["source", "--download-only", &format!("librepo/{suite}")])?;
 
-    let files = fs::read_dir(scratch).expect("our own folder").flatten().map(|entry| entry.file_name());
+    let files =
+        fs::read_dir(scratch).expect("a directory of this test").flatten().map(|entry| entry.file_name());
     let mut names = files.filter_map(|name| name.into_string().ok());
-    let package = names.find(|name| name.ends_with(".dsc")).ok_or("apt has brought no source package")?;
+    let package = names.find(|name| name.ends_with(".dsc")).ok_or("apt has fetched no source package")?;
     if !package.starts_with(&format!("librepo_{}-", release.version)) {
         return Err(format!("{suite} has {package} now"));
     }
-    // Its checksum is in the signed list; its author's own key need not be here.
+    // The signed list has its checksum, so the signature of the package's author need not be
+    // checked.
     let mut command = Command::new("dpkg-source");
     succeed(command.current_dir(scratch).args(["--no-check", "--extract", &package, "source"]))?;
     Ok(scratch.join("source"))

@@ -1,11 +1,11 @@
-//! Where this machine gets its packages from, read from apt's configuration in both of its formats.
+//! Reads from apt's configuration where this machine gets its packages from, in both formats.
 
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// An archive and the keys that its owner signs with: a path, a fingerprint or a key; none means the system's.
+/// An archive and its signing keys: a path, a fingerprint or a key; None means the system's keys.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Archive {
     uri: String,
@@ -13,7 +13,7 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// The same archive's source packages of another suite, as an entry for apt.
+    /// An entry for apt with the source packages of another suite of this archive.
     pub(crate) fn sources_of(&self, suite: &str) -> String {
         let mut entry = format!("Types: deb-src\nURIs: {}\nSuites: {suite}\nComponents: main\n", self.uri);
         if let Some(keys) = &self.signed_by {
@@ -23,7 +23,7 @@ impl Archive {
     }
 }
 
-/// The archives from which this machine takes whole suites (not updates of one), without repetition.
+/// The archives of this machine that have whole suites (not updates of one), each once.
 pub(crate) fn archives() -> Result<Vec<Archive>, String> {
     let file = apt_directory("Dir::Etc::sourcelist/f")?;
     let parts = fs::read_dir(apt_directory("Dir::Etc::sourceparts/d")?);
@@ -55,7 +55,7 @@ fn apt_directory(name: &str) -> Result<PathBuf, String> {
     path.map(PathBuf::from).ok_or_else(|| format!("apt-config does not know {name}"))
 }
 
-/// One entry on one line: `deb [option=value ...] uri suite component ...`.
+/// Parses the one-line format: `deb [option=value ...] uri suite component ...`.
 fn lines(text: &str) -> Vec<Archive> {
     let mut archives = Vec::new();
     for line in text.lines() {
@@ -76,7 +76,8 @@ fn lines(text: &str) -> Vec<Archive> {
     archives
 }
 
-/// Paragraphs of `Field: value`, where a value may go on in lines that begin with a space.
+/// Parses the deb822 format: paragraphs of `Field: value`. Lines that begin with a space continue
+/// the value.
 fn stanzas(text: &str) -> Vec<Archive> {
     let without_comments: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     let mut archives = Vec::new();
@@ -106,13 +107,14 @@ fn stanzas(text: &str) -> Vec<Archive> {
     archives
 }
 
-/// Not the updates of a suite, nor a suite below or beside others as only third parties have them.
+/// Whether this is a whole suite: not the updates of one, nor a suite in the style of third
+/// parties.
 fn is_whole(suite: &str) -> bool {
     suite.chars().all(|c| c.is_ascii_lowercase())
 }
 
 #[test]
-fn both_formats_of_apts_lists_are_read() {
+fn apt_sources_are_read_in_both_formats() {
     let archive =
         |uri: &str, keys: Option<&str>| Archive { uri: uri.to_owned(), signed_by: keys.map(str::to_owned) };
     let text = "# a comment\n\
