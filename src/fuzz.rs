@@ -1,4 +1,5 @@
-//! What the fuzz targets call: only built for them (`--cfg fuzzing`), since the crate exports none of this otherwise.
+//! What the fuzz targets call. It is built only for them (`--cfg fuzzing`), since the crate exports
+//! none of it otherwise.
 #![forbid(unsafe_code)]
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -16,7 +17,7 @@ const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The reader and the writer of the cache, on any bytes.
 pub fn cache(text: &[u8]) {
-    // Whatever can be read can be kept, byte for byte.
+    // Whatever can be read is preserved byte for byte.
     if let Ok(file) = KeyFile::parse(text) {
         assert_eq!(file.to_bytes(), text);
         for group in file.groups() {
@@ -33,26 +34,22 @@ pub fn cache(text: &[u8]) {
         (RecordName::new("http://[::1]/", &Mirror::parse("http://[::1]/")).unwrap(), Remembered::Refused),
     ];
     let seed = KeptSeed { seed: 7, rotate_every: MONTH };
-    let (written, foreign) = records::merge(text, now, Some(&HERE), &learned, Some(seed));
-    assert_eq!(before.is_err() && !text.is_empty(), foreign.is_some());
-    // It is a cache afterwards, knows what was written (unless the text has newer news) and forgets nothing else.
+    let (written, problem) = records::merge(text, now, Some(&HERE), &learned, Some(seed));
+    assert_eq!(before.is_err() && !text.is_empty(), problem.is_some());
+    // The result is a cache. It has what was written, unless the text has something newer, and
+    // everything that was there before.
     let after = records::read(&written, now, Some(&HERE), MONTH).expect("a cache");
-    assert!(matches!(
-        after.get(endpoint),
-        Some(
-            Remembered::Latency(_) | Remembered::Refused | Remembered::Unreachable | Remembered::OutsidePool
-        )
-    ));
+    assert!(after.get(endpoint).is_some());
     assert!(after.seed(MONTH, now).is_some());
     if let Ok(before) = before {
         assert!(after.len() >= before.len());
     }
-    // To write nothing more changes nothing more.
-    let (again, foreign) = records::merge(&written, now, Some(&HERE), &[], None);
-    assert_eq!((String::from_utf8_lossy(&again), foreign), (String::from_utf8_lossy(&written), None));
+    // Writing nothing more changes nothing more.
+    let (again, problem) = records::merge(&written, now, Some(&HERE), &[], None);
+    assert_eq!((String::from_utf8_lossy(&again), problem), (String::from_utf8_lossy(&written), None));
 }
 
-/// URLs of mirrors, on any text: what they lead to, and under what they are remembered.
+/// The reader of URLs, and the names of records, on any text.
 pub fn url(url: &str) {
     let mirror = Mirror::parse(url);
     let Mirror::Remote(protocol, endpoint) = &mirror else {
@@ -61,11 +58,11 @@ pub fn url(url: &str) {
     };
     assert!(endpoint.port > 0);
     assert_eq!(mirror.protocol(), Some(*protocol));
-    // What a URL is remembered as leads back to its endpoint.
-    let key = RecordName::new(url, &mirror).expect("it is connected to");
+    // The name under which a URL's mirror is remembered leads back to the endpoint.
+    let name = RecordName::new(url, &mirror).expect("it is connected to");
     let (now, latency) = (SystemTime::UNIX_EPOCH, Duration::from_millis(5));
-    let (file, _) = records::merge(b"", now, None, &[(key, Remembered::Latency(latency))], None);
+    let (file, _) = records::merge(b"", now, None, &[(name, Remembered::Latency(latency))], None);
     assert!(!file.contains(&b'@'));
-    let memory = records::read(&file, now, None, Duration::ZERO).expect("a cache");
-    assert_eq!(memory.get(endpoint), Some(Remembered::Latency(latency)));
+    let records = records::read(&file, now, None, Duration::ZERO).expect("a cache");
+    assert_eq!(records.get(endpoint), Some(Remembered::Latency(latency)));
 }

@@ -206,7 +206,7 @@ fn look_up(
     connector.watch(waker.as_fd())?;
     let family = family.in_use();
     let look_up = move |name: &str| {
-        sys::look_up(name, family).and_then(|list| Addresses::choose(&list).ok_or(NotFound::NoAddress))
+        sys::lookup(name, family).and_then(|list| Addresses::choose(&list).ok_or(NotFound::NoAddress))
     };
     Ok(Resolver::start(names, workers, waker, Arc::new(look_up)))
 }
