@@ -90,6 +90,7 @@ pub(super) fn any_answered(learned: impl IntoIterator<Item = Remembered>) -> boo
 
 /// Returns a latency that is believed: neither the -1 that librepo writes for a failure, nor the 0
 /// of a local directory, nor nonsense.
+#[inline]
 pub(super) fn believable_latency(seconds: f64) -> Option<Duration> {
     // Also false for NaN.
     let fine = seconds > 0.0 && seconds < LATENCY_LIMIT.as_secs_f64();
@@ -105,6 +106,7 @@ pub(super) struct Fact {
 
 impl Fact {
     /// Whether it still counts, or already; `max_age` is that of a latency.
+    #[inline]
     pub(super) fn counts(&self, now: i64, max_age: i64) -> bool {
         let max_age = match self.remembered {
             Remembered::Latency(_) => max_age,
@@ -118,6 +120,7 @@ impl Fact {
     /// The newer one is. Of two from the same second a latency is, since a mirror that answers is
     /// up; of two latencies the lower one; of two failures always the same, whichever is read
     /// first.
+    #[inline]
     pub(super) fn beats(&self, other: &Fact) -> bool {
         let worth = |fact: &Fact| match fact.remembered {
             Remembered::Latency(latency) => (3, Reverse(latency)),
@@ -136,6 +139,7 @@ impl Fact {
 }
 
 /// Whether what was measured in one network counts in another: unless the two are known to differ.
+#[inline]
 pub(super) fn counts_in(measured_in: Option<Network>, here: Option<&Network>) -> bool {
     match (measured_in, here) {
         (Some(measured_in), Some(here)) => !measured_in.differs(here),

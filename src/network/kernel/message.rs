@@ -1,4 +1,5 @@
-//! The messages of rtnetlink(7), to bytes and back. Pure; whatever the bytes are, reading them never panics.
+//! The messages of rtnetlink(7), written and read as bytes. Pure; reading never panics, whatever
+//! the bytes are.
 #![forbid(unsafe_code)]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -6,10 +7,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// `RTA_VIA`, which libc does not have.
 const RTA_VIA: u16 = 18;
 
-/// Length of a `struct nlmsghdr`.
+/// The length of a `struct nlmsghdr`.
 const HEADER: usize = 16;
 
-/// The address family of an address, as the kernel numbers it.
+/// The kernel's number of an address's family.
 pub(super) fn family(of: IpAddr) -> u8 {
     match of {
         IpAddr::V4(_) => libc::AF_INET as u8,
@@ -17,14 +18,7 @@ pub(super) fn family(of: IpAddr) -> u8 {
     }
 }
 
-pub(super) fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    }
-}
-
-/// A question: `struct nlmsghdr`, the header of its kind, attributes.
+/// Writes a question: a `struct nlmsghdr`, the header of its kind, attributes.
 pub(super) fn question(
     kind: u16,
     flags: u16,
@@ -49,7 +43,7 @@ pub(super) fn question(
     message
 }
 
-/// The kinds of question; each with the header (`rtmsg`, `ifinfomsg`, `ifaddrmsg`, `ndmsg`) it wants.
+/// The header of each kind of question: `rtmsg`, `ifinfomsg`, `ifaddrmsg`, `ndmsg`.
 pub(super) mod header {
     pub(crate) fn route(family: u8, destination_length: u8) -> [u8; 12] {
         [family, destination_length, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
@@ -64,8 +58,8 @@ pub(super) mod header {
         [family, 0, 0, 0, 0, 0, 0, 0]
     }
 
-    /// With an interface, one neighbour is asked for; a dump takes no interface here.
-    pub(crate) fn neighbour(family: u8, interface: u32) -> [u8; 12] {
+    /// The interface is that of the one neighbor that is asked for, and 0 when all are.
+    pub(crate) fn neighbor(family: u8, interface: u32) -> [u8; 12] {
         let [a, b, c, d] = interface.to_ne_bytes();
         [family, 0, 0, 0, a, b, c, d, 0, 0, 0, 0]
     }
@@ -81,13 +75,13 @@ pub(super) struct Message<'a> {
 }
 
 impl Message<'_> {
-    /// The errno in an error message, or at the end of a dump; 0 means that all is well.
+    /// The errno in an error message or at the end of a dump; 0 means success.
     pub(super) fn error(&self) -> i32 {
         read_u32(self.body, 0).map_or(0, |code| (code as i32).wrapping_neg())
     }
 }
 
-/// The messages of a datagram, up to the first that is not whole.
+/// The messages of a datagram, up to the first that is incomplete.
 pub(super) fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let length = read_u32(datagram, 0)? as usize;
@@ -102,9 +96,9 @@ pub(super) fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Message<'_>>
     })
 }
 
-/// The attributes of a message, up to the first that is not whole.
+/// The attributes of a message, up to the first that is incomplete.
 fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    /// Above these bits are flags.
+    /// The bits of the kind; those above are flags.
     const KIND: u16 = 0x3fff;
     std::iter::from_fn(move || {
         let length = read_u16(bytes, 0)? as usize;
@@ -114,10 +108,10 @@ fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-/// A route: where packets to the destination asked about go, or an entry of a table.
+/// A route: the answer for one destination, or an entry of a routing table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Route {
-    /// `RTN_UNICAST` and its kind.
+    /// `RTN_UNICAST` or another one of its kind.
     pub(super) kind: u8,
     pub(super) destination_length: u8,
     pub(super) table: u32,
@@ -157,7 +151,7 @@ impl Route {
 /// A network interface.
 #[derive(Debug, PartialEq)]
 pub(super) struct Link {
-    /// `ARPHRD_ETHER` and its kind.
+    /// `ARPHRD_ETHER` or another one of its kind.
     pub(super) kind: u16,
     pub(super) index: u32,
     pub(super) flags: u32,
@@ -180,7 +174,8 @@ impl Link {
         Some(link)
     }
 
-    /// Whether neighbours here have no link-layer addresses: tun, WireGuard, PPP, most mobile broadband.
+    /// Whether its neighbors have no link-layer addresses: tun, WireGuard, PPP, most mobile
+    /// broadband.
     pub(super) fn is_tunnel(&self) -> bool {
         self.flags & (libc::IFF_NOARP | libc::IFF_POINTOPOINT) as u32 != 0
     }
@@ -190,7 +185,7 @@ impl Link {
 #[derive(Debug, PartialEq)]
 pub(super) struct Address {
     pub(super) local: IpAddr,
-    /// What the prefix is of: the same address, or the one at the other end of the line.
+    /// The address that has the prefix: the same one, or that of the other end of the line.
     pub(super) peer: IpAddr,
     pub(super) prefix_length: u8,
 }
@@ -210,18 +205,18 @@ impl Address {
     }
 }
 
-/// An entry of the neighbour table.
+/// An entry of the neighbor table.
 #[derive(Debug, PartialEq)]
-pub(super) struct Neighbour {
+pub(super) struct Neighbor {
     pub(super) interface: u32,
-    /// `NUD_REACHABLE` and its kind.
+    /// A combination of `NUD_REACHABLE` and its kind.
     pub(super) state: u16,
     pub(super) address: IpAddr,
     pub(super) link_address: Vec<u8>,
 }
 
-impl Neighbour {
-    pub(super) fn read(body: &[u8]) -> Option<Neighbour> {
+impl Neighbor {
+    pub(super) fn read(body: &[u8]) -> Option<Neighbor> {
         let (interface, state) = (read_u32(body, 4)?, read_u16(body, 8)?);
         let (mut address, mut link_address) = (None, Vec::new());
         for (kind, value) in attributes(body.get(12..)?) {
@@ -231,19 +226,19 @@ impl Neighbour {
                 _ => {}
             }
         }
-        Some(Neighbour { interface, state, address: address?, link_address })
+        Some(Neighbor { interface, state, address: address?, link_address })
     }
 
-    /// Its link-layer address, if that has been heard from itself and nothing has contradicted it.
-    pub(super) fn known(self) -> Option<Vec<u8>> {
-        const KNOWN: u16 =
+    /// Its link-layer address, if the neighbor has announced it and the kernel still uses it.
+    pub(super) fn valid_link_address(self) -> Option<Vec<u8>> {
+        const VALID: u16 =
             libc::NUD_REACHABLE | libc::NUD_STALE | libc::NUD_DELAY | libc::NUD_PROBE | libc::NUD_PERMANENT;
         let real = self.link_address.iter().any(|&byte| byte != 0);
-        (real && self.state & KNOWN != 0).then_some(self.link_address)
+        (real && self.state & VALID != 0).then_some(self.link_address)
     }
 }
 
-/// What follows a message or an attribute of this length, from the next multiple of four.
+/// The bytes after a message or an attribute of this length, from the next multiple of four.
 fn rest(bytes: &[u8], length: usize) -> &[u8] {
     bytes.get(length.next_multiple_of(4)..).unwrap_or_default()
 }
@@ -263,3 +258,6 @@ fn read_ip(bytes: &[u8]) -> Option<IpAddr> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
