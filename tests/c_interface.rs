@@ -1,6 +1,8 @@
-//! The C interface as a C program meets it: the libraries that a plain build makes, the header, the ABI, the examples.
+//! The C interface as a C program meets it: the libraries that a plain build makes, the header, the
+//! ABI, the examples.
 //!
-//! The C side is in `tests/c/` and `examples/*.c`; this file builds it, starts servers for it, and runs it.
+//! The C side is in `tests/c/` and `examples/*.c`; this file builds it, starts servers for it, and
+//! runs it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +17,8 @@ use support::programs;
 use support::servers::{Server, Silent, closed_port};
 
 const C99: [&str; 5] = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
-/// What a static link needs besides; the README says so too, and a test holds it against what rustc says.
+/// What a static link needs besides; the README says so too, and a test holds it against what rustc
+/// says.
 const NATIVE_LIBRARIES: &str = "-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc";
 
 /// A folder for what the tests of this name build.
@@ -25,7 +28,8 @@ fn scratch(name: &str) -> PathBuf {
     folder
 }
 
-/// The folder with the libraries of a plain `cargo build --release`, and the name that programs load.
+/// The folder with the libraries of a plain `cargo build --release`, and the name that programs
+/// load.
 fn libraries() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {

@@ -1,13 +1,13 @@
-//! The library in the lab: what it promises of endings, look-ups, families and politeness.
+//! The library in the lab: stop reasons, lookups, address families, and network etiquette.
 //!
-//! A bound has wide room or holds for one run of many: the machine may be busy. What is asserted of every run has room for
-//! that, too, but for a lab that is late itself: then the test is run again.
+//! Upper bounds leave much room, or hold for one run of many, since the machine may be busy. A test
+//! that fails while the lab itself was late is run again.
 
 use fastestmirror::*;
 use lab::{Fate, Lookup, Mirror, Spec, World, answer, ms, refuse, unreachable};
 use std::time::{Duration, Instant};
 
-/// Mirrors m0, m1, ... at these distances, in both families.
+/// Mirrors m0, m1, ... with these round-trip times, in both families.
 fn live(rtts: impl IntoIterator<Item = u32>) -> Vec<Mirror> {
     let mirror = |(n, rtt)| Mirror::new(&format!("m{n}.lab.example")).both(answer(ms(rtt)));
     rtts.into_iter().enumerate().map(mirror).collect()
@@ -21,7 +21,7 @@ fn start(mirrors: Vec<Mirror>) -> World {
     World::start(Spec::new().mirrors(mirrors)).expect("a world")
 }
 
-/// URLs of all mirrors of a world, in its order.
+/// URLs of all mirrors of a world in the order of its spec.
 fn urls(world: &World) -> Vec<String> {
     world.spec().mirrors.iter().map(|mirror| format!("http://{}/pub", mirror.name)).collect()
 }
@@ -34,10 +34,11 @@ fn outcome(ranking: &Ranking, index: usize) -> Outcome {
     mirror(ranking, index).outcome
 }
 
-/// Runs until one takes `high` milliseconds at most: three times at least, thirty at most. `check` holds for each. Returns what the
-/// shortest took, which is not less than `low`, and how many there were.
+/// Repeats a run, three to thirty times, until one takes at most `high` milliseconds. `check` is
+/// called for each. Asserts that the shortest takes at least `low`. Returns its time and the number
+/// of runs.
 #[track_caller]
-fn one_takes(
+fn best_of_runs(
     low: f64,
     high: f64,
     mut run: impl FnMut() -> Ranking,
@@ -60,7 +61,7 @@ fn assert_between(low: f64, value: f64, high: f64) {
     assert!((low..=high).contains(&value), "{value} ms is not between {low} and {high} ms");
 }
 
-/// What the lab's mirrors saw is within what the library promises them.
+/// Asserts that no mirror got more connection attempts than the library promises, or any data.
 #[track_caller]
 fn assert_polite(world: &World, runs: usize) {
     let report = world.report();
@@ -71,9 +72,10 @@ fn assert_polite(world: &World, runs: usize) {
 }
 
 #[test]
-fn settled_comes_with_the_pools_limit_or_the_last_fallback_that_is_needed() {
+fn settled_stop_comes_with_the_pool_limit_or_the_last_needed_fallback() {
     lab::isolated!(|| {
-        // Best 10 ms, limit 20; fallbacks from 30 ms on, the sixteenth at 45; then far ones and dead ones.
+        // The best takes 10 ms, so the limit of the pool is 20. Fallbacks follow from 30 ms on, the
+        // sixteenth at 45 ms; then far mirrors and dead ones.
         let mut mirrors = live([10, 11].into_iter().chain(30..50).chain([150, 200, 250, 300]));
         mirrors.extend((0..3).map(|n| silent(&format!("dead{n}.lab.example"))));
         let world = start(mirrors);
@@ -81,27 +83,29 @@ fn settled_comes_with_the_pools_limit_or_the_last_fallback_that_is_needed() {
             assert_eq!(ranking.stop_reason, StopReason::Settled);
             assert!(ranking.mirrors.iter().all(|m| m.pool == (m.index < 2)), "{ranking:#?}");
         };
-        let look_up = 5.0;
+        let lookup = 5.0;
         let rank = |fallbacks| Ranker::new().fallbacks(fallbacks).rank(urls(&world)).unwrap();
-        let (sixteen, runs) = one_takes(look_up + 45.0, look_up + 45.0 + 12.0, || rank(16), settled);
-        let (none, more) = one_takes(look_up + 22.0, look_up + 22.0 + 12.0, || rank(0), settled);
+        let (sixteen, runs) = best_of_runs(lookup + 45.0, lookup + 45.0 + 12.0, || rank(16), settled);
+        let (none, more) = best_of_runs(lookup + 22.0, lookup + 22.0 + 12.0, || rank(0), settled);
         let runs = runs + more;
-        lab::figure(&format!(
-            "settled after {none:.1} ms without fallbacks (look-up 5 + limit 20 + grace 2)"
-        ));
-        lab::figure(&format!("settled after {sixteen:.1} ms with 16 fallbacks (look-up 5 + 45)"));
+        lab::figure(&format!("settled after {none:.1} ms without fallbacks (lookup 5 + limit 20 + grace 2)"));
+        lab::figure(&format!("settled after {sixteen:.1} ms with 16 fallbacks (lookup 5 + 45)"));
         assert_polite(&world, runs);
-        assert_eq!(world.report().of("m5.lab.example").attempts, runs, "no hedge in a run that settles");
+        assert_eq!(
+            world.report().of("m5.lab.example").attempts,
+            runs,
+            "a second attempt in a run that settles"
+        );
     });
 }
 
 #[test]
-fn one_dead_mirror_among_twelve_costs_the_quiet_time_at_most() {
+fn dead_mirror_costs_the_quiet_time() {
     lab::isolated!(|| {
         let mut mirrors = live([8, 20, 40, 60, 80, 100, 120, 140, 160, 180, 200]);
         mirrors.push(silent("dead.lab.example"));
         let world = start(mirrors);
-        let (best, runs) = one_takes(
+        let (best, runs) = best_of_runs(
             400.0,
             5.0 + 400.0 + 20.0,
             || Ranker::new().rank(urls(&world)).unwrap(),
@@ -113,12 +117,12 @@ fn one_dead_mirror_among_twelve_costs_the_quiet_time_at_most() {
         lab::figure(&format!("twelve mirrors up to 200 ms away, one of them dead: {best:.1} ms"));
         assert_polite(&world, runs);
         assert_eq!(world.report().of("dead.lab.example").attempts, 2 * runs);
-        assert_eq!(world.report().of("m10.lab.example").attempts, runs, "live mirrors are asked once");
+        assert_eq!(world.report().of("m10.lab.example").attempts, runs, "a live mirror got a second attempt");
     });
 }
 
 #[test]
-fn the_timeout_holds_when_all_mirrors_are_dead() {
+fn timeout_holds_when_all_mirrors_are_dead() {
     lab::isolated!(|| {
         let world = start((0..100).map(|n| silent(&format!("dead{n}.lab.example"))).collect());
         let dead = |ranking: &Ranking| {
@@ -126,22 +130,23 @@ fn the_timeout_holds_when_all_mirrors_are_dead() {
             assert!(ranking.mirrors.iter().enumerate().all(|(n, mirror)| mirror.index == n));
         };
         let run = || Ranker::new().timeout(ms(600)).unwrap().rank(urls(&world)).unwrap();
-        let (best, runs) = one_takes(600.0, 620.0, run, dead);
+        let (best, runs) = best_of_runs(600.0, 620.0, run, dead);
         lab::figure(&format!("a hundred dead mirrors, timeout 600 ms: {best:.1} ms"));
         assert_polite(&world, runs);
     });
 }
 
 #[test]
-fn a_resolver_that_is_silent_for_one_name_costs_only_that_mirror() {
+fn hanging_lookup_costs_only_its_own_mirror() {
     lab::isolated!(|| {
-        // Two near ones and more fallbacks than are needed: a hiccup in one answer does not change the end.
+        // Two near mirrors, and more fallbacks than are needed, so that a delayed answer does not
+        // change the result.
         let mut mirrors = live([10, 11].into_iter().chain(30..50));
         mirrors.insert(3, Mirror::new("hung.lab.example").both(answer(ms(1))).lookup(Lookup::Silent));
         mirrors.insert(7, Mirror::new("nowhere.lab.example").lookup(Lookup::NxDomain));
         mirrors.insert(9, Mirror::new("fails.lab.example").both(answer(ms(1))).lookup(Lookup::ServFail));
         let world = start(mirrors);
-        let (best, _) = one_takes(
+        let (best, _) = best_of_runs(
             50.0,
             75.0,
             || Ranker::new().rank(urls(&world)).unwrap(),
@@ -156,12 +161,12 @@ fn a_resolver_that_is_silent_for_one_name_costs_only_that_mirror() {
                 assert!(known >= 18, "{known}");
             },
         );
-        lab::figure(&format!("one name of 25 hangs: {best:.1} ms (a look-up gets 50 ms at least)"));
+        lab::figure(&format!("one name of 25 hangs: {best:.1} ms (a lookup may take at least 50 ms)"));
     });
 }
 
 #[test]
-fn names_that_all_hang_do_not_move_the_timeout_and_leave_no_thread_that_matters() {
+fn hanging_lookups_do_not_delay_the_timeout_or_the_exit() {
     lab::isolated!(|| {
         let hung =
             |n| Mirror::new(&format!("hung{n}.lab.example")).both(answer(ms(1))).lookup(Lookup::Silent);
@@ -170,25 +175,25 @@ fn names_that_all_hang_do_not_move_the_timeout_and_leave_no_thread_that_matters(
         let before = threads();
         let ranking = Ranker::new().timeout(ms(300)).unwrap().rank(urls(&world)).unwrap();
         assert_eq!(ranking.stop_reason, StopReason::Timeout);
-        // The look-ups themselves would take two seconds.
+        // The lookups themselves take two seconds.
         assert_between(300.0, ranking.elapsed.as_secs_f64() * 1e3, 1000.0);
         let left = threads() - before;
-        assert!((1..=64).contains(&left), "{left} look-ups hang");
-        // Other names work meanwhile, and the process ends with the look-ups under way: this test returns.
-        let names_asked = world.report().lookups.len();
-        assert!(names_asked <= 64, "no new name is taken after the end: {names_asked}");
+        assert!((1..=64).contains(&left), "{left} threads are left");
+        // The process may end while lookups are running: this test returns.
+        let names = world.report().lookups.len();
+        assert!(names <= 64, "{names} lookups were started, some of them after the end");
     });
 }
 
 #[test]
-fn hung_look_ups_do_not_pile_up_over_many_runs() {
+fn hanging_lookups_do_not_accumulate_over_runs() {
     lab::isolated!(|| {
         let hung =
             |n| Mirror::new(&format!("hung{n}.lab.example")).both(answer(ms(1))).lookup(Lookup::Silent);
         let world = start((0..200).map(hung).collect());
-        let count = |folder: &str| std::fs::read_dir(folder).unwrap().count();
+        let count = |directory: &str| std::fs::read_dir(directory).unwrap().count();
         let before = (count("/proc/self/task"), count("/proc/self/fd"));
-        // They hang for two seconds each, and all these runs take one.
+        // Each lookup hangs for two seconds, and all these runs together take one.
         let elapsed = (0..10).map(|_| {
             let ranking = Ranker::new().timeout(ms(100)).unwrap().rank(urls(&world)).unwrap();
             assert_eq!(ranking.stop_reason, StopReason::Timeout);
@@ -197,18 +202,18 @@ fn hung_look_ups_do_not_pile_up_over_many_runs() {
         assert_between(100.0, elapsed.fold(f64::INFINITY, f64::min), 120.0);
         let (threads, descriptors) = (count("/proc/self/task") - before.0, count("/proc/self/fd") - before.1);
         assert!(threads <= 128 + 8 * 9, "{threads} threads");
-        assert!(descriptors <= threads + 10, "{descriptors} descriptors of {threads} look-ups");
+        assert!(descriptors <= threads + 10, "{descriptors} descriptors of {threads} lookups");
     });
 }
 
 #[test]
-fn broken_ipv6_everywhere_costs_the_delay_of_rfc_8305() {
+fn broken_ipv6_costs_the_delay_of_rfc_8305() {
     lab::isolated!(|| {
         let broken = |(n, rtt): (usize, u32)| {
             Mirror::new(&format!("m{n}.lab.example")).ipv6(Fate::Silent).ipv4(answer(ms(rtt)))
         };
         let world = start([10, 14, 30, 40].into_iter().enumerate().map(broken).collect());
-        let (best, runs) = one_takes(
+        let (best, runs) = best_of_runs(
             290.0,
             320.0,
             || Ranker::new().rank(urls(&world)).unwrap(),
@@ -217,18 +222,19 @@ fn broken_ipv6_everywhere_costs_the_delay_of_rfc_8305() {
                 for (n, rtt) in [10.0, 14.0, 30.0, 40.0].into_iter().enumerate() {
                     let mirror = mirror(ranking, n);
                     assert!(mirror.address.unwrap().is_ipv4());
-                    // The number is that of the attempt that connected, without the wait before it.
+                    // The latency is that of the attempt that connected, without the wait before
+                    // it.
                     assert_between(rtt, mirror.outcome.latency().unwrap().as_secs_f64() * 1e3, rtt + 50.0);
                 }
             },
         );
-        lab::figure(&format!("IPv6 broken everywhere: {best:.1} ms (look-up 5 + 250 + 40)"));
+        lab::figure(&format!("IPv6 broken everywhere: {best:.1} ms (lookup 5 + 250 + 40)"));
         assert_polite(&world, runs);
     });
 }
 
 #[test]
-fn broken_ipv6_costs_the_pools_limit_where_ipv4_is_seen_to_work() {
+fn broken_ipv6_costs_the_pool_limit_once_ipv4_works() {
     lab::isolated!(|| {
         let mut mirrors = vec![Mirror::new("four.lab.example").ipv4(answer(ms(20)))];
         mirrors.extend(
@@ -241,16 +247,16 @@ fn broken_ipv6_costs_the_pools_limit_where_ipv4_is_seen_to_work() {
             assert_eq!(ranking.stop_reason, StopReason::Complete);
             assert!(ranking.mirrors.iter().all(|m| m.pool && m.address.unwrap().is_ipv4()));
         };
-        let (best, runs) = one_takes(72.0, 95.0, || Ranker::new().rank(urls(&world)).unwrap(), all);
+        let (best, runs) = best_of_runs(72.0, 95.0, || Ranker::new().rank(urls(&world)).unwrap(), all);
         lab::figure(&format!(
-            "IPv6 broken, one IPv4 mirror answers: {best:.1} ms (look-up 5 + limit 40 + 27)"
+            "IPv6 broken, one IPv4 mirror answers: {best:.1} ms (lookup 5 + limit 40 + 27)"
         ));
         assert_polite(&world, runs);
     });
 }
 
 #[test]
-fn each_family_may_have_its_own_fate() {
+fn address_families_fail_independently() {
     lab::isolated!(|| {
         let named = |n: usize| Mirror::new(&format!("m{n}.lab.example"));
         let world = start(vec![
@@ -275,7 +281,7 @@ fn each_family_may_have_its_own_fate() {
             assert_eq!(outcome(&ranking, 9), Outcome::Refused);
         }
         assert_polite(&world, 3);
-        // A family that was fixed is the only one tried.
+        // If a family is selected, only that one is tried.
         let before = world.report().total().attempts;
         let ranking = Ranker::new().family(Family::Ipv4).rank(urls(&world)).unwrap();
         assert_eq!(outcome(&ranking, 2), Outcome::Unresolved);
@@ -285,7 +291,7 @@ fn each_family_may_have_its_own_fate() {
 }
 
 #[test]
-fn a_lost_packet_is_made_up_for_within_the_quiet_time() {
+fn lost_packet_is_repaired_within_the_quiet_time() {
     lab::isolated!(|| {
         let named = |n: usize| Mirror::new(&format!("m{n}.lab.example"));
         let lost_syn = named(0).ipv4(answer(ms(10)).lose_first_syns(1));
@@ -304,21 +310,21 @@ fn a_lost_packet_is_made_up_for_within_the_quiet_time() {
 }
 
 #[test]
-fn the_number_is_the_kernels_however_late_this_process_is() {
+fn latency_is_exact_however_late_the_process_is() {
     lab::isolated!(|| {
         let rtts = [5, 20, 30, 40, 50, 60];
         let world = start(live(rtts));
-        // By address: all SYNs have left when the first answer comes.
+        // By address, so that all SYNs have left when the first answer arrives.
         let urls: Vec<_> =
             (0..6).map(|n| format!("http://{}/", world.ipv4(&format!("m{n}.lab.example")))).collect();
-        let mut late = false;
+        let mut blocked = false;
         let mut ranker = Ranker::new();
-        // Stopped on the first answer, while all the others come in.
+        // The process is blocked at the first answer, while all others arrive.
         ranker.fallbacks(Ranker::ALL).observer(move |event| {
             if !matches!(event, Event::Progress(_)) {
                 return;
             }
-            if !std::mem::replace(&mut late, true) {
+            if !std::mem::replace(&mut blocked, true) {
                 std::thread::sleep(Duration::from_millis(150));
             }
         });
@@ -329,26 +335,27 @@ fn the_number_is_the_kernels_however_late_this_process_is() {
             assert_between(rtt.into(), latency, f64::from(rtt) + 80.0);
         }
         let attempts = world.report().total().attempts;
-        assert_eq!(attempts, rtts.len(), "who was late does not ask again before it has listened");
+        assert_eq!(attempts, rtts.len(), "a late process connects again before it has read the answers");
     });
 }
 
 #[test]
-fn bursts_are_small_and_few_are_in_flight() {
+fn bursts_and_attempts_in_flight_are_limited() {
     lab::isolated!(|| {
         let named = |n: usize, rtt: u32| Mirror::new(&format!("m{n}.lab.example")).ipv4(answer(ms(rtt)));
         let world = start((0..900).map(|n| named(n, 120 + n as u32 % 40)).collect());
-        // By address, so that no look-up spreads them.
+        // By address, so that lookups do not spread the SYNs.
         let urls: Vec<_> =
             (0..900).map(|n| format!("http://{}/", world.ipv4(&format!("m{n}.lab.example")))).collect();
         let ranking = Ranker::new().fallbacks(Ranker::ALL).rank(&urls).unwrap();
         assert_eq!(ranking.stop_reason, StopReason::Complete);
         assert!(ranking.mirrors.iter().all(|m| m.outcome.latency().is_some()));
         let report = world.report();
-        // The next leave after 10 ms; a world that reads the first late sees them sooner.
+        // The next SYNs leave after 10 ms; the lab may read the first ones late, and so see less in
+        // between.
         assert!(report.first_burst(ms(6)) <= 128, "{} SYNs in the first 6 ms", report.first_burst(ms(6)));
         let in_flight = report.most_in_flight(Duration::from_secs(1));
-        // The lab counts an answer when it leaves it, a moment before the client knows.
+        // The lab counts an answer when it sends it, a moment before the client gets it.
         assert!(in_flight <= 512, "{in_flight} in flight");
         assert_eq!(report.total().attempts, 900);
         assert_polite(&world, 1);
@@ -356,7 +363,7 @@ fn bursts_are_small_and_few_are_in_flight() {
 }
 
 #[test]
-fn a_hosts_file_works_as_well_as_a_name_server() {
+fn hosts_file_is_used() {
     lab::isolated!(|| {
         let world = World::start(Spec::new().mirrors(live([10, 60])).names(lab::Names::Hosts)).unwrap();
         let begin = Instant::now();
@@ -367,25 +374,26 @@ fn a_hosts_file_works_as_well_as_a_name_server() {
 }
 
 #[test]
-fn a_machine_without_ipv6_addresses_asks_for_none() {
+fn aaaa_queries_are_omitted_without_ipv6() {
     lab::isolated!(|| {
-        let asked = || {
+        let queries = || {
             let mirrors = (0..3).map(|n| Mirror::new(&format!("m{n}.lab.example")).ipv4(answer(ms(10 + n))));
             let world = start(mirrors.collect());
             let ranking = Ranker::new().rank(urls(&world)).unwrap();
             assert_eq!(ranking.stop_reason, StopReason::Complete);
             let lookups = world.report().lookups;
             (
-                lookups.values().map(|asked| asked.a).sum::<usize>(),
-                lookups.values().map(|asked| asked.aaaa).sum::<usize>(),
+                lookups.values().map(|queries| queries.a).sum::<usize>(),
+                lookups.values().map(|queries| queries.aaaa).sum::<usize>(),
             )
         };
-        // An Ethernet or a tunnel that is up has one, if only on its link; unless the kernel was built without.
+        // A network interface that is up has a link-local IPv6 address, unless the kernel was built
+        // without IPv6.
         let switch = std::path::Path::new("/proc/sys/net/ipv6/conf/all/disable_ipv6");
-        assert_eq!(asked(), (3, if switch.exists() { 3 } else { 0 }));
+        assert_eq!(queries(), (3, if switch.exists() { 3 } else { 0 }));
         if switch.exists() {
-            std::fs::write(switch, "1").expect("a switch of this namespace");
+            std::fs::write(switch, "1").expect("a setting of this namespace");
         }
-        assert_eq!(asked(), (3, 0));
+        assert_eq!(queries(), (3, 0));
     });
 }

@@ -1,4 +1,4 @@
-//! What a second run costs, in the lab: nothing, as long as it is in the same network.
+//! The cache in the lab: a second run in the same network sends nothing.
 
 use fastestmirror::*;
 use lab::gateway::Link;
@@ -17,14 +17,14 @@ fn order(ranking: &Ranking) -> Vec<(usize, bool)> {
 }
 
 #[test]
-fn a_run_in_a_world_that_has_just_begun_is_remembered() {
+fn run_is_remembered_even_if_the_network_is_new() {
     lab::isolated!(|| {
-        let folder = tempfile::tempdir().expect("a folder");
+        let directory = tempfile::tempdir().expect("a directory");
         for attempt in 0..20 {
             let world = World::start(Spec::new().mirror(Mirror::new("a.lab.example").both(answer(ms(2)))))
                 .expect("a world");
-            // The run begins at once, when the world's routes are newest.
-            let cache = folder.path().join(attempt.to_string());
+            // The run starts immediately, while the routes of the world are new.
+            let cache = directory.path().join(attempt.to_string());
             rank(&cache, &["http://a.lab.example/".to_owned()]);
             assert_eq!(world.report().total().handshakes, 1);
             assert!(cache.exists());
@@ -33,24 +33,25 @@ fn a_run_in_a_world_that_has_just_begun_is_remembered() {
 }
 
 #[test]
-fn the_second_run_sends_nothing_and_takes_the_time_of_reading_the_file() {
+fn second_run_sends_nothing_and_only_reads_the_cache() {
     lab::isolated!(|| {
-        let folder = tempfile::tempdir().expect("a folder");
+        let directory = tempfile::tempdir().expect("a directory");
         for (name, all) in [("defaults", false), ("all", true)] {
-            let cache = folder.path().join(name);
+            let cache = directory.path().join(name);
             let sites = Geography::seen_from(Place::FRANKFURT, 3).with_trouble().with_clear_edge().draw();
             let world = World::start(sites.spec()).expect("a world");
             let urls = sites.urls();
             let mut first = Ranker::new();
             first.cache(Some(&cache)).seed(7).fallbacks(if all { Ranker::ALL } else { 16 });
             let first = first.rank(&urls).expect("a ranking");
-            let asked = (world.report().total().attempts, world.report().lookups.len());
+            let sent = (world.report().total().attempts, world.report().lookups.len());
             let mut best = f64::INFINITY;
             for _ in 0..5 {
                 let second = rank(&cache, &urls);
                 assert_eq!(second.stop_reason, StopReason::Idle);
                 assert!(second.mirrors.iter().all(|mirror| !matches!(mirror.outcome, Outcome::Measured(_))));
-                // Never worse than the first: the same pool, and the same order of what has a latency.
+                // Not worse than the first run: the same pool, and the same order of mirrors with a
+                // latency.
                 let known = |ranking: &Ranking| {
                     ranking.mirrors.iter().filter(|m| m.outcome.latency().is_some()).count()
                 };
@@ -60,25 +61,25 @@ fn the_second_run_sends_nothing_and_takes_the_time_of_reading_the_file() {
             }
             assert_eq!(
                 (world.report().total().attempts, world.report().lookups.len()),
-                asked,
-                "nobody is asked"
+                sent,
+                "the second run sends something"
             );
             let records = std::fs::read_to_string(&cache).expect("a cache").matches("\n[").count();
             figure(&format!(
                 "a second run over {} mirrors ({name}, {records} groups in the file): {best:.2} ms",
                 urls.len()
             ));
-            // Wide room: in a debug build, on a busy machine.
+            // Much room, for a debug build on a busy machine.
             assert!(best < 200.0, "{best} ms");
         }
     });
 }
 
 #[test]
-fn in_another_network_all_are_measured_anew_and_at_home_again_none() {
+fn network_change_makes_all_mirrors_measured_again() {
     lab::isolated!(|| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let cache = folder.path().join("cache");
+        let directory = tempfile::tempdir().expect("a directory");
+        let cache = directory.path().join("cache");
         let mirrors = (0..6).map(|n| Mirror::new(&format!("m{n}.lab.example")).both(answer(ms(10 + n))));
         let refusing = Mirror::new("refusing.lab.example").both(refuse(ms(9)));
         let world = World::start(Spec::new().mirrors(mirrors).mirror(refusing)).expect("a world");
@@ -89,19 +90,19 @@ fn in_another_network_all_are_measured_anew_and_at_home_again_none() {
             world.report().total().attempts - before
         };
         let run = || drop(rank(&cache, &urls));
-        // Seven mirrors, the refusing one over both families.
+        // Seven mirrors; the refusing one is tried in both families.
         const ALL: usize = 8;
 
         let home = Link::ethernet("home").address("192.168.1.7/24").default_via("192.168.1.1", 100);
         home.neighbor("192.168.1.1", [2, 0, 0, 0, 0, 1]);
         assert_eq!((attempts(&run), attempts(&run)), (ALL, 0));
-        // Another router of the same address.
+        // Another router with the same address.
         home.neighbor("192.168.1.1", [2, 0, 0, 0, 0, 2]);
         assert_eq!((attempts(&run), attempts(&run)), (ALL, 0));
-        // One that has not been heard of yet is not known to be another.
+        // A router whose link-layer address is unknown is not taken for another one.
         home.forget_neighbor("192.168.1.1");
         assert_eq!(attempts(&run), 0);
-        // A tunnel is another network, up and down.
+        // A tunnel makes another network, both when it comes up and when it goes down.
         let tunnel = Link::tunnel("tunnel").address("10.8.0.2/24").route("0.0.0.0/1", None, 0).route(
             "128.0.0.0/1",
             None,
@@ -114,7 +115,7 @@ fn in_another_network_all_are_measured_anew_and_at_home_again_none() {
     });
 }
 
-/// Five mirrors that answer and one that never does, and their URLs.
+/// A world of five mirrors that answer and one that never does, and their URLs.
 fn five_and_a_dead_one() -> (World, Vec<String>) {
     let mut mirrors: Vec<_> =
         (0..5).map(|n| Mirror::new(&format!("m{n}.lab.example")).ipv4(answer(ms(10 + n)))).collect();
@@ -125,44 +126,44 @@ fn five_and_a_dead_one() -> (World, Vec<String>) {
 }
 
 #[test]
-fn a_silent_mirror_is_left_alone_for_its_hour_and_does_not_cost_the_next_run() {
+fn silent_mirror_is_not_tried_again_for_an_hour() {
     lab::isolated!(|| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let cache = folder.path().join("cache");
+        let directory = tempfile::tempdir().expect("a directory");
+        let cache = directory.path().join("cache");
         let (world, urls) = five_and_a_dead_one();
         assert_eq!(rank(&cache, &urls).stop_reason, StopReason::Quiet);
         assert_eq!(rank(&cache, &urls).stop_reason, StopReason::Idle);
         assert_eq!(world.report().of("dead.lab.example").attempts, 2);
-        // librepo would believe no word of it.
+        // librepo would not understand such a group.
         let text = std::fs::read_to_string(&cache).expect("a cache");
         assert!(!text.contains("[http://dead.lab.example]"), "{text}");
     });
 }
 
 #[test]
-fn a_dead_mirror_whose_hour_is_over_costs_one_run_and_not_each() {
+fn dead_mirror_costs_one_run_when_its_hour_is_over() {
     lab::isolated!(|| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let cache = folder.path().join("cache");
+        let directory = tempfile::tempdir().expect("a directory");
+        let cache = directory.path().join("cache");
         let (world, urls) = five_and_a_dead_one();
         rank(&cache, &urls);
-        let forget_the_dead = || {
+        let forget_dead_mirror = || {
             let text = std::fs::read_to_string(&cache).expect("a cache");
             let groups = text.split_inclusive("\n\n").filter(|group| !group.contains(":_fm_:outcome:"));
             std::fs::write(&cache, groups.collect::<String>()).expect("a writable cache");
         };
         for _ in 0..2 {
-            forget_the_dead();
+            forget_dead_mirror();
             let before = world.report().total().attempts;
             let ranking = rank(&cache, &urls);
             assert_eq!(ranking.stop_reason, StopReason::Quiet);
             let measured =
                 ranking.mirrors.iter().filter(|m| matches!(m.outcome, Outcome::Measured(_))).count();
-            assert_eq!(measured, 1, "one of those remembered is the witness");
+            assert_eq!(measured, 1, "one remembered mirror is measured again as the control");
             assert_eq!(
                 world.report().total().attempts - before,
                 3,
-                "two at the dead one, one at the witness"
+                "two attempts at the dead mirror, one at the control"
             );
             assert_eq!(rank(&cache, &urls).stop_reason, StopReason::Idle);
         }

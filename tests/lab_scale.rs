@@ -1,7 +1,8 @@
-//! What long lists cost, in the lab: time, processor time, memory, allocations, descriptors, system calls.
+//! What long lists cost, in the lab: time, CPU time, memory, allocations, descriptors, system
+//! calls.
 //!
-//! The library runs in a process of its own beside the world, so that what is counted is its cost and not the lab's:
-//! this file is both, and [`CLIENT`] tells which.
+//! The library runs in a process of its own beside the world, so that the cost of the lab is not
+//! counted. This program is both; the environment variable [`CLIENT`] makes it the client.
 
 use fastestmirror::*;
 use lab::{Fate, Mirror, Names, Spec, World, answer, figure, ms};
@@ -15,11 +16,11 @@ use std::time::Duration;
 use support::build::run;
 use support::programs;
 
-/// In its environment the client finds the file with its URLs.
+/// The environment variable with the path of the client's list of URLs.
 const CLIENT: &str = "FASTESTMIRROR_SCALE_CLIENT";
-/// Set where the client is to measure all mirrors, as far as they answer.
+/// Set if the client has to measure all mirrors.
 const ALL: &str = "FASTESTMIRROR_SCALE_ALL";
-/// What an ordinary process may open.
+/// The usual limit of open files.
 const DESCRIPTORS: usize = 1024;
 
 /// Counts what the client allocates.
@@ -49,7 +50,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Old and new may both be there for a moment.
+        // The old and the new block may exist at the same time.
         grow(size);
         LIVE.fetch_sub(layout.size(), Relaxed);
         // SAFETY: as above.
@@ -60,8 +61,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// Processor time of this process so far.
-fn processor_time() -> Duration {
+/// The CPU time of this process.
+fn cpu_time() -> Duration {
     // SAFETY: plain data, filled in by the call.
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
@@ -79,12 +80,13 @@ fn limit_descriptors() {
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
 }
 
-/// How many descriptors are open, without the one for looking.
+/// The number of open descriptors, without the one that this function opens.
 fn open_descriptors() -> usize {
-    fs::read_dir("/proc/self/fd").expect("a folder of descriptors").count() - 1
+    fs::read_dir("/proc/self/fd").expect("a directory of descriptors").count() - 1
 }
 
-/// The client: one run at the defaults over the URLs of a file, and a line for each figure. Nothing if run as a test.
+/// The client: one run with the defaults over the URLs of a file. Prints a line for each result. As
+/// a test it does nothing.
 #[test]
 fn client() {
     let Some(list) = std::env::var_os(CLIENT) else { return };
@@ -97,29 +99,29 @@ fn client() {
         ranker.fallbacks(Ranker::ALL);
     }
     static MOST_OPEN: AtomicUsize = AtomicUsize::new(0);
-    static LOOKING: AtomicUsize = AtomicUsize::new(0);
-    let (before, mut told) = (open_descriptors(), 0);
+    static COUNTING_COST: AtomicUsize = AtomicUsize::new(0);
+    let (before, mut calls) = (open_descriptors(), 0);
     ranker.observer(move |event| {
         if !matches!(event, Event::Progress(_)) {
             return;
         }
-        // Looked at every now and then only, and at no cost to what is counted.
-        if told % 64 == 0 {
+        // Counted only now and then, and without the allocations that counting makes.
+        if calls % 64 == 0 {
             let allocations = ALLOCATIONS.load(Relaxed);
             MOST_OPEN.fetch_max(open_descriptors() - before, Relaxed);
-            LOOKING.fetch_add(ALLOCATIONS.load(Relaxed) - allocations, Relaxed);
+            COUNTING_COST.fetch_add(ALLOCATIONS.load(Relaxed) - allocations, Relaxed);
         }
-        told += 1;
+        calls += 1;
     });
-    let before = (ALLOCATIONS.load(Relaxed), LIVE.load(Relaxed), processor_time());
+    let before = (ALLOCATIONS.load(Relaxed), LIVE.load(Relaxed), cpu_time());
     PEAK.store(before.1, Relaxed);
     let ranking = ranker.rank(urls.iter().copied()).expect("a ranking");
-    let allocations = ALLOCATIONS.load(Relaxed) - before.0 - LOOKING.load(Relaxed);
-    let (bytes, cpu) = (PEAK.load(Relaxed) - before.1, processor_time() - before.2);
+    let allocations = ALLOCATIONS.load(Relaxed) - before.0 - COUNTING_COST.load(Relaxed);
+    let (bytes, cpu) = (PEAK.load(Relaxed) - before.1, cpu_time() - before.2);
     let pool: Vec<_> =
         ranking.mirrors.iter().filter(|mirror| mirror.pool).map(|mirror| mirror.index.to_string()).collect();
-    // The harness has begun a line.
-    println!("\nended={:?}", ranking.stop_reason);
+    // The harness has printed the beginning of a line.
+    println!("\nstop_reason={:?}", ranking.stop_reason);
     println!("microseconds={}", ranking.elapsed.as_micros());
     println!("cpu={}", cpu.as_micros());
     println!("allocations={allocations}");
@@ -128,18 +130,18 @@ fn client() {
     println!("pool={}", pool.join(" "));
 }
 
-/// What a client has told of its run.
-struct Told(HashMap<String, String>);
+/// The results that a client has printed.
+struct Results(HashMap<String, String>);
 
-impl Told {
-    /// Runs a client over a list; `before` are words to put before its command.
-    fn by_client(list: &Path, before: &[&str]) -> Told {
+impl Results {
+    /// Runs a client over a list. `wrapper` is a command to run it with.
+    fn of_client(list: &Path, wrapper: &[&str]) -> Results {
         let own = std::env::current_exe().expect("a path").display().to_string();
         let client = [&own, "client", "--exact", "--nocapture", "--test-threads=1"];
-        let words: Vec<&str> = before.iter().copied().chain(client).collect();
+        let words: Vec<&str> = wrapper.iter().copied().chain(client).collect();
         let output = run(programs::program(words[0]).args(&words[1..]).env(CLIENT, list));
         let pairs = output.lines().filter_map(|line| line.split_once('='));
-        Told(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+        Results(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
     }
 
     fn number(&self, key: &str) -> f64 {
@@ -151,15 +153,15 @@ impl Told {
     }
 }
 
-/// A world of so many mirrors: eight near ones, spread over the list; some dead; the others far.
-struct Long {
+/// A world of many mirrors: eight near ones, spread over the list, some dead ones, and far ones.
+struct LongList {
     world: World,
     urls: Vec<String>,
     near: HashSet<usize>,
 }
 
-impl Long {
-    fn start(count: usize, named: bool) -> Long {
+impl LongList {
+    fn start(count: usize, named: bool) -> LongList {
         let near: HashSet<usize> = (0..8).map(|n| count / 16 + n * (count / 8)).collect();
         let mirror = |n: usize| {
             let mirror = Mirror::new(&format!("m{n}.lab.example"));
@@ -178,107 +180,108 @@ impl Long {
             false => format!("http://{}/", world.ipv4(&mirror.name)),
         };
         let urls = world.spec().mirrors.iter().map(url).collect();
-        Long { world, urls, near }
+        LongList { world, urls, near }
     }
 
-    /// Writes the list of the first so many.
+    /// Writes a list of the first `count` URLs.
     fn write(&self, path: &Path, count: usize) {
-        fs::write(path, self.urls[..count].join("\n")).expect("a writable folder");
+        fs::write(path, self.urls[..count].join("\n")).expect("a writable directory");
     }
 }
 
-/// The client's fastest run over such a world of those that find the near ones.
-fn best_run(count: usize, named: bool) -> Told {
-    let folder = tempfile::tempdir().expect("a folder");
-    let list = folder.path().join("list");
-    let long = Long::start(count, named);
+/// The fastest of some runs of the client that find the right pool.
+fn best_run(count: usize, named: bool) -> Results {
+    let directory = tempfile::tempdir().expect("a directory");
+    let list = directory.path().join("list");
+    let long = LongList::start(count, named);
     long.write(&list, count);
     let run = || {
-        let told = Told::by_client(&list, &[]);
-        // Of every run, however busy the machine is.
-        let bytes = told.number("bytes") / count as f64;
+        let results = Results::of_client(&list, &[]);
+        // These hold for every run, however busy the machine is.
+        let bytes = results.number("bytes") / count as f64;
         assert!(bytes < 1024.0, "{bytes} bytes for each of {count} mirrors");
-        assert!(told.number("open") <= (DESCRIPTORS / 2) as f64, "{} descriptors", told.number("open"));
-        // The timeout, and room.
-        assert!(told.number("microseconds") < 3e6, "{} µs", told.number("microseconds"));
-        told
+        assert!(results.number("open") <= (DESCRIPTORS / 2) as f64, "{} descriptors", results.number("open"));
+        // The timeout, and some room.
+        assert!(results.number("microseconds") < 3e6, "{} µs", results.number("microseconds"));
+        results
     };
-    let mut right: Vec<Told> = Vec::new();
+    let mut right: Vec<Results> = Vec::new();
     for attempt in 1..=8 {
-        right.extend(Some(run()).filter(|told| told.pool() == long.near));
+        right.extend(Some(run()).filter(|results| results.pool() == long.near));
         if attempt >= 3 && !right.is_empty() {
             break;
         }
     }
-    let time = |told: &Told| told.number("microseconds");
+    let time = |results: &Results| results.number("microseconds");
     let fastest = right.into_iter().min_by(|a, b| time(a).total_cmp(&time(b)));
-    let told = fastest.unwrap_or_else(|| {
+    let results = fastest.unwrap_or_else(|| {
         let lab = long.world.report().error;
         assert!(lab.could_not_keep_up(), "the near ones of {count} are wrong eight times: {lab}");
         figure(&format!("{count}: the near ones are wrong eight times: {lab}"));
         run()
     });
     figure(&format!(
-        "{count} {}: {} after {:.0} ms, processor time {:.1} ms, {:.1} allocations and {:.0} bytes for each, at most {} descriptors",
+        "{count} {}: {} after {:.0} ms, CPU time {:.1} ms, {:.1} allocations and {:.0} bytes for each, at most {} descriptors",
         if named { "names" } else { "addresses" },
-        told.0["ended"],
-        told.number("microseconds") / 1e3,
-        told.number("cpu") / 1e3,
-        told.number("allocations") / count as f64,
-        told.number("bytes") / count as f64,
-        told.number("open"),
+        results.0["stop_reason"],
+        results.number("microseconds") / 1e3,
+        results.number("cpu") / 1e3,
+        results.number("allocations") / count as f64,
+        results.number("bytes") / count as f64,
+        results.number("open"),
     ));
-    told
+    results
 }
 
 #[test]
-fn ten_thousand_addresses_are_measured_in_time_and_each_costs_what_one_of_a_hundred_does() {
+fn cost_per_address_does_not_grow_with_the_list() {
     lab::isolated!(|| {
         let runs = [100, 421, 2000, 10_000].map(|count| (count as f64, best_run(count, false)));
-        for (count, told) in &runs {
-            let each = told.number("allocations") / count;
+        for (count, results) in &runs {
+            let each = results.number("allocations") / count;
             assert!(each < 3.0, "{each} allocations for each of {count}");
         }
-        let cpu = |(count, told): &(f64, Told)| told.number("cpu") / count;
+        let cpu = |(count, results): &(f64, Results)| results.number("cpu") / count;
         assert!(cpu(&runs[3]) < 5.0 * cpu(&runs[1]), "{} and {} µs each", cpu(&runs[3]), cpu(&runs[1]));
     });
 }
 
 #[test]
-fn two_thousand_names_are_looked_up_and_measured_in_time() {
+fn two_thousand_names_are_measured_in_time() {
     lab::isolated!(|| {
         for count in [100, 421, 2000] {
             let allocations = best_run(count, true).number("allocations");
-            // Each of 64 threads has its own, too.
+            // Each of the 64 threads has some allocations, too.
             assert!(allocations < 7.0 * count as f64 + 640.0, "{allocations} allocations for {count}");
         }
     });
 }
 
 #[test]
-fn a_mirror_costs_seven_system_calls_at_most() {
+fn mirror_costs_at_most_seven_system_calls() {
     if !programs::have("strace", Command::new("strace").arg("-V")) {
         return;
     }
     lab::isolated!(|| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (list, counts) = (folder.path().join("list"), folder.path().join("counts"));
-        let long = Long::start(2000, false);
+        let directory = tempfile::tempdir().expect("a directory");
+        let (list, counts) = (directory.path().join("list"), directory.path().join("counts"));
+        let long = LongList::start(2000, false);
         let calls = |count: usize, all: &[&str]| {
             long.write(&list, count);
             let counts = counts.display().to_string();
-            Told::by_client(&list, &[all, &["strace", "-f", "-c", "-o", &counts]].concat());
+            Results::of_client(&list, &[all, &["strace", "-f", "-c", "-o", &counts]].concat());
             let table = fs::read_to_string(counts).expect("a table");
             let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
             let count = |row: &Vec<&str>| row.get(3).and_then(|count| count.parse::<f64>().ok());
-            // With debug assertions the standard library looks at each descriptor before it closes it.
+            // With debug assertions the standard library checks each descriptor with fcntl before
+            // it closes it.
             let counted =
                 rows.filter(|row| !["total", "fcntl", "fcntl64"].contains(row.last().unwrap_or(&"total")));
             counted.filter_map(|row| count(&row)).sum::<f64>()
         };
         let all = format!("{ALL}=1");
         for (what, all) in [("at the defaults", vec![]), ("if all are measured", vec!["env", &all])] {
-            // What the process costs that is there for one mirror, too, is not the mirrors'.
+            // The cost of a run with one mirror is that of the process.
             let alone = calls(1, &all);
             for count in [421, 2000] {
                 let each = (calls(count, &all) - alone) / count as f64;

@@ -1,4 +1,4 @@
-//! The library against real sockets on loopback addresses: what needs no distance between the machines.
+//! The library with real sockets on loopback, where the distance of the mirrors does not matter.
 
 use fastestmirror::*;
 use std::net::Ipv4Addr;
@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 use support::servers::{Server, Silent, closed_port};
 
-/// Address `n` of many on this machine.
+/// Address number `n` of this machine.
 fn ip(n: usize) -> Ipv4Addr {
     Ipv4Addr::from(0x7f01_0000 + n as u32)
 }
@@ -18,7 +18,7 @@ fn outcome_of<'a>(ranking: &'a Ranking, url: &str) -> &'a RankedMirror {
 }
 
 #[test]
-fn each_kind_of_mirror_gets_its_outcome_and_its_place() {
+fn outcome_and_position_of_each_kind_of_mirror() {
     let open = Server::start(ip(1));
     let six = Server::start(std::net::Ipv6Addr::LOCALHOST);
     let silent = Silent::start(ip(2));
@@ -48,7 +48,7 @@ fn each_kind_of_mirror_gets_its_outcome_and_its_place() {
 }
 
 #[test]
-fn a_mirror_is_asked_once_however_often_it_is_listed_and_gets_no_byte() {
+fn endpoint_listed_many_times_gets_one_attempt_and_no_data() {
     let server = Server::start(Ipv4Addr::UNSPECIFIED);
     let urls: Vec<_> =
         (0..600).map(|n| format!("https://127.2.0.{}:{}/{n}", n % 200, server.port())).collect();
@@ -62,7 +62,7 @@ fn a_mirror_is_asked_once_however_often_it_is_listed_and_gets_no_byte() {
 }
 
 #[test]
-fn a_list_that_needs_no_measuring_is_idle() {
+fn idle_stop_if_nothing_needs_measuring() {
     for urls in [&[][..], &["file:///a", "rsync://mirror.example/", "http://[::1"]] {
         let ranking = Ranker::new().rank(urls.iter().copied()).unwrap();
         assert_eq!((ranking.stop_reason, ranking.mirrors.len()), (StopReason::Idle, urls.len()));
@@ -70,7 +70,7 @@ fn a_list_that_needs_no_measuring_is_idle() {
 }
 
 #[test]
-fn a_timeout_of_zero_sends_nothing_and_keeps_the_order() {
+fn timeout_of_zero_sends_nothing_and_keeps_the_order() {
     let server = Server::start(ip(5));
     let urls = ["http://mirror.example/".to_string(), format!("http://{}/", server.address)];
     let ranking = Ranker::new().timeout(Duration::ZERO).unwrap().rank(&urls).unwrap();
@@ -83,7 +83,7 @@ fn a_timeout_of_zero_sends_nothing_and_keeps_the_order() {
 }
 
 #[test]
-fn the_timeout_holds_when_everything_is_silent() {
+fn timeout_holds_when_no_mirror_answers() {
     let silent = Silent::start(ip(6));
     let url = format!("http://{}/", silent.address);
     let mut elapsed = (0..30).map(|_| {
@@ -92,12 +92,12 @@ fn the_timeout_holds_when_everything_is_silent() {
         assert!(ranking.elapsed.as_millis() >= 300);
         ranking.elapsed
     });
-    // A busy machine may be late, but not each time.
+    // A busy machine may be late, but not every time.
     assert!(elapsed.any(|elapsed| elapsed.as_millis() < 320));
 }
 
 #[test]
-fn cancel_from_another_thread_ends_measuring_at_once() {
+fn cancel_from_another_thread_stops_measuring() {
     let silent = Silent::start(ip(7));
     let cancel = Cancel::new().unwrap();
     let mut ranker = Ranker::new();
@@ -109,12 +109,12 @@ fn cancel_from_another_thread_ends_measuring_at_once() {
     });
     assert_eq!(ranker.rank([&url]).unwrap().stop_reason, StopReason::Cancelled);
     other.join().unwrap();
-    // It stays cancelled.
+    // The ranker stays cancelled.
     assert_eq!(ranker.rank([&url, &url]).unwrap().stop_reason, StopReason::Cancelled);
 }
 
 #[test]
-fn progress_tells_how_far_it_is_and_may_cancel() {
+fn progress_counts_mirrors_and_may_cancel() {
     let server = Server::start(Ipv4Addr::UNSPECIFIED);
     let silent = Silent::start(ip(8));
     let cancel = Cancel::new().unwrap();
@@ -137,13 +137,13 @@ fn progress_tells_how_far_it_is_and_may_cancel() {
         format!("http://127.1.0.10:{}/", server.port()),
     ];
     assert_eq!(ranker.rank(&urls).unwrap().stop_reason, StopReason::Cancelled);
-    let last = seen.try_iter().last().expect("was called");
+    let last = seen.try_iter().last().expect("progress was reported");
     assert_eq!((last.completed, last.total), (2, 3));
     assert!(last.best.is_some());
 }
 
 #[test]
-fn a_peer_that_resets_at_once_did_shake_hands() {
+fn immediate_reset_after_the_handshake_counts_as_measured() {
     for with_fin in [false, true] {
         let listener = std::net::TcpListener::bind((ip(11), 0)).unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -151,7 +151,7 @@ fn a_peer_that_resets_at_once_did_shake_hands() {
             for stream in listener.incoming() {
                 let stream = stream.unwrap();
                 if with_fin {
-                    // The reset may have come already.
+                    // The reset may have arrived already.
                     let _ = stream.shutdown(std::net::Shutdown::Write);
                 }
                 socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
@@ -166,7 +166,7 @@ fn a_peer_that_resets_at_once_did_shake_hands() {
 }
 
 #[test]
-fn the_family_can_be_fixed() {
+fn family_selects_the_addresses() {
     let four = Server::start(ip(12));
     let six = Server::start(std::net::Ipv6Addr::LOCALHOST);
     let urls = [format!("http://{}/", four.address), format!("http://{}/", six.address)];
@@ -183,7 +183,7 @@ fn the_family_can_be_fixed() {
 }
 
 #[test]
-fn protocols_filter_and_what_they_drop_is_reported() {
+fn protocols_exclude_and_report_other_mirrors() {
     let server = Server::start(ip(13));
     let urls = [
         format!("http://{}/", server.address),
@@ -200,7 +200,7 @@ fn protocols_filter_and_what_they_drop_is_reported() {
 }
 
 #[test]
-fn hosts_are_included_excluded_and_preferred_by_pattern_before_anything_is_sent() {
+fn patterns_include_exclude_and_prefer_before_anything_is_sent() {
     let server = Server::start(Ipv4Addr::UNSPECIFIED);
     let urls: Vec<_> = (1..=9).map(|n| format!("http://127.1.7.{n}:{}/", server.port())).collect();
     let mut ranker = Ranker::new();
@@ -223,9 +223,9 @@ fn hosts_are_included_excluded_and_preferred_by_pattern_before_anything_is_sent(
 }
 
 #[test]
-fn a_hostile_list_does_not_make_a_flood() {
+fn hostile_list_does_not_cause_a_flood() {
     let server = Server::start(ip(14));
-    // A thousand ports of one host, the first three of them open or not; and more hosts than are measured.
+    // A thousand ports of one host, of which one is open; and more hosts than are measured.
     let ports =
         (0..1000).map(|n| format!("http://{}:{}/", ip(14), if n == 3 { server.port() } else { 9000 + n }));
     let ranking = Ranker::new().rank(ports.collect::<Vec<_>>()).unwrap();
@@ -237,7 +237,7 @@ fn a_hostile_list_does_not_make_a_flood() {
 }
 
 #[test]
-fn options_outside_their_range_are_refused_by_name() {
+fn options_out_of_range_are_refused_by_name() {
     let mut ranker = Ranker::new();
     let error = |result: Result<&mut Ranker, Error>| result.unwrap_err().to_string();
     assert_eq!(error(ranker.factor(0.5)), "the option factor cannot be 0.5: it must be from 1 to 1000");
@@ -255,12 +255,12 @@ fn options_outside_their_range_are_refused_by_name() {
 }
 
 #[test]
-fn one_seed_gives_one_order_and_the_default_is_the_same_throughout_a_process() {
+fn seed_determines_the_order_and_defaults_to_one_per_process() {
     let server = Server::start(Ipv4Addr::UNSPECIFIED);
     let urls: Vec<_> = (0..12).map(|n| format!("http://{}:{}/", ip(100 + n), server.port())).collect();
     let order = |seed: Option<u64>| {
         let mut ranker = Ranker::new();
-        // Everything is near enough, however noisy the machine.
+        // All mirrors are in the pool, however noisy the machine is.
         ranker.slack(Duration::from_secs(60)).unwrap().fallbacks(Ranker::ALL);
         if let Some(seed) = seed {
             ranker.seed(seed);
@@ -274,8 +274,8 @@ fn one_seed_gives_one_order_and_the_default_is_the_same_throughout_a_process() {
     assert!(order(None).0 < 1 << 53);
 }
 
-/// Runs the body in a child process that has this soft limit of descriptors.
-fn with_descriptors(test: &str, limit: libc::rlim_t, body: impl FnOnce()) {
+/// Runs the body of a test in a child process with this limit of open files.
+fn with_descriptor_limit(test: &str, limit: libc::rlim_t, body: impl FnOnce()) {
     const INSIDE: &str = "FASTESTMIRROR_TEST_INSIDE";
     if std::env::var_os(INSIDE).is_some() {
         return body();
@@ -296,67 +296,59 @@ fn with_descriptors(test: &str, limit: libc::rlim_t, body: impl FnOnce()) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn entries(folder: &str) -> usize {
-    std::fs::read_dir(folder).unwrap().count()
+fn entries(directory: &str) -> usize {
+    std::fs::read_dir(directory).unwrap().count()
 }
 
 #[test]
-fn fifteen_hundred_endpoints_fit_into_256_descriptors_and_nothing_is_left_behind() {
-    with_descriptors(
-        "fifteen_hundred_endpoints_fit_into_256_descriptors_and_nothing_is_left_behind",
-        256,
-        || {
-            let server = Server::start(Ipv4Addr::UNSPECIFIED);
-            let closed = closed_port();
-            let url =
-                |n: usize| format!("http://{}:{}/", ip(n), if n % 10 == 9 { closed } else { server.port() });
-            let urls: Vec<_> = (0..1500).map(url).chain(["http://localhost:1/".into()]).collect();
-            let open = || (entries("/proc/self/fd"), entries("/proc/self/task"));
-            let before = open();
-            for _ in 0..3 {
-                let ranking = Ranker::new()
-                    .fallbacks(Ranker::ALL)
-                    .timeout(Duration::from_secs(30))
-                    .unwrap()
-                    .rank(&urls)
-                    .unwrap();
-                assert_eq!(ranking.stop_reason, StopReason::Complete);
-                let measured = ranking.mirrors.iter().filter(|m| m.outcome.latency().is_some()).count();
-                assert_eq!(measured, 1350);
-                // The server may be late to close its side of the last.
-                let patience = Instant::now() + Duration::from_secs(5);
-                while open() != before && Instant::now() < patience {
-                    std::thread::yield_now();
-                }
-                assert_eq!(open(), before);
+fn descriptor_limit_of_256_is_enough_for_1500_endpoints_and_none_leaks() {
+    with_descriptor_limit(lab::test_name!(), 256, || {
+        let server = Server::start(Ipv4Addr::UNSPECIFIED);
+        let closed = closed_port();
+        let url =
+            |n: usize| format!("http://{}:{}/", ip(n), if n % 10 == 9 { closed } else { server.port() });
+        let urls: Vec<_> = (0..1500).map(url).chain(["http://localhost:1/".into()]).collect();
+        let open = || (entries("/proc/self/fd"), entries("/proc/self/task"));
+        let before = open();
+        for _ in 0..3 {
+            let ranking = Ranker::new()
+                .fallbacks(Ranker::ALL)
+                .timeout(Duration::from_secs(30))
+                .unwrap()
+                .rank(&urls)
+                .unwrap();
+            assert_eq!(ranking.stop_reason, StopReason::Complete);
+            let measured = ranking.mirrors.iter().filter(|m| m.outcome.latency().is_some()).count();
+            assert_eq!(measured, 1350);
+            // The server may close its side of the last connections later.
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while open() != before && Instant::now() < deadline {
+                std::thread::yield_now();
             }
-        },
-    );
+            assert_eq!(open(), before);
+        }
+    });
 }
 
 #[test]
-fn a_process_without_a_free_descriptor_gets_an_error_and_one_with_few_an_order() {
-    with_descriptors(
-        "a_process_without_a_free_descriptor_gets_an_error_and_one_with_few_an_order",
-        64,
-        || {
-            let server = Server::start(Ipv4Addr::UNSPECIFIED);
-            let urls: Vec<_> = (0..50).map(|n| format!("http://{}:{}/", ip(n), server.port())).collect();
-            let mut taken = Vec::new();
-            while let Ok(file) = std::fs::File::open("/dev/null") {
-                taken.push(file);
-            }
-            let error = Ranker::new().rank(&urls).unwrap_err();
-            assert!(
-                matches!(error, Error::System(_)) && error.to_string().starts_with("cannot measure: "),
-                "{error}"
-            );
-            // Two for the library, two for sockets at both ends.
-            taken.truncate(taken.len() - 5);
-            let mut ranker = Ranker::new();
-            ranker.fallbacks(Ranker::ALL).timeout(Duration::from_secs(30)).unwrap();
-            let ranking = ranker.rank(&urls).unwrap();
-            assert!(ranking.mirrors.iter().all(|m| m.outcome.latency().is_some()), "{ranking:#?}");
-        },
-    );
+fn descriptor_shortage_is_an_error_but_a_few_are_enough() {
+    with_descriptor_limit(lab::test_name!(), 64, || {
+        let server = Server::start(Ipv4Addr::UNSPECIFIED);
+        let urls: Vec<_> = (0..50).map(|n| format!("http://{}:{}/", ip(n), server.port())).collect();
+        let mut taken = Vec::new();
+        while let Ok(file) = std::fs::File::open("/dev/null") {
+            taken.push(file);
+        }
+        let error = Ranker::new().rank(&urls).unwrap_err();
+        assert!(
+            matches!(error, Error::System(_)) && error.to_string().starts_with("cannot measure: "),
+            "{error}"
+        );
+        // Two for the library, and two for the sockets at both ends of a connection.
+        taken.truncate(taken.len() - 5);
+        let mut ranker = Ranker::new();
+        ranker.fallbacks(Ranker::ALL).timeout(Duration::from_secs(30)).unwrap();
+        let ranking = ranker.rank(&urls).unwrap();
+        assert!(ranking.mirrors.iter().all(|m| m.outcome.latency().is_some()), "{ranking:#?}");
+    });
 }
