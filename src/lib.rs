@@ -27,9 +27,6 @@ mod filter;
 #[cfg(feature = "__internals")]
 #[doc(hidden)]
 pub mod internals;
-#[cfg(feature = "librepo")]
-#[doc(hidden)]
-pub mod librepo;
 mod network;
 mod outcome;
 mod panic;

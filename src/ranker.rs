@@ -11,7 +11,7 @@ use crate::rank::Rule;
 use crate::ranking::{Candidate, Error, Ranking};
 use crate::sys::Family;
 use crate::url::{Host, Mirror, Protocol};
-pub(crate) use run::Run;
+use run::Run;
 use std::fmt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -306,7 +306,7 @@ impl Ranker {
     ///
     /// # Errors
     /// If a weight is not positive and finite, or if the filters exclude every mirror.
-    pub(crate) fn read(&self, candidates: Vec<Candidate>) -> Result<List, Error> {
+    fn read(&self, candidates: Vec<Candidate>) -> Result<List, Error> {
         let fine = |weight: f64| weight > 0.0 && weight.is_finite();
         if let Some(bad) = candidates.iter().find(|candidate| !fine(candidate.weight)) {
             return Err(Error::InvalidWeight { url: bad.url.clone(), weight: bad.weight });

@@ -1,5 +1,4 @@
-//! One run in its steps: what is remembered, what is measured, what comes of it. A caller that tells of each step
-//! takes them one by one.
+//! One run in its steps: what is remembered, what is measured, what comes of it.
 #![forbid(unsafe_code)]
 
 use super::memory::{self, Recollection};
@@ -86,23 +85,6 @@ impl Run {
     /// What is to be said of the cache, if it could not be read.
     pub(crate) fn cache_problem(&self) -> Option<&str> {
         self.memory.trouble()
-    }
-
-    /// Whether no latency can change the order: there is but one endpoint, and nothing that it could overtake.
-    #[cfg(feature = "librepo")]
-    pub(crate) fn is_decided(&self) -> bool {
-        let mut one = None;
-        self.list.mirrors.iter().all(|mirror| match mirror {
-            Mirror::Local => true,
-            Mirror::Remote(_, endpoint) => *one.get_or_insert(endpoint) == endpoint,
-            Mirror::Unsupported => false,
-        })
-    }
-
-    /// How many endpoints have to be measured.
-    #[cfg(feature = "librepo")]
-    pub(crate) fn to_measure(&self) -> usize {
-        self.probed.iter().filter(|known| known.is_none()).count()
     }
 
     /// Measures those endpoints of which nothing is known yet.

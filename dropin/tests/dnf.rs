@@ -15,7 +15,7 @@ const SCHEMES: [&str; 2] = ["http", "https"];
 
 fn in_a_site(test: &str, body: impl FnOnce(&Site)) {
     if have_all() {
-        let library = build::with_librepo().join("libfastestmirror.so");
+        let library = build::dropin().join("libfastestmirror_librepo.so");
         lab::isolated(test, || body(&Site::start(&library)));
     }
 }

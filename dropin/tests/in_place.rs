@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use support::build::{root, run, with_librepo};
+use support::build::{root, run, dropin};
 use support::librepo_calls::*;
 use support::programs::{have, module, program};
 use support::servers::{Silent, closed_port};
@@ -179,10 +179,10 @@ fn linked_before_librepo_or_preloaded_it_takes_its_place() {
         return;
     }
     make_soname();
-    let folder = with_librepo().display().to_string();
+    let folder = dropin().display().to_string();
     let before =
         ["-Wl,--no-as-needed", &format!("-L{folder}"), "-lfastestmirror", &format!("-Wl,-rpath,{folder}")];
-    let linked = compile("tests/c/librepo_call.c", "call-linked", &before, &["librepo", "glib-2.0"]);
+    let linked = compile("dropin/tests/c/call.c", "call-linked", &before, &["librepo", "glib-2.0"]);
     let world = World::start();
     let arguments = ["loaded", "perform", &world.refusing(), &format!("{}1", world.refusing())];
     let runs = [
@@ -208,7 +208,7 @@ fn the_example_works_as_the_readme_builds_it() {
     let line = readme.lines().map(str::trim).find(|line| line.starts_with("cc examples/through_librepo.c"));
     let program = scratch().join("through_librepo");
     let line = line.expect("the README says how to build it").replace("$PWD/", "");
-    let line = line.replace("target/release", &with_librepo().display().to_string());
+    let line = line.replace("target/release", &dropin().display().to_string());
     let line = line.replace("target/through_librepo", &program.display().to_string());
     run(Command::new("sh").current_dir(root()).args(["-ec", &format!("{line} -Wall -Wextra -Werror")]));
     let world = World::start();
@@ -272,7 +272,7 @@ fn without_librepo_nothing_happens_that_needs_it() {
     let program = scratch().join("absent");
     let mut cc = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
     cc.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-g"]);
-    run(cc.arg(root().join("tests/c/librepo_absent.c")).arg("-o").arg(&program).arg("-ldl"));
+    run(cc.arg(root().join("dropin/tests/c/absent.c")).arg("-o").arg(&program).arg("-ldl"));
     assert_eq!(run(Command::new(&program).arg(ours())), "all is well\n");
     assert_eq!(run(Command::new(&program).env("LD_PRELOAD", ours())), "all is well\n");
 }
@@ -286,11 +286,11 @@ fn a_librepo_of_unknown_layout_is_used_by_its_public_interface() {
         let folder = scratch().join(name);
         fs::create_dir_all(&folder).expect("the target folder can be written");
         let shared = [define, &["-shared", "-fPIC", "-Wl,-soname,librepo.so.0"]].concat();
-        compile("tests/c/librepo_other.c", &format!("{name}/librepo.so.0"), &shared, &["glib-2.0"]);
+        compile("dropin/tests/c/other.c", &format!("{name}/librepo.so.0"), &shared, &["glib-2.0"]);
         let libraries = [ours(), folder.join("librepo.so.0")].map(|path| path.display().to_string());
-        let rpath = format!("-Wl,--no-as-needed,-rpath,{}:{}", with_librepo().display(), folder.display());
+        let rpath = format!("-Wl,--no-as-needed,-rpath,{}:{}", dropin().display(), folder.display());
         let more = [libraries[0].as_str(), &libraries[1], &rpath];
-        let caller = compile("tests/c/librepo_other_call.c", &format!("{name}/call"), &more, &["glib-2.0"]);
+        let caller = compile("dropin/tests/c/other_call.c", &format!("{name}/call"), &more, &["glib-2.0"]);
         make_soname();
         // Measured, as the getters allow it; the callback is not to be had, the internal list is left alone.
         let output = run(Command::new(caller).env("G_MESSAGES_DEBUG", "librepo"));

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 use support::build;
-use support::build::with_librepo;
+use support::build::dropin;
 use support::programs::{have, make_package, program};
 
 fn shared_library() -> PathBuf {
-    with_librepo().join("libfastestmirror.so")
+    dropin().join("libfastestmirror_librepo.so")
 }
 
 /// In an environment of nothing but what is needed, with this library preloaded or none.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use support::build::{run, with_librepo};
+use support::build::{run, dropin};
 use support::librepo_source::built::{Built, python_suite};
 use support::librepo_source::{RELEASES, Release, or_skip};
 
@@ -86,7 +86,7 @@ fn python_suite_passes_with_the_library_preloaded() {
     let unknown = || format!("no suite is known for python3-librepo {version}");
     let Some(release) = or_skip(release.ok_or_else(unknown)) else { return };
     let Some(source) = release.source() else { return };
-    let library = with_librepo().join("libfastestmirror.so");
+    let library = dropin().join("libfastestmirror_librepo.so");
     lab::isolated!(|| {
         let without_us = python(&mut python_suite(&source), release.python_tests);
         let with_us = python(python_suite(&source).env("LD_PRELOAD", library), release.python_tests);
@@ -106,7 +106,7 @@ fn suites_of_1_20_0_pass_with_the_library_inside() {
 
 fn pass_with_the_library_inside(test: &str, release: &Release) {
     if !lab::is_inside() {
-        let archive = with_librepo().join("libfastestmirror.a");
+        let archive = dropin().join("libfastestmirror_librepo.a");
         let Some(built) = Built::new(release, &archive) else { return };
         compare_libraries(release, &built);
     }
