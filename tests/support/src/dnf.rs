@@ -104,7 +104,8 @@ impl Run {
     /// Seconds that our library has taken, all its calls together, by its own lines.
     pub fn measuring(&self) -> f64 {
         let lines = self.log.lines().filter_map(|line| line.split_once("libfastestmirror: "));
-        let times = lines.filter_map(|(_, line)| line.split_once("measuring stopped after ")?.1.split_once(" s ("));
+        let times =
+            lines.filter_map(|(_, line)| line.split_once("measuring stopped after ")?.1.split_once(" s ("));
         times.map(|(seconds, _)| seconds.parse::<f64>().expect("seconds")).sum()
     }
 }
