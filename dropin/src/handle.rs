@@ -1,5 +1,5 @@
-//! What a librepo handle holds: options through librepo's public getters, and the rest at offsets that
-//! were proved first.
+//! What a librepo handle holds: options through librepo's public getters, and the rest at offsets
+//! that were proved first.
 
 use crate::layout;
 use crate::log::Log;
@@ -26,16 +26,16 @@ pub(crate) struct Listener {
     data: *mut c_void,
 }
 
-// SAFETY: the callback is called on the thread of librepo's caller only, during that call: a `Ranker`
-// wants an observer that is Send, but calls it on the thread that ranks.
+// SAFETY: the callback is called on the thread of librepo's caller only, during that call: a
+// `Ranker` wants an observer that is Send, but calls it on the thread that ranks.
 unsafe impl Send for Listener {}
 
 impl Listener {
     /// Calls the callback.
     ///
     /// # Safety
-    /// This is the thread of librepo's caller, during its call, and `pointer` is what librepo passes
-    /// with this stage.
+    /// This is the thread of librepo's caller, during its call, and `pointer` is what librepo
+    /// passes with this stage.
     pub(crate) unsafe fn call(self, stage: c_int, pointer: *mut c_void) {
         // SAFETY: the function that librepo would call here, with its data.
         unsafe { (self.callback)(self.data, stage, pointer) };
@@ -50,7 +50,8 @@ impl Handle {
     }
 
     fn get<T: Copy>(&self, option: c_int, default: T) -> T {
-        // SAFETY: a handle, by the promise of `new`; the callers below use the types of librepo's headers.
+        // SAFETY: a handle, by the promise of `new`; the callers below use the types of librepo's
+        // headers.
         unsafe { self.librepo.get(self.handle, option, default) }
     }
 
@@ -122,7 +123,8 @@ impl Handle {
         unsafe { self.handle.cast::<u8>().add(offset).cast::<T>().read() }
     }
 
-    /// Whether the fields of this librepo's handles are at the expected offsets: checked once per process.
+    /// Whether the fields of this librepo's handles are at the expected offsets: checked once per
+    /// process.
     fn is_proved(&self) -> bool {
         const UNKNOWN: u8 = 0;
         const YES: u8 = 1;
@@ -148,8 +150,8 @@ pub(crate) unsafe fn url_of(mirror: *const c_void) -> *const c_char {
 
 unsafe extern "C" fn sentinel(_: *mut c_void, _: c_int, _: *mut c_void) {}
 
-/// Sets options of a scratch handle through the public interface, and checks that they appear at the
-/// expected offsets.
+/// Sets options of a scratch handle through the public interface, and checks that they appear at
+/// the expected offsets.
 fn prove(librepo: Librepo) -> bool {
     // SAFETY: takes nothing, returns a handle or NULL.
     let handle = unsafe { (librepo.handle_init)() };
@@ -178,8 +180,8 @@ unsafe fn is_as_expected(fresh: &Handle) -> bool {
     let data: *mut c_void = (&raw mut data).cast();
     let urls = [URL.as_ptr(), ptr::null()];
     let no_error: *mut *mut Opaque = ptr::null_mut();
-    // SAFETY: the options have these types in librepo's headers; all reads are within the memory of the
-    // handle, and a pointer is followed only if everything before it was as expected.
+    // SAFETY: the options have these types in librepo's headers; all reads are within the memory of
+    // the handle, and a pointer is followed only if everything before it was as expected.
     unsafe {
         if libc::malloc_usable_size(handle.cast()) < layout::DATA + size_of::<*mut c_void>() {
             return false;

@@ -1,8 +1,9 @@
 //! librepo's ABI in numbers: the values of its public enums, and the offsets in bytes (in
 //! `struct _LrHandle` and `LrInternalMirror`) of what its public interface does not give.
 //!
-//! They are the same in every version from 1.7.14 (2015) to 1.21. A test compares them with librepo's
-//! sources on the machine it runs on, and `handle.rs` proves the offsets again in every process.
+//! They are the same in every version from 1.7.14 (2015) to 1.21. A test compares them with
+//! librepo's sources on the machine it runs on, and `handle.rs` proves the offsets again in every
+//! process.
 #![forbid(unsafe_code)]
 
 /// The size of a pointer and of a `long`.

@@ -1,43 +1,44 @@
 //! librepo's fastestmirror functions, with librepo's ABI and promises, on top of the crate
-//! `fastestmirror`. For programs that load this library before librepo, and for a librepo that is built
-//! with it inside.
+//! `fastestmirror`. For programs that load this library before librepo, and for a librepo that is
+//! built with it inside.
 //!
 //! It exports five functions and nothing else:
 //! - [`lr_fastestmirror`], [`lr_fastestmirror_detailed`] and [`lr_lrfastestmirror_free`], which are
 //!   declared in `librepo/fastestmirror.h`;
-//! - [`lr_fastestmirror_sort_internalmirrorlist`] and [`lr_fastestmirror_sort_internalmirrorlists`],
-//!   which librepo itself calls.
+//! - [`lr_fastestmirror_sort_internalmirrorlist`] and
+//!   [`lr_fastestmirror_sort_internalmirrorlists`], which librepo itself calls.
 //!
 //! # Deviations from librepo
 //! All are on purpose, and tests pin them:
 //! - The latency is that of the TCP handshake, for https mirrors too; there is no TLS.
 //! - A silent mirror is waited for as long as it could matter, not for the whole timeout. So
-//!   `lr_fastestmirror_detailed` may report a far mirror that is alive as not measured, after all those
-//!   that are; this never happens to the nearest 16 outside the pool.
+//!   `lr_fastestmirror_detailed` may report a far mirror that is alive as not measured, after all
+//!   those that are; this never happens to the nearest 16 outside the pool.
 //! - If no mirror answers, and where latencies are equal, the given order stands.
-//! - `lr_fastestmirror` shuffles the pool in place of every version of librepo, also of those that did
-//!   not, and in the same order for all lists of a process.
-//! - Of several handles, every list that has a mirror known to answer begins with one. A handle that is
-//!   offline or behind a proxy keeps its order, and the others are ranked.
-//! - Offline, `lr_fastestmirror` leaves the list as it is, and `lr_fastestmirror_detailed` returns it
-//!   unmeasured. For an empty list, the latter sets its result to NULL.
+//! - `lr_fastestmirror` shuffles the pool in place of every version of librepo, also of those that
+//!   did not, and in the same order for all lists of a process.
+//! - Of several handles, every list that has a mirror known to answer begins with one. A handle
+//!   that is offline or behind a proxy keeps its order, and the others are ranked.
+//! - Offline, `lr_fastestmirror` leaves the list as it is, and `lr_fastestmirror_detailed` returns
+//!   it unmeasured. For an empty list, the latter sets its result to NULL.
 //! - The URLs of one host stay together. A `file:` mirror is first, and the others are shuffled
 //!   nevertheless. A single endpoint is not measured for an order that does not depend on it.
 //! - An interrupt stops measuring at once, where librepo has a handler for it.
-//! - Behind a proxy the given order stands. (A handle's own proxy is noticed only where its layout is
-//!   proved.)
+//! - Behind a proxy the given order stands. (A handle's own proxy is noticed only where its layout
+//!   is proved.)
 //! - The stage DETECTION counts the endpoints that are measured, not the URLs.
-//! - A latency is remembered for the URL up to its path, which is what librepo itself looks for, also if
-//!   a path was asked for.
-//! - An error is reported for wrong arguments only: whatever else happens, the caller has an order and
-//!   gets TRUE. (Without glib in the process, `lr_fastestmirror_detailed` cannot make a list or an
-//!   error, and returns FALSE.)
-//! - A callback must return: a C++ exception or a longjmp that leaves it ends the program. (No test.)
+//! - A latency is remembered for the URL up to its path, which is what librepo itself looks for,
+//!   also if a path was asked for.
+//! - An error is reported for wrong arguments only: whatever else happens, the caller has an order
+//!   and gets TRUE. (Without glib in the process, `lr_fastestmirror_detailed` cannot make a list or
+//!   an error, and returns FALSE.)
+//! - A callback must return: a C++ exception or a longjmp that leaves it ends the program. (No
+//!   test.)
 //!
 //! # Safety
 //! Pointers must be what librepo's headers ask for: NULL or valid, handles of the librepo that is
-//! loaded, lists of strings or of handles that do not change meanwhile. All five functions rely on that
-//! ("the caller's promise").
+//! loaded, lists of strings or of handles that do not change meanwhile. All five functions rely on
+//! that ("the caller's promise").
 #![allow(clippy::missing_safety_doc)] // once, above, for all five
 
 mod handle;
@@ -129,8 +130,8 @@ pub unsafe extern "C" fn lr_fastestmirror_detailed(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lr_lrfastestmirror_free(mirror: *mut LrFastestMirror) {
     protected(|| {
-        // SAFETY: the caller's promise. Only librepo's own function sets a libcurl handle, and then it
-        // is one of librepo's libcurl.
+        // SAFETY: the caller's promise. Only librepo's own function sets a libcurl handle, and then
+        // it is one of librepo's libcurl.
         unsafe {
             if let (Some(given), Some(glib)) = (mirror.as_ref(), Glib::find()) {
                 if let (false, Some(curl)) = (given.curl.is_null(), Curl::find()) {
@@ -194,8 +195,8 @@ unsafe fn fail(error: *mut *mut Opaque, code: c_int, message: &CStr) -> c_int {
     FALSE
 }
 
-/// Begins a call: writes its first log line and reads the settings. Returns nothing if they say that
-/// nothing is to be done.
+/// Begins a call: writes its first log line and reads the settings. Returns nothing if they say
+/// that nothing is to be done.
 fn begin(function: &str, count: usize, what: &str) -> Option<(Log, Settings)> {
     let log = Log(Glib::find());
     log.call(function, count, what);

@@ -34,7 +34,8 @@ pub(crate) unsafe fn refill(list: *mut GSList, items: impl IntoIterator<Item = *
     }
 }
 
-/// Returns a copy of a string, in which bytes that are not UTF-8 are replaced; for NULL, the empty one.
+/// Returns a copy of a string, in which bytes that are not UTF-8 are replaced; for NULL, the empty
+/// one.
 ///
 /// # Safety
 /// `string` is NULL or a string.

@@ -1,5 +1,5 @@
-//! Lines for librepo's log, which dnf keeps in a file of its own. Each begins with this library's name,
-//! so that a reader sees what chose the mirrors.
+//! Lines for librepo's log, which dnf keeps in a file of its own. Each begins with this library's
+//! name, so that a reader sees what chose the mirrors.
 
 use crate::symbols::Glib;
 use fastestmirror::Event;

@@ -1,10 +1,10 @@
-//! Whether libcurl would go through a proxy. Behind one every mirror is as far away as the proxy, so
-//! that ranking means nothing, and packets to the mirrors themselves may be forbidden.
+//! Whether libcurl would go through a proxy. Behind one every mirror is as far away as the proxy,
+//! so that ranking means nothing, and packets to the mirrors themselves may be forbidden.
 //!
-//! libcurl has no function that returns its proxy (from options, the environment, exceptions), so it is
-//! asked to connect, and watched. Lookups are refused, except for the mirror's own name, which gets a
-//! documentation address; sockets are refused too. The address that it wants to connect to, or the
-//! lookup that it wants to make, is the answer, and no packet leaves.
+//! libcurl has no function that returns its proxy (from options, the environment, exceptions), so
+//! it is asked to connect, and watched. Lookups are refused, except for the mirror's own name,
+//! which gets a documentation address; sockets are refused too. The address that it wants to
+//! connect to, or the lookup that it wants to make, is the answer, and no packet leaves.
 
 use crate::symbols::{Curl, Opaque};
 use fastestmirror::{Host, Mirror};
@@ -30,7 +30,8 @@ const CURLE_UNSUPPORTED_PROTOCOL: c_int = 1;
 const CURLE_URL_MALFORMAT: c_int = 3;
 const CURLE_COULDNT_RESOLVE_HOST: c_int = 6;
 const CURL_SOCKET_BAD: c_int = -1;
-/// How long the lookup of a proxy's name may take where libcurl (before 7.59) cannot refuse lookups.
+/// How long the lookup of a proxy's name may take where libcurl (before 7.59) cannot refuse
+/// lookups.
 const LOOKUP_TIMEOUT_MS: c_long = 1000;
 
 /// 192.0.2.1, reserved for documentation (RFC 5737): no mirror has it.
@@ -48,13 +49,13 @@ struct CurlSockaddr {
 }
 
 /// The first address that libcurl wanted to connect to; `Some(None)` if it was not an IP address.
-type Wanted = Option<Option<SocketAddr>>;
+type Destination = Option<Option<SocketAddr>>;
 
 type StartResolver = unsafe extern "C" fn(*mut c_void, *mut c_void, *mut c_void) -> c_int;
 type OpenSocket = unsafe extern "C" fn(*mut c_void, c_int, *mut CurlSockaddr) -> c_int;
 
-/// Returns the position of the first of these mirrors that libcurl would reach through a proxy. `curl`
-/// is a libcurl handle with options, or NULL for what the environment says alone.
+/// Returns the position of the first of these mirrors that libcurl would reach through a proxy.
+/// `curl` is a libcurl handle with options, or NULL for what the environment says alone.
 ///
 /// # Safety
 /// `curl` is NULL or a handle of this libcurl that nothing else uses now.
@@ -65,8 +66,8 @@ pub(crate) unsafe fn first_behind_proxy(
 ) -> Option<usize> {
     // SAFETY: the caller's promise.
     let query = unsafe { Query::new(functions, curl)? };
-    // Mostly there is no proxy, and one question for each scheme is enough. Only where there is one, the
-    // mirrors' own names matter, because of its exceptions.
+    // Mostly there is no proxy, and one question for each scheme is enough. Only where there is
+    // one, the mirrors' own names matter, because of its exceptions.
     let mut answers = HashMap::new();
     for (index, url) in urls.iter().enumerate() {
         let Mirror::Remote(protocol, endpoint) = Mirror::parse(url) else { continue };
@@ -105,8 +106,8 @@ unsafe extern "C" fn refuse_socket(
     _purpose: c_int,
     address: *mut CurlSockaddr,
 ) -> c_int {
-    // SAFETY: the pointer that `is_proxied` sets, and what libcurl passes: a whole address of the kind
-    // that `family` says.
+    // SAFETY: the pointer that `is_proxied` sets, and what libcurl passes: a whole address of the
+    // kind that `family` says.
     unsafe {
         let whole = &raw const (*address).address;
         let found = match (*address).family {
@@ -121,7 +122,7 @@ unsafe extern "C" fn refuse_socket(
             }
             _ => None,
         };
-        if let Some(wanted) = wanted.cast::<Wanted>().as_mut() {
+        if let Some(wanted) = wanted.cast::<Destination>().as_mut() {
             wanted.get_or_insert(found);
         }
     }
@@ -178,10 +179,10 @@ impl Query {
         ) else {
             return false;
         };
-        let mut wanted: Wanted = None;
+        let mut wanted: Destination = None;
         let mut addresses = ptr::null_mut();
-        // SAFETY: a handle that `new` has made, options of the types in libcurl's headers, and pointers
-        // that outlive the transfer.
+        // SAFETY: a handle that `new` has made, options of the types in libcurl's headers, and
+        // pointers that outlive the transfer.
         let result = unsafe {
             let curl = &self.functions;
             if matches!(host, Host::Name(_)) {
@@ -197,7 +198,8 @@ impl Query {
         };
         match wanted {
             Some(address) => address != Some(SocketAddr::new(itself, port)),
-            // With any other error it wanted a proxy: one whose lookup was refused, or of an unknown kind.
+            // With any other error it wanted a proxy: one whose lookup was refused, or of an
+            // unknown kind.
             None => ![CURLE_COULDNT_RESOLVE_HOST, CURLE_UNSUPPORTED_PROTOCOL, CURLE_URL_MALFORMAT]
                 .contains(&result),
         }

@@ -1,5 +1,5 @@
-//! From lists of URLs to an order: which lists may be measured, one run over all of them, and the calls
-//! of librepo's callback on the way.
+//! From lists of URLs to an order: which lists may be measured, one run over all of them, and the
+//! calls of librepo's callback on the way.
 
 use crate::handle::{Handle, Listener};
 use crate::layout;
@@ -34,11 +34,12 @@ struct Measurable {
     urls: Vec<String>,
 }
 
-/// Ranks the mirrors of several lists together, as far as handles and network allow it. Returns nothing
-/// if every list keeps its order.
+/// Ranks the mirrors of several lists together, as far as handles and network allow it. Returns
+/// nothing if every list keeps its order.
 ///
 /// The options of the first handle count, and its callback is called at each stage. An index in the
-/// result counts over the URLs of all lists in a row. Those of a list that keeps its order are not in it.
+/// result counts over the URLs of all lists in a row. Those of a list that keeps its order are not
+/// in it.
 pub(crate) fn rank(log: Log, settings: &Settings, lists: Vec<MirrorList>, wanted: Wanted) -> Option<Ranking> {
     let first = lists.first()?.handle;
     if first.is_some_and(|handle| handle.is_offline()) {
@@ -126,8 +127,8 @@ fn measure(
     Ok(Some(ranking))
 }
 
-/// Whether the order of these mirrors can depend on a latency. It cannot if there is one endpoint, and
-/// nothing but local mirrors besides.
+/// Whether the order of these mirrors can depend on a latency. It cannot if there is one endpoint,
+/// and nothing but local mirrors besides.
 fn depends_on_latency(urls: &[&String]) -> bool {
     let mut single: Option<Endpoint> = None;
     for url in urls {
@@ -212,8 +213,8 @@ impl Stages {
     /// Calls it with what librepo passes with this stage: NULL, a string or a number.
     fn notify(self, stage: c_int, pointer: *mut c_void) {
         if let Some(listener) = self.0 {
-            // SAFETY: librepo's caller is waiting on this thread; the callers of this function pass what
-            // librepo's headers say of the stage.
+            // SAFETY: librepo's caller is waiting on this thread; the callers of this function pass
+            // what librepo's headers say of the stage.
             unsafe { listener.call(stage, pointer) };
         }
     }

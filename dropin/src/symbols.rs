@@ -1,5 +1,5 @@
-//! The functions of librepo, glib and libcurl that are used, found at run time in the librepo that the
-//! process has loaded.
+//! The functions of librepo, glib and libcurl that are used, found at run time in the librepo that
+//! the process has loaded.
 //!
 //! Child processes inherit a preloaded library, so this one must not need any of the three: none is
 //! linked or loaded here, only looked up where something else has loaded it.
@@ -99,8 +99,8 @@ pub(crate) struct Curl {
 struct Scope(*mut c_void);
 
 impl Scope {
-    /// Returns the scope of librepo, which stays loaded from the first call on, so that what was found
-    /// stays where it is.
+    /// Returns the scope of librepo, which stays loaded from the first call on, so that what was
+    /// found stays where it is.
     fn librepo() -> Scope {
         static FOUND: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
         let mut scope = FOUND.load(SeqCst);
@@ -109,8 +109,8 @@ impl Scope {
             scope = Scope::around_us().unwrap_or_else(|| Scope::loaded(c"librepo.so.0")).0;
             FOUND.store(scope, SeqCst);
         }
-        // A program that librepo is linked into statically has no such library, and then this is NULL,
-        // which is RTLD_DEFAULT: everything that is loaded.
+        // A program that librepo is linked into statically has no such library, and then this is
+        // NULL, which is RTLD_DEFAULT: everything that is loaded.
         Scope(scope)
     }
 
@@ -119,8 +119,8 @@ impl Scope {
         Scope(unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD) })
     }
 
-    /// Returns the object that this code is part of, if that is a librepo. Built into one, this code
-    /// serves that one, whatever its file is called and whichever others are loaded.
+    /// Returns the object that this code is part of, if that is a librepo. Built into one, this
+    /// code serves that one, whatever its file is called and whichever others are loaded.
     fn around_us() -> Option<Scope> {
         let object_of = |address: *const c_void| {
             let mut info = MaybeUninit::<libc::Dl_info>::uninit();

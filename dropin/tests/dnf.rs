@@ -1,8 +1,8 @@
-//! Unchanged dnf in the lab, with this library preloaded and without: from which mirrors it downloads,
-//! how evenly it uses them, and how long it takes.
+//! Unchanged dnf in the lab, with this library preloaded and without: from which mirrors it
+//! downloads, how evenly it uses them, and how long it takes.
 //!
-//! Times of both kinds are taken in turns. The best or the median of several is compared, and limits
-//! are wide.
+//! Times of both kinds are taken in turns. The best or the median of several is compared, and
+//! limits are wide.
 
 use lab::figure;
 use std::collections::BTreeSet;
@@ -22,8 +22,8 @@ fn in_a_site(test: &str, body: impl FnOnce(&Site)) {
     }
 }
 
-/// Asserts what holds for every run with this library: all files come from one mirror of the pool, which
-/// is returned.
+/// Asserts what holds for every run with this library: all files come from one mirror of the pool,
+/// which is returned.
 #[track_caller]
 fn assert_one_of_the_pool(setup: Setup, run: &Run) -> &'static str {
     let asked = run.hosts("");
@@ -123,8 +123,8 @@ fn dead_mirror_costs_a_fraction_of_what_it_costs_without_the_library() {
         let environment = &[("FASTESTMIRROR_FALLBACKS", "0")];
         let (_, no_fallbacks) = cost("with the library, no fallbacks", Setup { environment, ..SETUP }, 5);
         assert!(theirs > 1.0, "{theirs}");
-        // There are fewer mirrors than fallbacks, so that all are wanted: the silent one is waited for
-        // as long as the farthest one took. Where only the pool matters it is not waited for.
+        // There are fewer mirrors than fallbacks, so that all are wanted: the silent one is waited
+        // for as long as the farthest one took. Where only the pool matters it is not waited for.
         assert!(ours < theirs / 3.0, "{ours} against {theirs}");
         assert!(no_fallbacks < theirs / 20.0, "{no_fallbacks} against {theirs}");
     });
@@ -147,7 +147,8 @@ fn cache_serves_the_next_process_and_librepo() {
             assert_eq!(run.log.contains(OURS), ours);
             let connected = run.attempts.iter().filter_map(|attempt| MIRRORS.get(attempt.mirror));
             let mut others = connected.map(|(name, _)| *name).filter(|name| !asked.contains(name));
-            // The cache says nothing of a dead mirror that librepo could read, and so librepo tries it.
+            // The cache says nothing of a dead mirror that librepo could read, and so librepo tries
+            // it.
             let other = others.find(|name| ours || *name != DEAD);
             assert_eq!(
                 other, None,
@@ -189,7 +190,8 @@ fn dnf_is_faster_than_without_the_library() {
                 );
                 let theirs = runs[1].iter().flat_map(|run| run.hosts("")).collect::<BTreeSet<_>>();
                 println!("without the library, files came from {theirs:?}");
-                // What choosing a mirror costs, whatever dnf itself takes on this machine: 0.4 s against 2.
+                // What choosing a mirror costs, whatever dnf itself takes on this machine: 0.4 s
+                // against 2.
                 let [with, without, off] = runs.each_ref().map(|runs| best(runs));
                 assert!(with - off < (without - off) * 0.75, "{with:.2}, {without:.2}, {off:.2} s");
             }

@@ -1,5 +1,5 @@
-//! This library's functions and librepo's own, side by side: equal wherever librepo makes a promise, and
-//! pinned where they differ on purpose.
+//! This library's functions and librepo's own, side by side: equal wherever librepo makes a
+//! promise, and pinned where they differ on purpose.
 
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -15,7 +15,7 @@ fn results_stages_and_errors_are_those_of_librepo() {
     }
     let world = World::start();
     let (live, refusing) = (world.live(), world.refusing());
-    let nowhere = world.file("no-folder/cache");
+    let nowhere = world.file("no-directory/cache");
     let foreign = world.file("foreign");
     fs::write(&foreign, "[something]\nelse=1\n").expect("a file");
     let old = world.file("old");
@@ -132,8 +132,8 @@ fn cache_of_one_library_serves_the_other() {
     }
 }
 
-/// When librepo sorts, it passes whole hosts. Only a program that calls `lr_fastestmirror` itself passes
-/// longer URLs.
+/// When librepo sorts, it passes whole hosts. Only a program that calls `lr_fastestmirror` itself
+/// passes longer URLs.
 #[test]
 fn latency_of_a_url_with_a_path_is_remembered_for_its_host() {
     if caller().is_none() {
@@ -252,6 +252,7 @@ fn order_that_no_latency_can_change_is_not_measured() {
     for function in ["order", "internal"] {
         let output = call_ours(function, &urls);
         assert!(!output.contains("stage 3") && output.contains("stage 4"), "{output}");
+        assert!(output.contains("measuring nothing: no latency can change the order"), "{output}");
         assert_eq!(order(&output), [0, 1]);
     }
     // A latency that was asked for is measured.
@@ -353,8 +354,8 @@ fn different_caches_of_several_handles_cause_a_warning() {
     }
 }
 
-/// A fallback of one repository is of no use to another, and a mirror that was outside the pool among
-/// others is measured again.
+/// A fallback of one repository is of no use to another, and a mirror that was outside the pool
+/// among others is measured again.
 #[test]
 fn batch_leaves_no_list_without_a_mirror_that_answers() {
     if caller().is_none() {
@@ -393,11 +394,15 @@ fn batch_leaves_no_list_without_a_mirror_that_answers() {
             let output = call_ours("internal", arguments);
             // The other two are near enough to each other to be shuffled.
             assert_eq!(order(&output).last(), Some(&0), "the dead one is last: {output}");
+            // Measuring a list once more repeats no stage.
+            assert!(lines(&output, "stage 3").len() <= 1, "{output}");
+            assert_eq!(lines(&output, "stage 5").len(), 1, "{output}");
         }
     });
 }
 
-/// Measuring stops as soon as the pool and 16 more are known. librepo waits for all, up to the timeout.
+/// Measuring stops as soon as the pool and 16 more are known. librepo waits for all, up to the
+/// timeout.
 #[test]
 fn far_mirror_may_be_unmeasured_but_none_of_the_nearest_sixteen_outside_the_pool() {
     if caller().is_none() {

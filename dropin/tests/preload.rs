@@ -1,6 +1,6 @@
-//! The library, preloaded into programs that have nothing to do with librepo. A preload reaches every
-//! child process of dnf, scriptlets of packages included. There the library must do nothing, bring no
-//! other library along, and cost next to nothing.
+//! The library, preloaded into programs that have nothing to do with librepo. A preload reaches
+//! every child process of dnf, scriptlets of packages included. There the library must do nothing,
+//! bring no other library along, and cost next to nothing.
 
 use std::collections::BTreeSet;
 use std::fs;

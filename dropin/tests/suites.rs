@@ -1,6 +1,6 @@
-//! librepo's own test suites, run over this library: through Debian's Python binding with it preloaded,
-//! and in a librepo that is built with it inside. Log lines count the calls that reached it. The same
-//! run without it shows that those calls would have gone to librepo's own functions.
+//! librepo's own test suites, run over this library: through Debian's Python binding with it
+//! preloaded, and in a librepo that is built with it inside. Log lines count the calls that reached
+//! it. The same run without it shows that those calls would have gone to librepo's own functions.
 
 use lab::figure;
 use std::collections::BTreeSet;
@@ -14,7 +14,8 @@ use support::librepo_source::{RELEASES, Release, or_skip};
 /// How often each of these lines was logged in a run of the Python suite.
 #[derive(Debug, PartialEq)]
 struct Calls {
-    /// librepo is about to have the mirrors of one handle sorted. (For several handles it logs nothing.)
+    /// librepo is about to have the mirrors of one handle sorted. (For several handles it logs
+    /// nothing.)
     announced: usize,
     /// This library was called to sort the mirrors of one handle.
     one_handle: usize,
@@ -65,8 +66,8 @@ fn c(command: &mut Command, tests: u32) {
     }
 }
 
-/// Asserts that every call by librepo reached this library in one run, and librepo's own functions in
-/// the other.
+/// Asserts that every call by librepo reached this library in one run, and librepo's own functions
+/// in the other.
 fn compare_calls(what: &str, with: &Calls, without: &Calls) {
     let Calls { announced, one_handle, many_handles, upstream } = with;
     assert!(one_handle == announced && *announced > 0 && *many_handles > 0, "{with:?}");

@@ -1,5 +1,5 @@
-//! What the shared library exports and what it needs, by its dynamic symbol table: five functions, and
-//! the system's own libraries. A program without librepo must be able to load it.
+//! What the shared library exports and what it needs, by its dynamic symbol table: five functions,
+//! and the system's own libraries. A program without librepo must be able to load it.
 
 use support::build::run;
 use support::librepo_calls::ours;

@@ -1,4 +1,5 @@
-//! Compares the numbers with librepo's headers, the internal ones too, in each version that Debian has.
+//! Compares the numbers with librepo's headers, the internal ones too, in each version that Debian
+//! has.
 
 use crate::layout;
 use std::fmt::Write;
