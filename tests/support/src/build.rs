@@ -42,15 +42,14 @@ pub fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-/// The folder of `libfastestmirror.so` and `libfastestmirror.a` with librepo's functions in them.
-pub fn with_librepo() -> &'static Path {
+/// The directory of `libfastestmirror_librepo.so` and `libfastestmirror_librepo.a`.
+pub fn dropin() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        // A folder of its own: the libraries without the feature are next to it, and have the same
-        // names.
-        let folder = target().join("with-librepo");
-        let mut command = cargo(&["build", "--release", "--lib", "--features", "librepo", "--offline"]);
-        run(command.arg("--target-dir").arg(&folder));
-        folder.join("release")
+        // There is no network inside the lab, and none is needed: the test itself has been built from the
+        // same packages.
+        let mut command = cargo(&["build", "--release", "-p", "fastestmirror-librepo", "--offline"]);
+        run(command.arg("--target-dir").arg(target()));
+        target().join("release")
     })
 }

@@ -106,7 +106,8 @@ impl Run {
     /// The seconds that all calls of this library took together, according to its log lines.
     pub fn measuring(&self) -> f64 {
         let lines = self.log.lines().filter_map(|line| line.split_once("libfastestmirror: "));
-        let times = lines.filter_map(|(_, line)| line.split_once(", after ")?.1.split_once(" s: "));
+        let times =
+            lines.filter_map(|(_, line)| line.split_once("measuring stopped after ")?.1.split_once(" s ("));
         times.map(|(seconds, _)| seconds.parse::<f64>().expect("seconds")).sum()
     }
 }

@@ -1,7 +1,7 @@
-//! Calls of librepo's functions or ours by one C program (`tests/c/librepo_call.c`), and what it
+//! Calls of librepo's functions or ours by one C program (`dropin/tests/c/call.c`), and what it
 //! printed.
 
-use crate::build::{root, run, target, with_librepo};
+use crate::build::{dropin, root, run, target};
 use crate::programs::{have, program};
 use crate::servers::{Server, Silent, closed_port};
 use std::fs;
@@ -13,16 +13,16 @@ use std::sync::OnceLock;
 
 /// The file that a program links or loads.
 pub fn ours() -> PathBuf {
-    with_librepo().join("libfastestmirror.so")
+    dropin().join("libfastestmirror_librepo.so")
 }
 
 /// The name that programs load.
 pub fn make_soname() {
     static MADE: OnceLock<()> = OnceLock::new();
     MADE.get_or_init(|| {
-        let soname = with_librepo().join("libfastestmirror.so.0");
+        let soname = dropin().join("libfastestmirror_librepo.so.0");
         let _ = fs::remove_file(&soname);
-        symlink("libfastestmirror.so", soname).expect("the target folder can be written");
+        symlink("libfastestmirror_librepo.so", soname).expect("the target folder can be written");
     });
 }
 
@@ -57,7 +57,7 @@ pub fn have_librepo() -> bool {
 /// The program that calls either library; nothing if there is no librepo here.
 pub fn caller() -> Option<&'static Path> {
     static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let compiled = || compile("tests/c/librepo_call.c", "call", &[], &["librepo", "glib-2.0"]);
+    let compiled = || compile("dropin/tests/c/call.c", "call", &[], &["librepo", "glib-2.0"]);
     BUILT.get_or_init(|| have_librepo().then(compiled)).as_deref()
 }
 

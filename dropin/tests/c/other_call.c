@@ -1,4 +1,4 @@
-/* Calls our lr_* functions with a handle of the librepo that librepo_other.c makes. */
+/* Calls the drop-in's functions with a handle of the librepo in other.c. */
 #include <glib.h>
 #include <stdio.h>
 

@@ -1,13 +1,12 @@
-//! The numbers in `src/librepo/layout.rs` against librepo's headers, internal ones too, in each version that Debian has.
+//! Compares the numbers with librepo's headers, the internal ones too, in each version that Debian
+//! has.
 
-#[path = "../src/librepo/layout.rs"]
-mod layout;
-
+use crate::layout;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use support::build::{root, run, target};
+use support::build::{run, target};
 use support::librepo_source::{RELEASES, Release};
 use support::programs::{have, module, program};
 
@@ -15,7 +14,7 @@ macro_rules! values {
     ($($name:ident),* $(,)?) => { [$((stringify!($name), layout::$name)),*] };
 }
 
-/// Each field used: what it is part of, its name, its offset.
+/// The struct, the name and the offset of each field.
 const FIELDS: [(&str, &str, usize); 6] = [
     ("struct _LrHandle", "curl_handle", layout::CURL),
     ("struct _LrHandle", "internal_mirrorlist", layout::MIRRORS),
@@ -25,8 +24,8 @@ const FIELDS: [(&str, &str, usize); 6] = [
     ("LrInternalMirror", "url", layout::MIRROR_URL),
 ];
 
-/// The values of enums that cross the border, under their own names.
-const VALUES: [(&str, i32); 19] = values![
+/// The values of enums, by their names in librepo.
+const VALUES: [(&str, i32); 18] = values![
     LRO_URLS,
     LRO_FASTESTMIRRORCACHE,
     LRO_FASTESTMIRRORCB,
@@ -39,7 +38,6 @@ const VALUES: [(&str, i32); 19] = values![
     LR_IPRESOLVE_V4,
     LR_IPRESOLVE_V6,
     LRE_BADFUNCARG,
-    LRE_MEMORY,
     LR_FMSTAGE_INIT,
     LR_FMSTAGE_CACHELOADING,
     LR_FMSTAGE_CACHELOADINGSTATUS,
@@ -49,7 +47,7 @@ const VALUES: [(&str, i32); 19] = values![
 ];
 
 #[test]
-fn numbers_are_librepos() {
+fn layout_is_that_of_librepos_headers() {
     let modules = ["glib-2.0", "libcurl", "zck"];
     if !have("cc", program("cc").arg("--version"))
         || !modules.iter().all(|name| have(name, &mut module(name)))
@@ -72,17 +70,17 @@ fn numbers_are_librepos() {
 }
 
 #[test]
-fn every_number_is_compared() {
-    let text = fs::read_to_string(root().join("src/librepo/layout.rs")).expect("the numbers");
-    let constants = text.lines().filter(|line| line.contains("pub(crate) const ")).count();
+fn layout_test_compares_every_number() {
+    let constants =
+        include_str!("../layout.rs").lines().filter(|line| line.contains("pub(crate) const ")).count();
     assert_eq!(constants, FIELDS.len() + VALUES.len() + 1);
 }
 
-/// A C program that prints the same.
+/// Returns a C program that prints the numbers as librepo has them.
 fn source_text() -> String {
     let mut text = "#include <stddef.h>\n#include <stdio.h>\n#include \"handle_internal.h\"\n\
         #include \"fastestmirror.h\"\n#include \"rcodes.h\"\n\
-        /* Of pointers to LrInternalMirror. */\n\
+        /* Its type is checked here; its items are LrInternalMirror. */\n\
         GSList **list_of(struct _LrHandle *handle) { return &handle->internal_mirrorlist; }\n\
         int main(void) {\n"
         .to_owned();
@@ -97,27 +95,27 @@ fn source_text() -> String {
     text + "printf(\"LrInternalMirror %zu\\n\", sizeof(LrInternalMirror));\nreturn 0;\n}\n"
 }
 
-/// What the program prints that was compiled with this source's headers.
+/// Compiles that program with the headers of a source tree, and returns what it prints.
 fn printed(release: &Release, source: &Path, zchunk: bool) -> String {
-    let folder = target().join("tmp/librepo_layout").join(format!("{}-{zchunk}", release.version));
-    let generated = folder.join("librepo");
-    fs::create_dir_all(&generated).expect("the target folder can be written");
+    let directory = target().join("tmp/layout").join(format!("{}-{zchunk}", release.version));
+    let generated = directory.join("librepo");
+    fs::create_dir_all(&generated).expect("the target directory can be written");
     // CMake makes some headers from templates.
     for entry in fs::read_dir(source.join("librepo")).expect("a source tree").flatten() {
         let name = entry.file_name().into_string().expect("ASCII");
         if let Some(header) = name.strip_suffix(".in").filter(|header| header.ends_with(".h")) {
             let text = fs::read_to_string(entry.path()).expect("a template");
             let text = text.replace("@LIBREPO_ZCHUNK_ENABLED@", if zchunk { "1" } else { "0" });
-            fs::write(generated.join(header), text).expect("the target folder can be written");
+            fs::write(generated.join(header), text).expect("the target directory can be written");
         }
     }
-    let (program, text) = (folder.join("layout"), folder.join("layout.c"));
-    fs::write(&text, source_text()).expect("the target folder can be written");
+    let (program, text) = (directory.join("layout"), directory.join("layout.c"));
+    fs::write(&text, source_text()).expect("the target directory can be written");
     let flags = run(Command::new("pkg-config").args(["--cflags", "glib-2.0", "libcurl"]));
     let mut cc = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
     cc.args(["-std=gnu99", "-Wall", "-Werror"]).args(flags.split_whitespace());
-    for folder in [&folder, &generated, source, &source.join("librepo")] {
-        cc.arg("-I").arg(folder);
+    for directory in [&directory, &generated, source, &source.join("librepo")] {
+        cc.arg("-I").arg(directory);
     }
     if zchunk {
         cc.arg("-DWITH_ZCHUNK");

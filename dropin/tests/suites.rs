@@ -1,47 +1,49 @@
-//! librepo's own suites over this library: Debian's Python binding with it preloaded, and librepo built with it inside.
-//! Its log lines count the calls that reached it; the same run without it shows that they would have gone elsewhere.
+//! librepo's own test suites, run over this library: through Debian's Python binding with it
+//! preloaded, and in a librepo that is built with it inside. Log lines count the calls that reached
+//! it. The same run without it shows that those calls would have gone to librepo's own functions.
 
 use lab::figure;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use support::build::{run, with_librepo};
+use support::build::{dropin, run};
 use support::librepo_source::built::{Built, python_suite};
 use support::librepo_source::{RELEASES, Release, or_skip};
 
-/// What a run of the Python suite has logged.
+/// How often each of these lines was logged in a run of the Python suite.
 #[derive(Debug, PartialEq)]
 struct Calls {
-    /// librepo says that it is about to have one handle's mirrors sorted. (Of several handles it does not say so.)
+    /// librepo is about to have the mirrors of one handle sorted. (For several handles it logs
+    /// nothing.)
     announced: usize,
-    /// We say that we were asked to sort one handle's mirrors.
+    /// This library was called to sort the mirrors of one handle.
     one_handle: usize,
-    /// The same, several handles'.
+    /// This library was called to sort the mirrors of several handles.
     many_handles: usize,
-    /// librepo's own function says that it begins to measure, or is offline.
+    /// librepo's own function begins to measure, or is offline.
     upstream: usize,
 }
 
-/// Runs a Python suite, all of which has to pass.
+/// Runs a Python suite. All its tests have to pass.
 fn python(command: &mut Command, tests: u32) -> Calls {
-    let scratch = tempfile::tempdir().expect("a folder");
+    let scratch = tempfile::tempdir().expect("a directory");
     command.env("G_MESSAGES_DEBUG", "librepo").env("TMPDIR", scratch.path());
     let output = command.output().expect("Python starts");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {}\n{stderr}", output.status);
-    // "OK (skipped=1)" would be another line.
+    // A skipped test would make it "OK (skipped=1)".
     assert!(stderr.lines().any(|line| line == "OK"), "{stderr}");
     assert!(stderr.contains(&format!("Ran {tests} tests in ")), "{stderr}");
 
     let stdout = String::from_utf8_lossy(&output.stdout);
     let lines = || stdout.lines().chain(stderr.lines());
     let ours = |function: &str| {
-        let asked = |line: &str| {
+        let call = |line: &str| {
             let (_, message) = line.split_once(": libfastestmirror ")?;
             message.split_once(' ')?.1.strip_prefix(function)?.strip_prefix(':').map(drop)
         };
-        lines().filter(|line| asked(line).is_some()).count()
+        lines().filter(|line| call(line).is_some()).count()
     };
     let theirs = |message: &str| lines().filter(|line| line.contains(message)).count();
     Calls {
@@ -52,26 +54,27 @@ fn python(command: &mut Command, tests: u32) -> Calls {
     }
 }
 
-/// Runs a C suite, all of which has to pass.
+/// Runs a C suite. All its tests have to pass.
 fn c(command: &mut Command, tests: u32) {
     let output = run(command);
     let passed = format!("100%: Checks: {tests}, Failures: 0, Errors: 0");
     assert!(output.lines().any(|line| line == passed), "{output}");
-    // It leaves its folder behind.
-    let folder = output.lines().find_map(|line| line.strip_prefix("Tests using directory: "));
-    if let Some(folder) = folder.filter(|folder| folder.starts_with("/tmp/librepo")) {
-        let _ = fs::remove_dir_all(folder);
+    // It leaves its directory behind.
+    let directory = output.lines().find_map(|line| line.strip_prefix("Tests using directory: "));
+    if let Some(directory) = directory.filter(|path| path.starts_with("/tmp/librepo")) {
+        let _ = fs::remove_dir_all(directory);
     }
 }
 
-/// Every call that librepo made reached us in one run, and its own functions in the other.
-fn compare_calls(what: &str, with_us: &Calls, without_us: &Calls) {
-    let Calls { announced, one_handle, many_handles, upstream } = with_us;
-    assert!(one_handle == announced && *announced > 0 && *many_handles > 0, "{with_us:?}");
-    assert_eq!(*upstream, 0, "{with_us:?}");
-    assert_eq!(without_us.announced, *announced);
-    assert_eq!((without_us.one_handle, without_us.many_handles), (0, 0), "{without_us:?}");
-    assert!(without_us.upstream > 0, "{without_us:?}");
+/// Asserts that every call by librepo reached this library in one run, and librepo's own functions
+/// in the other.
+fn compare_calls(what: &str, with: &Calls, without: &Calls) {
+    let Calls { announced, one_handle, many_handles, upstream } = with;
+    assert!(one_handle == announced && *announced > 0 && *many_handles > 0, "{with:?}");
+    assert_eq!(*upstream, 0, "{with:?}");
+    assert_eq!(without.announced, *announced);
+    assert_eq!((without.one_handle, without.many_handles), (0, 0), "{without:?}");
+    assert!(without.upstream > 0, "{without:?}");
     figure(&format!("{what}: {} calls reached this library, without it none", one_handle + many_handles));
 }
 
@@ -83,14 +86,14 @@ fn python_suite_passes_with_the_library_preloaded() {
     let version = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     let Some(version) = or_skip(version.ok_or("python3-librepo is not installed".to_owned())) else { return };
     let release = RELEASES.iter().find(|release| release.version == version);
-    let unknown = || format!("no suite is known for python3-librepo {version}");
+    let unknown = || format!("no suite for python3-librepo {version} is known");
     let Some(release) = or_skip(release.ok_or_else(unknown)) else { return };
     let Some(source) = release.source() else { return };
-    let library = with_librepo().join("libfastestmirror.so");
+    let library = dropin().join("libfastestmirror_librepo.so");
     lab::isolated!(|| {
-        let without_us = python(&mut python_suite(&source), release.python_tests);
-        let with_us = python(python_suite(&source).env("LD_PRELOAD", library), release.python_tests);
-        compare_calls(&format!("python3-librepo {version}, preloaded"), &with_us, &without_us);
+        let without = python(&mut python_suite(&source), release.python_tests);
+        let with = python(python_suite(&source).env("LD_PRELOAD", library), release.python_tests);
+        compare_calls(&format!("python3-librepo {version}, preloaded"), &with, &without);
     });
 }
 
@@ -106,7 +109,7 @@ fn suites_of_1_20_0_pass_with_the_library_inside() {
 
 fn pass_with_the_library_inside(test: &str, release: &Release) {
     if !lab::is_inside() {
-        let archive = with_librepo().join("libfastestmirror.a");
+        let archive = dropin().join("libfastestmirror_librepo.a");
         let Some(built) = Built::new(release, &archive) else { return };
         compare_libraries(release, &built);
     }
@@ -121,10 +124,10 @@ fn pass_with_the_library_inside(test: &str, release: &Release) {
 }
 
 fn compare_libraries(release: &Release, built: &Built) {
-    let libraries = [built.original(), built.ours()].map(|folder| folder.join("librepo.so.0"));
+    let libraries = [built.original(), built.ours()].map(|directory| directory.join("librepo.so.0"));
     let exports = |library: &Path| -> BTreeSet<String> {
         let symbols = run(Command::new("nm").args(["-D", "--defined-only", "--format=posix"]).arg(library));
-        // The name and its kind, without address and size.
+        // Name and kind, without address and size.
         symbols.lines().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
     };
     let [original, ours] = [exports(&libraries[0]), exports(&libraries[1])];
@@ -152,7 +155,7 @@ fn compare_libraries(release: &Release, built: &Built) {
         fs::metadata(stripped).expect("a library").len() / 1024
     };
     figure(&format!(
-        "librepo.so {}, stripped: {} KiB, and {} with this library inside, which needs {} besides",
+        "librepo.so {}, stripped: {} KiB, and {} with this library inside, which also needs {}",
         release.version,
         stripped(&libraries[0]),
         stripped(&libraries[1]),

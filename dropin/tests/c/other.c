@@ -1,5 +1,5 @@
-/* A librepo whose handles are laid out otherwise, as a future one might be: only its public interface can be relied on.
- * With SMALL its handles are even smaller than what is known. */
+/* A librepo whose handles have another layout, as those of a future one might: only its public
+ * interface can be relied on. With SMALL its handles are smaller than the known fields. */
 #include <glib.h>
 #include <stdarg.h>
 #include <string.h>
@@ -14,7 +14,7 @@ typedef struct {
 } Handle;
 
 #ifdef SMALL
-/* The handle is a number; what belongs to it is elsewhere. */
+/* The handle is a number, and its fields are elsewhere. */
 static Handle hidden[8];
 static int last;
 static Handle *of(void *handle) { return &hidden[*(int *)handle]; }

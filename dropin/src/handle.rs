@@ -1,9 +1,10 @@
-//! What a handle of librepo's says: options by its public getters, the rest at offsets that were proved first.
+//! What a librepo handle holds: options through librepo's public getters, and the rest at offsets
+//! that were proved first.
 
-use super::found::{Callback, GSList, Glib, Librepo, Opaque};
-use super::layout;
-use super::log::Log;
-use crate::sys::Family;
+use crate::layout;
+use crate::log::Log;
+use crate::symbols::{Callback, GSList, Glib, Librepo, Opaque};
+use fastestmirror::Family;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_long, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::time::Duration;
 
-/// A handle that may be looked into.
+/// A handle and the librepo that made it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Handle {
     librepo: Librepo,
@@ -25,34 +26,40 @@ pub(crate) struct Listener {
     data: *mut c_void,
 }
 
+// SAFETY: the callback is called on the thread of librepo's caller only, during that call: a
+// `Ranker` wants an observer that is Send, but calls it on the thread that ranks.
+unsafe impl Send for Listener {}
+
 impl Listener {
-    /// Tells it of a stage.
+    /// Calls the callback.
     ///
     /// # Safety
-    /// `pointer` is what librepo passes with this stage.
-    pub(crate) unsafe fn tell(&self, stage: c_int, pointer: *mut c_void) {
-        // SAFETY: the function that librepo would call here, with its data, on the thread that called us.
+    /// This is the thread of librepo's caller, during its call, and `pointer` is what librepo
+    /// passes with this stage.
+    pub(crate) unsafe fn call(self, stage: c_int, pointer: *mut c_void) {
+        // SAFETY: the function that librepo would call here, with its data.
         unsafe { (self.callback)(self.data, stage, pointer) };
     }
 }
 
 impl Handle {
     /// # Safety
-    /// `handle` is a handle of this librepo's, and lives as long as what is returned.
+    /// `handle` is a handle of this librepo, and outlives the result.
     pub(crate) unsafe fn new(librepo: Librepo, handle: *mut Opaque) -> Handle {
         Handle { librepo, handle }
     }
 
-    fn get<T: Copy>(&self, option: c_int, otherwise: T) -> T {
-        // SAFETY: a handle, by the promise of `new`; the callers below name the types of librepo's headers.
-        unsafe { self.librepo.get(self.handle, option, otherwise) }
+    fn get<T: Copy>(&self, option: c_int, default: T) -> T {
+        // SAFETY: a handle, by the promise of `new`; the callers below use the types of librepo's
+        // headers.
+        unsafe { self.librepo.get(self.handle, option, default) }
     }
 
     pub(crate) fn is_offline(&self) -> bool {
         self.get::<c_long>(layout::LRI_OFFLINE, 0) != 0
     }
 
-    /// Within what a ranker takes.
+    /// Returns the timeout, limited to what a ranker accepts.
     pub(crate) fn timeout(&self) -> Duration {
         let seconds = self.get::<f64>(layout::LRI_FASTESTMIRRORTIMEOUT, 2.0);
         Duration::try_from_secs_f64(seconds.clamp(0.0, 3600.0)).unwrap_or(Duration::from_secs(2))
@@ -76,12 +83,12 @@ impl Handle {
         if path.is_null() {
             return None;
         }
-        // SAFETY: a string of the handle's, which nobody changes during this call.
+        // SAFETY: a string of the handle, which does not change during this call.
         let path = unsafe { CStr::from_ptr(path) };
         Some(PathBuf::from(OsStr::from_bytes(path.to_bytes())))
     }
 
-    /// The callback, if there is one and the layout is proved.
+    /// Returns the callback, if there is one and the layout is proved.
     pub(crate) fn listener(&self) -> Option<Listener> {
         if !self.is_proved() {
             return None;
@@ -93,15 +100,17 @@ impl Handle {
         }
     }
 
-    /// The handle of libcurl's that requests are copied from, if the layout is proved.
+    /// Returns the libcurl handle of which every transfer gets a copy, if the layout is proved.
     pub(crate) fn curl(&self) -> Option<*mut Opaque> {
+        if !self.is_proved() {
+            return None;
+        }
         // SAFETY: the layout is proved: a pointer.
-        self.is_proved()
-            .then(|| unsafe { self.read::<*mut Opaque>(layout::CURL) })
-            .filter(|curl| !curl.is_null())
+        let curl = unsafe { self.read::<*mut Opaque>(layout::CURL) };
+        if curl.is_null() { None } else { Some(curl) }
     }
 
-    /// The internal list of mirrors, if the layout is proved.
+    /// Returns the internal list of mirrors, if the layout is proved.
     pub(crate) fn mirrors(&self) -> Option<*mut GSList> {
         // SAFETY: the layout is proved: a pointer.
         self.is_proved().then(|| unsafe { self.read(layout::MIRRORS) })
@@ -114,22 +123,23 @@ impl Handle {
         unsafe { self.handle.cast::<u8>().add(offset).cast::<T>().read() }
     }
 
-    /// Whether this librepo keeps its things where they are expected: found out once per process.
+    /// Whether the fields of this librepo's handles are at the expected offsets: checked once per
+    /// process.
     fn is_proved(&self) -> bool {
         const UNKNOWN: u8 = 0;
         const YES: u8 = 1;
         const NO: u8 = 2;
-        // No lock, which a fork could leave locked: two threads may find out the same.
+        // No lock, which a fork could leave locked: two threads may both do the check.
         static PROVED: AtomicU8 = AtomicU8::new(UNKNOWN);
         if PROVED.load(SeqCst) == UNKNOWN {
-            Log(Glib::find()).debug("trying on a handle of our own where this librepo keeps its things");
+            Log(Glib::find()).debug("checking the layout of this librepo's handles with a scratch handle");
             PROVED.store(if prove(self.librepo) { YES } else { NO }, SeqCst);
         }
         PROVED.load(SeqCst) == YES
     }
 }
 
-/// What a mirror in an internal list is called.
+/// Returns the URL of a mirror in an internal list.
 ///
 /// # Safety
 /// The layout is proved, and this is the data of a node of [`Handle::mirrors`].
@@ -140,17 +150,17 @@ pub(crate) unsafe fn url_of(mirror: *const c_void) -> *const c_char {
 
 unsafe extern "C" fn sentinel(_: *mut c_void, _: c_int, _: *mut c_void) {}
 
-/// Sets options of a throw-away handle by the public interface, and looks whether they can be seen where they are
-/// expected.
+/// Sets options of a scratch handle through the public interface, and checks that they appear at
+/// the expected offsets.
 fn prove(librepo: Librepo) -> bool {
     // SAFETY: takes nothing, returns a handle or NULL.
     let handle = unsafe { (librepo.handle_init)() };
     if handle.is_null() {
         return false;
     }
-    // SAFETY: it is a handle, of this librepo's, freed below.
+    // SAFETY: a fresh handle of this librepo, freed below.
     let proved = unsafe { is_as_expected(&Handle { librepo, handle }) };
-    // SAFETY: nobody else has it.
+    // SAFETY: nothing else uses it.
     unsafe { (librepo.handle_free)(handle) };
     proved
 }
@@ -170,8 +180,8 @@ unsafe fn is_as_expected(fresh: &Handle) -> bool {
     let data: *mut c_void = (&raw mut data).cast();
     let urls = [URL.as_ptr(), ptr::null()];
     let no_error: *mut *mut Opaque = ptr::null_mut();
-    // SAFETY: the options have these types in librepo's headers; what is read lies within the handle's memory, and
-    // what is followed is there if all before it was as expected.
+    // SAFETY: the options have these types in librepo's headers; all reads are within the memory of
+    // the handle, and a pointer is followed only if everything before it was as expected.
     unsafe {
         if libc::malloc_usable_size(handle.cast()) < layout::DATA + size_of::<*mut c_void>() {
             return false;
@@ -189,7 +199,7 @@ unsafe fn is_as_expected(fresh: &Handle) -> bool {
         if !(is_set && is_there && text(fresh.read(layout::CACHE)) == Some(PATH)) {
             return false;
         }
-        // With the list filled, the mirror is found in it.
+        // Once the internal list is filled, the mirror must be in it.
         let Some(prepare) = librepo.prepare_mirrors else { return true };
         if prepare(handle, 0, no_error) == 0 {
             return false;

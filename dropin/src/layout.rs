@@ -1,19 +1,19 @@
-//! librepo's ABI in numbers: its public enum values, and where it keeps what its public interface does not tell
-//! (offsets in bytes in `struct _LrHandle` and `LrInternalMirror`).
+//! librepo's ABI in numbers: the values of its public enums, and the offsets in bytes (in
+//! `struct _LrHandle` and `LrInternalMirror`) of what its public interface does not give.
 //!
-//! The same in every version from 1.7.14 (2015) to 1.21. A test compares them with the sources it fetches, for the
-//! machine it runs on, and `handle.rs` proves the offsets anew in every process.
+//! They are the same in every version from 1.7.14 (2015) to 1.21. A test compares them with
+//! librepo's sources on the machine it runs on, and `handle.rs` proves the offsets again in every
+//! process.
 #![forbid(unsafe_code)]
-#![allow(dead_code)] // the test includes this file, too
 
-/// What a pointer or a `long` takes.
+/// The size of a pointer and of a `long`.
 const WORD: usize = size_of::<usize>();
 
 /// `CURL *curl_handle`.
 pub(crate) const CURL: usize = 0;
 /// `GSList *internal_mirrorlist`, of `LrInternalMirror`.
 pub(crate) const MIRRORS: usize = 2 * WORD;
-/// `gchar *fastestmirror_cache`, which has a public getter as well.
+/// `gchar *fastestmirrorcache`, which has a public getter too.
 pub(crate) const CACHE: usize = 6 * WORD;
 /// `LrFastestMirrorCb fastestmirrorcb`.
 pub(crate) const CALLBACK: usize = 8 * WORD;
@@ -22,7 +22,7 @@ pub(crate) const DATA: usize = 9 * WORD;
 
 /// `char *url` in `LrInternalMirror`.
 pub(crate) const MIRROR_URL: usize = 0;
-/// `sizeof(LrInternalMirror)`: the URL and two integers, which are left alone.
+/// `sizeof(LrInternalMirror)`: the URL, and two integers that are not used here.
 pub(crate) const MIRROR_SIZE: usize = WORD + 8;
 
 pub(crate) const LRO_URLS: i32 = 1;
@@ -40,7 +40,6 @@ pub(crate) const LR_IPRESOLVE_V4: i32 = 1;
 pub(crate) const LR_IPRESOLVE_V6: i32 = 2;
 
 pub(crate) const LRE_BADFUNCARG: i32 = 1;
-pub(crate) const LRE_MEMORY: i32 = 33;
 
 pub(crate) const LR_FMSTAGE_INIT: i32 = 0;
 pub(crate) const LR_FMSTAGE_CACHELOADING: i32 = 1;
@@ -48,3 +47,6 @@ pub(crate) const LR_FMSTAGE_CACHELOADINGSTATUS: i32 = 2;
 pub(crate) const LR_FMSTAGE_DETECTION: i32 = 3;
 pub(crate) const LR_FMSTAGE_FINISHING: i32 = 4;
 pub(crate) const LR_FMSTAGE_STATUS: i32 = 5;
+
+#[cfg(test)]
+mod tests;

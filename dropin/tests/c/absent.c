@@ -1,4 +1,4 @@
-/* Calls our lr_* functions in a process without librepo and glib. */
+/* Calls the drop-in's functions in a process without librepo and glib. */
 #include <dlfcn.h>
 #include <stdio.h>
 
@@ -16,7 +16,7 @@ typedef int Sort(void *, void **);
 
 int main(int argc, char **argv)
 {
-    /* Preloaded, or by its name. */
+    /* A library that is preloaded, or the file that is named. */
     void *place = argc > 1 && argv[1][0] ? dlopen(argv[1], RTLD_NOW) : NULL;
     Order *order = (Order *)dlsym(place, "lr_fastestmirror");
     Detailed *detailed = (Detailed *)dlsym(place, "lr_fastestmirror_detailed");
@@ -29,22 +29,22 @@ int main(int argc, char **argv)
     void *error = NULL;
     char handle[256] = {0};
 
-    /* Whoever made this handle, it was not a librepo that could be asked: nothing happens. */
+    /* No librepo that could have made this handle is loaded: nothing happens. */
     CHECK(order(handle, &list, &error) == 1 && list == &first && first.data == closed);
     CHECK(one(handle, &error) == 1);
     Node handles = {handle, NULL};
     CHECK(all(&handles, &error) == 1);
-    /* Wrong arguments fail; there is nothing to make an error of. */
+    /* Wrong arguments fail; without glib there is no GError. */
     CHECK(order(NULL, NULL, &error) == 0 && one(NULL, &error) == 0 && detailed(NULL, list, NULL, &error) == 0);
     CHECK(all(NULL, &error) == 1);
-    /* Without glib there is nothing to make a list of. */
+    /* Nor can a list be made. */
     CHECK(detailed(NULL, list, &result, &error) == 0 && result == &first);
     free_mirror(NULL);
     CHECK(!error);
-    /* An order needs nobody. */
+    /* To put a list in order, neither of them is needed. */
     CHECK(order(NULL, &list, &error) == 1 && list == &first && first.data == local && second.data == closed);
     list = NULL;
     CHECK(order(NULL, &list, NULL) == 1 && !list);
-    puts("all is well");
+    puts("ok");
     return 0;
 }

@@ -1,12 +1,13 @@
-//! glib's singly linked lists, read and put in order without glib: the nodes stay, what they point to changes places.
+//! glib's singly linked lists, read and reordered without glib: the nodes stay where they are, and
+//! their data pointers are permuted.
 
-use super::found::GSList;
+use crate::symbols::GSList;
 use std::ffi::{CStr, c_char, c_void};
 
-/// The data of all nodes.
+/// Returns the data pointers of all nodes.
 ///
 /// # Safety
-/// `list` is NULL or a list that nobody changes meanwhile.
+/// `list` is NULL or a list that does not change meanwhile.
 pub(crate) unsafe fn items(list: *const GSList) -> Vec<*mut c_void> {
     let mut items = Vec::new();
     let mut node = list;
@@ -18,10 +19,10 @@ pub(crate) unsafe fn items(list: *const GSList) -> Vec<*mut c_void> {
     items
 }
 
-/// Replaces the data of the nodes, in turn.
+/// Replaces the data pointers of the nodes, in turn.
 ///
 /// # Safety
-/// `list` has as many nodes as there are items, and nobody else uses it meanwhile.
+/// `list` has as many nodes as there are items, and nothing else uses it meanwhile.
 pub(crate) unsafe fn refill(list: *mut GSList, items: impl IntoIterator<Item = *mut c_void>) {
     let mut node = list;
     for item in items {
@@ -33,7 +34,8 @@ pub(crate) unsafe fn refill(list: *mut GSList, items: impl IntoIterator<Item = *
     }
 }
 
-/// A copy of a string, odd bytes replaced; the empty one for NULL.
+/// Returns a copy of a string, in which bytes that are not UTF-8 are replaced; for NULL, the empty
+/// one.
 ///
 /// # Safety
 /// `string` is NULL or a string.

@@ -1,12 +1,15 @@
-/* Calls librepo's fastestmirror functions in the library that is named, librepo itself or ours, and prints what can be seen of
- * it: stages told to the callback, lines of the log, result, error, list. Two libraries that keep the same promise print the same.
+/* Calls the fastestmirror functions of a library, librepo's own or the drop-in's, and prints
+ * what can be seen of the call: stages, log lines, result, error, list. Two libraries that keep
+ * the same promises print the same.
  *
- *     librepo_call LIBRARY FUNCTION [OPTION...] [URL...]
+ *     call LIBRARY FUNCTION [OPTION...] [URL...]
  *
- * LIBRARY is a file, or "loaded" for whichever function a program that links librepo gets.
- * FUNCTION is order, detailed or internal; or perform: a whole download of librepo's, interruptible, which calls what is
- * loaded. --meddle lets the callback change its handle's options and call the functions anew; --free-by LIBRARY frees with
- * another library's function. With internal, "+" begins the next handle, and options are those of the handle that they are given for. */
+ * LIBRARY is a file, or "loaded" for the functions that a program linked to librepo gets.
+ * FUNCTION is order, detailed, internal, or perform: a whole, interruptible download by librepo,
+ * which calls the functions that are loaded. With internal, "+" begins the next handle, and an
+ * option is that of the handle after whose "+" it stands. --meddle makes the callback change
+ * options of its handle and call a function again. --free-by LIBRARY frees with the function of
+ * another library. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -48,7 +51,7 @@ static void *find(const char *name)
     return found;
 }
 
-/* Changes the handle whose call this is: its internal list is made anew, and sorted by a call within the call. */
+/* Changes the handle during its call: fills its internal list again and sorts it in a nested call. */
 static void meddle_with(LrHandle *handle)
 {
     static int inside;
@@ -161,7 +164,7 @@ static void print_result(gboolean fine, GError *error)
     g_clear_error(&error);
 }
 
-/* The position of a string in what was given, by its address. */
+/* Returns the position of a string among the URLs of a handle, by its address. */
 static int position(const char *url, int handle)
 {
     for (int i = 0; i < counts[handle]; i++)
@@ -269,17 +272,17 @@ static void internal(void)
 
 static void perform(void)
 {
-    char *folder = g_build_filename(g_get_tmp_dir(), "librepo_call-XXXXXX", NULL);
+    char *directory = g_build_filename(g_get_tmp_dir(), "librepo-XXXXXX", NULL);
     char *nothing[] = {NULL};
     GError *error = NULL;
     LrHandle *handle = handles[0];
-    if (!mkdtemp(folder) || !lr_handle_setopt(handle, &error, LRO_URLS, urls[0])
+    if (!mkdtemp(directory) || !lr_handle_setopt(handle, &error, LRO_URLS, urls[0])
         || !lr_handle_setopt(handle, &error, LRO_REPOTYPE, LR_YUMREPO)
         || !lr_handle_setopt(handle, &error, LRO_FASTESTMIRROR, 1L)
         || !lr_handle_setopt(handle, &error, LRO_INTERRUPTIBLE, 1L)
         || !lr_handle_setopt(handle, &error, LRO_MAXMIRRORTRIES, 1L)
         || !lr_handle_setopt(handle, &error, LRO_YUMDLIST, nothing)
-        || !lr_handle_setopt(handle, &error, LRO_DESTDIR, folder))
+        || !lr_handle_setopt(handle, &error, LRO_DESTDIR, directory))
         exit(2);
     LrResult *result = lr_result_init();
     gint64 start = g_get_monotonic_time();
@@ -289,15 +292,15 @@ static void perform(void)
     print_result(fine, error);
     printf("milliseconds %" G_GINT64_FORMAT "\n", (g_get_monotonic_time() - start) / 1000);
     lr_result_free(result);
-    char *command[] = {"rm", "-rf", folder, NULL};
+    char *command[] = {"rm", "-rf", directory, NULL};
     g_spawn_sync(NULL, command, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL);
-    g_free(folder);
+    g_free(directory);
 }
 
-static int entries(const char *folder)
+static int entries(const char *directory)
 {
     int count = 0;
-    DIR *dir = opendir(folder);
+    DIR *dir = opendir(directory);
     while (readdir(dir))
         count++;
     closedir(dir);
@@ -333,7 +336,7 @@ int main(int argc, char **argv)
             perform();
         else
             return 2;
-        /* The first call may leave what glib, libcurl or the resolver keep. */
+        /* glib, libcurl and the resolver may keep what they open in the first call. */
         if (i == 0)
             descriptors = entries("/proc/self/fd"), threads = entries("/proc/self/task");
     }

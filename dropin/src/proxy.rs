@@ -1,12 +1,13 @@
-//! Whether libcurl would go through a proxy. Behind one every mirror is as far away as the proxy, so that ranking means
-//! nothing, and packets to the mirrors themselves may be forbidden.
+//! Whether libcurl would go through a proxy. Behind one every mirror is as far away as the proxy,
+//! so that ranking means nothing, and packets to the mirrors themselves may be forbidden.
 //!
-//! libcurl tells nobody its proxy (option, environment, exceptions), so it is asked to connect and watched. Look-ups are
-//! refused to it, but for the mirror's name, which is given a documentation address; so are sockets. Whether it wanted to look
-//! up a proxy or connect to the mirror is the answer, and no packet leaves.
+//! libcurl has no function that returns its proxy (from options, the environment, exceptions), so
+//! it is asked to connect, and watched. Lookups are refused, except for the mirror's own name,
+//! which gets a documentation address; sockets are refused too. The address that it wants to
+//! connect to, or the lookup that it wants to make, is the answer, and no packet leaves.
 
-use super::found::{Curl, Opaque};
-use crate::url::{Host, Mirror, Protocol};
+use crate::symbols::{Curl, Opaque};
+use fastestmirror::{Host, Mirror};
 use std::collections::HashMap;
 use std::ffi::{CString, c_int, c_long, c_void};
 use std::net::{IpAddr, SocketAddr};
@@ -29,10 +30,11 @@ const CURLE_UNSUPPORTED_PROTOCOL: c_int = 1;
 const CURLE_URL_MALFORMAT: c_int = 3;
 const CURLE_COULDNT_RESOLVE_HOST: c_int = 6;
 const CURL_SOCKET_BAD: c_int = -1;
-/// How long the look-up of a proxy's name may take, where libcurl (before 7.59) cannot be refused one.
-const PATIENCE_MS: c_long = 1000;
+/// How long the lookup of a proxy's name may take where libcurl (before 7.59) cannot refuse
+/// lookups.
+const LOOKUP_TIMEOUT_MS: c_long = 1000;
 
-/// 192.0.2.1, kept for documentation (RFC 5737): no mirror has it.
+/// 192.0.2.1, reserved for documentation (RFC 5737): no mirror has it.
 const DOCUMENTATION: [u8; 4] = [192, 0, 2, 1];
 
 /// `struct curl_sockaddr`.
@@ -42,38 +44,38 @@ struct CurlSockaddr {
     socktype: c_int,
     protocol: c_int,
     length: u32,
-    /// Longer, if `family` says so.
+    /// Longer than this if `family` is another one than IPv4.
     address: libc::sockaddr,
 }
 
-/// The first address that was to be connected to, if it was one of the internet's.
-type Seen = Option<Option<SocketAddr>>;
+/// The first address that libcurl wanted to connect to; `Some(None)` if it was not an IP address.
+type Destination = Option<Option<SocketAddr>>;
 
 type StartResolver = unsafe extern "C" fn(*mut c_void, *mut c_void, *mut c_void) -> c_int;
 type OpenSocket = unsafe extern "C" fn(*mut c_void, c_int, *mut CurlSockaddr) -> c_int;
 
-/// The first of these mirrors that libcurl would reach through a proxy. `curl` is a handle whose options count, or NULL
-/// for what the environment says.
+/// Returns the position of the first of these mirrors that libcurl would reach through a proxy.
+/// `curl` is a libcurl handle with options, or NULL for what the environment says alone.
 ///
 /// # Safety
-/// `curl` is NULL or a handle of this libcurl's that nobody else uses now.
-pub(crate) unsafe fn first_behind_one(functions: &Curl, curl: *mut Opaque, urls: &[String]) -> Option<usize> {
+/// `curl` is NULL or a handle of this libcurl that nothing else uses now.
+pub(crate) unsafe fn first_behind_proxy(
+    functions: &Curl,
+    curl: *mut Opaque,
+    urls: &[String],
+) -> Option<usize> {
     // SAFETY: the caller's promise.
-    let asker = unsafe { Asker::new(functions, curl)? };
-    // Mostly there is no proxy, and one question for each scheme is enough. The mirrors' own names matter only where there
-    // is one, with its exceptions.
-    let mut asked = HashMap::new();
+    let query = unsafe { Query::new(functions, curl)? };
+    // Mostly there is no proxy, and one question for each scheme is enough. Only where there is
+    // one, the mirrors' own names matter, because of its exceptions.
+    let mut answers = HashMap::new();
     for (index, url) in urls.iter().enumerate() {
         let Mirror::Remote(protocol, endpoint) = Mirror::parse(url) else { continue };
-        let scheme = match protocol {
-            Protocol::Https => "https",
-            Protocol::Ftp => "ftp",
-            _ => "http",
-        };
-        let somewhere = || asker.is_proxied(scheme, &Host::Address(DOCUMENTATION.into()), endpoint.port);
-        if *asked.entry((scheme, None)).or_insert_with(somewhere) {
-            let here = || asker.is_proxied(scheme, &endpoint.host, endpoint.port);
-            if *asked.entry((scheme, Some(endpoint.host.clone()))).or_insert_with(here) {
+        let anywhere = Host::Address(DOCUMENTATION.into());
+        let ask = || query.is_proxied(protocol.scheme(), &anywhere, endpoint.port);
+        if *answers.entry((protocol, None)).or_insert_with(ask) {
+            let ask = || query.is_proxied(protocol.scheme(), &endpoint.host, endpoint.port);
+            if *answers.entry((protocol, Some(endpoint.host.clone()))).or_insert_with(ask) {
                 return Some(index);
             }
         }
@@ -81,26 +83,31 @@ pub(crate) unsafe fn first_behind_one(functions: &Curl, curl: *mut Opaque, urls:
     None
 }
 
-/// A copy of a handle of libcurl's, to be asked where it would connect to.
-struct Asker {
+/// A copy of a libcurl handle that is asked where it would connect to.
+struct Query {
     functions: Curl,
     curl: *mut Opaque,
 }
 
-impl Drop for Asker {
+impl Drop for Query {
     fn drop(&mut self) {
-        // SAFETY: our own handle.
+        // SAFETY: a handle that `new` has made.
         unsafe { (self.functions.cleanup)(self.curl) };
     }
 }
 
-unsafe extern "C" fn refuse_to_look_up(_: *mut c_void, _: *mut c_void, _: *mut c_void) -> c_int {
+unsafe extern "C" fn refuse_lookup(_: *mut c_void, _: *mut c_void, _: *mut c_void) -> c_int {
     1
 }
 
-/// Notes an address, and opens no socket.
-unsafe extern "C" fn refuse(seen: *mut c_void, _purpose: c_int, address: *mut CurlSockaddr) -> c_int {
-    // SAFETY: what `is_proxied` has set, and what libcurl passes: `family` says which address it is, and it is whole.
+/// Notes the address, and opens no socket.
+unsafe extern "C" fn refuse_socket(
+    wanted: *mut c_void,
+    _purpose: c_int,
+    address: *mut CurlSockaddr,
+) -> c_int {
+    // SAFETY: the pointer that `is_proxied` sets, and what libcurl passes: a whole address of the
+    // kind that `family` says.
     unsafe {
         let whole = &raw const (*address).address;
         let found = match (*address).family {
@@ -115,22 +122,22 @@ unsafe extern "C" fn refuse(seen: *mut c_void, _purpose: c_int, address: *mut Cu
             }
             _ => None,
         };
-        if let Some(seen) = seen.cast::<Seen>().as_mut() {
-            seen.get_or_insert(found);
+        if let Some(wanted) = wanted.cast::<Destination>().as_mut() {
+            wanted.get_or_insert(found);
         }
     }
     CURL_SOCKET_BAD
 }
 
-impl Asker {
+impl Query {
     /// # Safety
-    /// As [`first_behind_one`].
-    unsafe fn new(functions: &Curl, curl: *mut Opaque) -> Option<Asker> {
+    /// As for [`first_behind_proxy`].
+    unsafe fn new(functions: &Curl, curl: *mut Opaque) -> Option<Query> {
         // SAFETY: the caller's promise; the options have these types in libcurl's headers.
         unsafe {
             let curl = if curl.is_null() {
-                if let Some(begin) = functions.begin {
-                    begin();
+                if let Some(global_init) = functions.global_init {
+                    global_init();
                 }
                 (functions.init)()
             } else {
@@ -139,27 +146,27 @@ impl Asker {
             if curl.is_null() {
                 return None;
             }
-            let asker = Asker { functions: *functions, curl };
-            // Nothing of what the caller's handle does may happen here: no message, no signal, no callback.
+            let query = Query { functions: *functions, curl };
+            // The caller's handle may print, take signals or call back; the copy must not.
             for (option, value) in [
                 (CURLOPT_VERBOSE, 0),
                 (CURLOPT_NOPROGRESS, 1),
                 (CURLOPT_NOSIGNAL, 1),
                 (CURLOPT_IPRESOLVE, 0),
                 (CURLOPT_CONNECT_ONLY, 1),
-                (CURLOPT_TIMEOUT_MS, PATIENCE_MS),
+                (CURLOPT_TIMEOUT_MS, LOOKUP_TIMEOUT_MS),
             ] {
                 (functions.setopt)(curl, option, value);
             }
             (functions.setopt)(curl, CURLOPT_ERRORBUFFER, ptr::null_mut::<c_void>());
-            let resolver: StartResolver = refuse_to_look_up;
+            let resolver: StartResolver = refuse_lookup;
             (functions.setopt)(curl, CURLOPT_RESOLVER_START_FUNCTION, resolver);
-            let opener: OpenSocket = refuse;
-            ((functions.setopt)(curl, CURLOPT_OPENSOCKETFUNCTION, opener) == CURLE_OK).then_some(asker)
+            let opener: OpenSocket = refuse_socket;
+            ((functions.setopt)(curl, CURLOPT_OPENSOCKETFUNCTION, opener) == CURLE_OK).then_some(query)
         }
     }
 
-    /// Whether libcurl would go to anywhere else than to the host itself.
+    /// Whether libcurl would connect to anything but the host itself.
     fn is_proxied(&self, scheme: &str, host: &Host, port: u16) -> bool {
         let (name, itself) = match host {
             Host::Name(name) => (name.clone(), IpAddr::from(DOCUMENTATION)),
@@ -172,10 +179,10 @@ impl Asker {
         ) else {
             return false;
         };
-        let mut seen: Seen = None;
+        let mut wanted: Destination = None;
         let mut addresses = ptr::null_mut();
-        // SAFETY: our own handle, options with the types that libcurl's headers say, and pointers that outlive the
-        // transfer.
+        // SAFETY: a handle that `new` has made, options of the types in libcurl's headers, and
+        // pointers that outlive the transfer.
         let result = unsafe {
             let curl = &self.functions;
             if matches!(host, Host::Name(_)) {
@@ -183,15 +190,16 @@ impl Asker {
             }
             (curl.setopt)(self.curl, CURLOPT_RESOLVE, addresses);
             (curl.setopt)(self.curl, CURLOPT_URL, url.as_ptr());
-            (curl.setopt)(self.curl, CURLOPT_OPENSOCKETDATA, (&raw mut seen).cast::<c_void>());
+            (curl.setopt)(self.curl, CURLOPT_OPENSOCKETDATA, (&raw mut wanted).cast::<c_void>());
             let result = (curl.perform)(self.curl);
             (curl.setopt)(self.curl, CURLOPT_RESOLVE, ptr::null_mut::<c_void>());
             (curl.list_free)(addresses);
             result
         };
-        match seen {
+        match wanted {
             Some(address) => address != Some(SocketAddr::new(itself, port)),
-            // Anything but a wish to look up the host itself: the proxy was not found, or is of a kind that is not known.
+            // With any other error it wanted a proxy: one whose lookup was refused, or of an
+            // unknown kind.
             None => ![CURLE_COULDNT_RESOLVE_HOST, CURLE_UNSUPPORTED_PROTOCOL, CURLE_URL_MALFORMAT]
                 .contains(&result),
         }

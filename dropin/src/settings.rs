@@ -1,12 +1,13 @@
-//! What an administrator may turn without code: environment variables, read with secure_getenv(3).
+//! What an administrator can set without code: environment variables, read with secure_getenv(3).
 
-use crate::ranker::Ranker;
+use fastestmirror::Ranker;
 use std::ffi::{CStr, c_char};
 use std::time::Duration;
 
-/// Ours among the environment variables.
+/// The variables `FASTESTMIRROR_*`, as read.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Settings {
+    /// Every list keeps its order, and nothing is measured.
     pub(crate) off: bool,
     fallbacks: Option<usize>,
     factor: Option<f64>,
@@ -14,19 +15,19 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Reads the environment; what is wrong in it is told, a sentence each, and ignored.
-    pub(crate) fn of_environment(complain: impl FnMut(String)) -> Settings {
-        Settings::read(variable, complain)
+    /// Reads the environment. A wrong value is reported, in one sentence, and ignored.
+    pub(crate) fn from_environment(report: impl FnMut(String)) -> Settings {
+        Settings::read(variable, report)
     }
 
-    fn read(variable: impl Fn(&CStr) -> Option<String>, mut complain: impl FnMut(String)) -> Settings {
+    fn read(variable: impl Fn(&CStr) -> Option<String>, mut report: impl FnMut(String)) -> Settings {
         let mut settings = Settings::default();
-        let mut set = |name: &CStr, allowed: &str, take: &mut dyn FnMut(&str) -> Option<()>| {
+        let mut set = |name: &CStr, allowed: &str, accept: &mut dyn FnMut(&str) -> Option<()>| {
             let Some(value) = variable(name).filter(|value| !value.is_empty()) else { return };
-            if take(value.trim()).is_none() {
+            if accept(value.trim()).is_none() {
                 let name = name.to_string_lossy();
                 let start: String = value.chars().take(60).collect();
-                complain(format!("{name} is {start:?} and therefore ignored: it must be {allowed}"));
+                report(format!("ignoring {name}={start:?}: it must be {allowed}"));
             }
         };
         set(c"FASTESTMIRROR_OFF", "0 or 1", &mut |value| {
@@ -60,7 +61,7 @@ impl Settings {
         if let Some(fallbacks) = self.fallbacks {
             ranker.fallbacks(fallbacks);
         }
-        // They were tried when they were read.
+        // A ranker has accepted both values when they were read.
         if let Some(factor) = self.factor {
             let _ = ranker.factor(factor);
         }
@@ -71,15 +72,15 @@ impl Settings {
 }
 
 unsafe extern "C" {
-    // The libc crate lacks it.
+    // Not in the libc crate.
     fn secure_getenv(name: *const c_char) -> *const c_char;
 }
 
 fn variable(name: &CStr) -> Option<String> {
-    // SAFETY: a string. What is returned stays valid until the environment is changed, which a program does not do
-    // while other threads read it; it is copied at once.
+    // SAFETY: a string. The result is valid until the environment changes, which no program may do
+    // while another thread reads it; it is copied at once.
     let value = unsafe { secure_getenv(name.as_ptr()) };
-    // SAFETY: not NULL: a string.
+    // SAFETY: a string, since it is not NULL.
     (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_string_lossy().into_owned())
 }
 
@@ -88,15 +89,15 @@ mod tests {
     use super::*;
 
     fn read(set: &[(&CStr, &str)]) -> (Settings, Vec<String>) {
-        let mut complaints = Vec::new();
+        let mut problems = Vec::new();
         let variable =
             |name: &CStr| set.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_string());
-        let settings = Settings::read(variable, |complaint| complaints.push(complaint));
-        (settings, complaints)
+        let settings = Settings::read(variable, |problem| problems.push(problem));
+        (settings, problems)
     }
 
     #[test]
-    fn each_is_read() {
+    fn settings_are_read_from_their_variables() {
         assert_eq!(read(&[]), (Settings::default(), vec![]));
         let set = [
             (c"FASTESTMIRROR_OFF", "1"),
@@ -112,14 +113,14 @@ mod tests {
         };
         assert_eq!(read(&set), (expected, vec![]));
         assert_eq!(read(&[(c"FASTESTMIRROR_FALLBACKS", "0")]).0.fallbacks, Some(0));
-        // As if it were not set.
+        // An empty variable counts as one that is not set.
         for name in [c"FASTESTMIRROR_OFF", c"FASTESTMIRROR_SLACK"] {
             assert_eq!(read(&[(name, "")]), (Settings::default(), vec![]));
         }
     }
 
     #[test]
-    fn what_is_wrong_is_told_and_ignored() {
+    fn wrong_settings_are_reported_and_ignored() {
         for (name, value) in [
             (c"FASTESTMIRROR_OFF", "yes"),
             (c"FASTESTMIRROR_FALLBACKS", "-1"),
@@ -132,11 +133,11 @@ mod tests {
             (c"FASTESTMIRROR_SLACK", "1 s"),
             (c"FASTESTMIRROR_SLACK", "\u{1b}[2J"),
         ] {
-            let (settings, complaints) = read(&[(name, value), (c"FASTESTMIRROR_OFFX", "1")]);
+            let (settings, problems) = read(&[(name, value), (c"FASTESTMIRROR_OFFX", "1")]);
             assert_eq!(settings, Settings::default());
-            let [complaint] = &complaints[..] else { panic!("{complaints:?}") };
-            assert!(complaint.starts_with(&*name.to_string_lossy()), "{complaint}");
-            assert!(complaint.contains(&format!("{value:?}")), "{complaint}");
+            let [problem] = &problems[..] else { panic!("{problems:?}") };
+            let expected = format!("ignoring {}={value:?}: it must be ", name.to_string_lossy());
+            assert!(problem.starts_with(&expected), "{problem}");
         }
     }
 }

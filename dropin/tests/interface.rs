@@ -1,5 +1,5 @@
-//! librepo's own functions and ours, side by side: the same wherever there is a promise, and pinned where they differ on
-//! purpose.
+//! This library's functions and librepo's own, side by side: equal wherever librepo makes a
+//! promise, and pinned where they differ on purpose.
 
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -9,13 +9,13 @@ use support::librepo_calls::*;
 use support::servers::{Server, closed_port};
 
 #[test]
-fn whatever_is_promised_is_seen_alike_of_both() {
+fn results_stages_and_errors_are_those_of_librepo() {
     if caller().is_none() {
         return;
     }
     let world = World::start();
     let (live, refusing) = (world.live(), world.refusing());
-    let nowhere = world.file("no-folder/cache");
+    let nowhere = world.file("no-directory/cache");
     let foreign = world.file("foreign");
     fs::write(&foreign, "[something]\nelse=1\n").expect("a file");
     let old = world.file("old");
@@ -38,11 +38,11 @@ fn whatever_is_promised_is_seen_alike_of_both() {
         ("order", &["--no-handle", &refusing, &live]),
         ("order", &["--ip", "1", &refusing, &live]),
         ("order", &[]),
-        // Caches: none yet, unwritable, not one, of another version.
+        // Caches: unwritable, not a cache, of another version.
         ("order", &["--cache", &nowhere, &refusing, &live]),
         ("detailed", &["--cache", &foreign, &refusing, &live]),
         ("detailed", &["--cache", &old, &refusing, &live]),
-        // From the cache, and nothing is measured; strictly sorted.
+        // All from the cache: nothing is measured, and the order is strictly by latency.
         ("detailed", &["--cache", &kept, three[0], three[1], three[2]]),
         // Internal lists.
         ("internal", &[&refusing, &live]),
@@ -64,12 +64,12 @@ fn whatever_is_promised_is_seen_alike_of_both() {
         restore(&foreign, "[something]\nelse=1\n");
         restore(&old, "[:_librepo_:]\nversion=0\n");
         let ours = call_ours(function, arguments);
-        // They are two.
+        // The two outputs come from two libraries.
         assert_ne!(lines(&theirs, "library "), lines(&ours, "library "));
         assert!(lines(&theirs, "log ").is_empty());
-        let is_named = |line: &&str| line.starts_with("libfastestmirror 0.");
+        let has_version = |line: &&str| line.starts_with("libfastestmirror 0.");
         assert!(
-            arguments.contains(&"--no-list") || lines(&ours, "log ").first().is_some_and(is_named),
+            arguments.contains(&"--no-list") || lines(&ours, "log ").first().is_some_and(has_version),
             "{ours}"
         );
         assert_eq!(comparable(&theirs), comparable(&ours), "{function} {arguments:?}");
@@ -80,7 +80,7 @@ fn whatever_is_promised_is_seen_alike_of_both() {
 }
 
 #[test]
-fn a_result_without_mirrors_is_written_where_librepo_leaves_what_was_there() {
+fn empty_result_is_written_where_librepo_writes_none() {
     if caller().is_none() {
         return;
     }
@@ -97,7 +97,7 @@ fn a_result_without_mirrors_is_written_where_librepo_leaves_what_was_there() {
 }
 
 #[test]
-fn each_reads_the_others_cache() {
+fn cache_of_one_library_serves_the_other() {
     if caller().is_none() {
         return;
     }
@@ -125,16 +125,17 @@ fn each_reads_the_others_cache() {
             items
         };
         for (written, read) in latencies(&written).into_iter().zip(latencies(&read)) {
-            // librepo writes 17 digits, we write microseconds.
+            // librepo writes 17 digits, this library whole microseconds.
             assert!((written.1 - read.1).abs() < 2e-6, "{written:?}, {read:?}");
         }
         assert!(lines(&read, "item ").iter().all(|line| line.split(' ').nth(3) == Some("1")), "{read}");
     }
 }
 
-/// librepo's own asks for whole hosts when it sorts; only a program that calls it directly asks for more.
+/// When librepo sorts, it passes whole hosts. Only a program that calls `lr_fastestmirror` itself
+/// passes longer URLs.
 #[test]
-fn what_a_path_was_asked_for_with_is_remembered_for_its_host() {
+fn latency_of_a_url_with_a_path_is_remembered_for_its_host() {
     if caller().is_none() {
         return;
     }
@@ -148,12 +149,12 @@ fn what_a_path_was_asked_for_with_is_remembered_for_its_host() {
     };
     assert_eq!((probes(&ours(), &with_path), probes(&ours(), &host)), (0, 0));
     assert_eq!((probes(Path::new(THEIRS), &host), probes(Path::new(THEIRS), &with_path)), (0, 1));
-    // What librepo's own has written for a path serves us.
+    // What librepo has written for a path serves this library.
     assert_eq!(probes(&ours(), &with_path), 0);
 }
 
 #[test]
-fn nothing_but_a_handshake_and_no_whole_timeout_for_a_silent_mirror() {
+fn silent_mirror_costs_less_than_the_timeout_and_no_byte_is_sent() {
     if caller().is_none() {
         return;
     }
@@ -165,11 +166,10 @@ fn nothing_but_a_handshake_and_no_whole_timeout_for_a_silent_mirror() {
         (start.elapsed(), output)
     };
     let (took, output) = time(&ours());
-    let mut live_ones = order(&output);
-    assert_eq!(live_ones.pop(), Some(0), "the silent one is last: {output}");
+    assert_eq!(order(&output).last(), Some(&0), "the silent one is last: {output}");
     let (upstream, _) = time(Path::new(THEIRS));
     assert!(upstream > Duration::from_secs(4) && took * 4 < upstream, "{took:?} and {upstream:?}");
-    // librepo's own has sent its TLS greeting; ours came first, and had sent none.
+    // In another world, since librepo has begun TLS in the first one.
     let world = World::start();
     call_ours("order", &["--timeout", "5", &world.live(), &world.other()]);
     std::thread::sleep(Duration::from_millis(50));
@@ -177,7 +177,7 @@ fn nothing_but_a_handshake_and_no_whole_timeout_for_a_silent_mirror() {
 }
 
 #[test]
-fn the_order_given_stands_when_nothing_answers_and_offline() {
+fn given_order_stands_offline_and_where_nothing_answers() {
     if caller().is_none() {
         return;
     }
@@ -189,17 +189,17 @@ fn the_order_given_stands_when_nothing_answers_and_offline() {
     for function in ["order", "detailed", "internal"] {
         let output = call_ours(function, &urls);
         assert_eq!(order(&output), given, "{function}");
-        // Offline, librepo's own empties the list; nothing is told or measured.
+        // Offline, librepo empties the list. Here no callback is called, and nothing is measured.
         let output = call_ours(function, &[&["--offline"], &urls[..]].concat());
         assert_eq!(order(&output), given, "{function}");
         assert!(
-            lines(&output, "stage ").is_empty() && output.contains("the order is kept: offline"),
+            lines(&output, "stage ").is_empty() && output.contains("keeping the given order: offline"),
             "{output}"
         );
     }
-    // Known latencies that are equal: ties.
-    let folder = tempfile::tempdir().expect("a folder");
-    let cache = folder.path().join("cache");
+    // The same for equal latencies, from the cache.
+    let directory = tempfile::tempdir().expect("a directory");
+    let cache = directory.path().join("cache");
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
     let mut text = "[:_librepo_:]\nversion=1\n\n[http://near.example]\nts=1\nconnectime=0\n"
         .replace("ts=1", &format!("ts={now}"));
@@ -218,7 +218,7 @@ fn the_order_given_stands_when_nothing_answers_and_offline() {
 }
 
 #[test]
-fn siblings_stay_together_and_a_file_leaves_the_others_shuffled() {
+fn urls_of_one_host_stay_together_and_a_file_url_leaves_the_others_shuffled() {
     if caller().is_none() {
         return;
     }
@@ -228,7 +228,7 @@ fn siblings_stay_together_and_a_file_leaves_the_others_shuffled() {
     let urls = [first.as_str(), &refusing, &second];
     let output = call_ours("order", &urls);
     assert!(output.contains("stage 3 2\n"), "two endpoints, three URLs: {output}");
-    // With librepo's own the second one lands behind the dead one.
+    // librepo itself puts the second one behind the dead one.
     assert_eq!(order(&call_ours("internal", &urls)), [0, 2, 1]);
     assert_eq!(order(&Call::of(THEIRS, "internal", &urls).output()), [0, 1, 2]);
 
@@ -243,7 +243,7 @@ fn siblings_stay_together_and_a_file_leaves_the_others_shuffled() {
 }
 
 #[test]
-fn what_no_latency_can_change_is_not_measured() {
+fn order_that_no_latency_can_change_is_not_measured() {
     if caller().is_none() {
         return;
     }
@@ -252,14 +252,15 @@ fn what_no_latency_can_change_is_not_measured() {
     for function in ["order", "internal"] {
         let output = call_ours(function, &urls);
         assert!(!output.contains("stage 3") && output.contains("stage 4"), "{output}");
+        assert!(output.contains("measuring nothing: no latency can change the order"), "{output}");
         assert_eq!(order(&output), [0, 1]);
     }
-    // But for who asks for the latency.
+    // A latency that was asked for is measured.
     assert!(call_ours("detailed", &["file:///srv", &world.live()]).contains("stage 3 1\n"));
 }
 
 #[test]
-fn a_handle_that_is_offline_keeps_its_order_among_others() {
+fn offline_handle_keeps_its_order_among_others() {
     if caller().is_none() {
         return;
     }
@@ -270,7 +271,7 @@ fn a_handle_that_is_offline_keeps_its_order_among_others() {
 }
 
 #[test]
-fn one_process_has_one_shuffle() {
+fn shuffle_is_the_same_for_all_lists_of_a_process() {
     if caller().is_none() {
         return;
     }
@@ -288,10 +289,10 @@ fn one_process_has_one_shuffle() {
             .iter()
             .map(|line| line.split(' ').nth(1).expect("a URL").to_string())
             .collect();
-        // Two calls, for two handles whose lists are turned round.
+        // Two calls, for two handles with the same mirrors in opposite order.
         assert_eq!(items[..6], items[6..], "{output}");
         seen.insert(items[0].clone());
-        // What the handle tells of its mirrors is not shuffled.
+        // Both handles were there.
         assert!(output.contains("handle 1"));
     }
     assert!(seen.len() > 1, "every process prefers {seen:?}");
@@ -307,7 +308,7 @@ fn ipv6_literals_are_measured_and_remembered() {
     let url = format!("http://{}/", six.address);
     let cache = world.file("cache");
     for stages in [5, 4] {
-        // `output` asserts that nothing is on standard error, where librepo's own has glib's criticals.
+        // With librepo glib prints criticals here; `call_ours` asserts that nothing is printed.
         let output = call_ours("internal", &["--cache", &cache, &world.refusing(), &url]);
         assert_eq!(order(&output), [1, 0]);
         assert_eq!(lines(&output, "stage ").len(), stages + 1, "{output}");
@@ -315,7 +316,7 @@ fn ipv6_literals_are_measured_and_remembered() {
 }
 
 #[test]
-fn errors_are_librepos_and_only_for_wrong_arguments() {
+fn errors_are_those_of_librepo_and_for_wrong_arguments_only() {
     if caller().is_none() {
         return;
     }
@@ -328,14 +329,14 @@ fn errors_are_librepos_and_only_for_wrong_arguments() {
         assert_eq!(lines(&output, "result "), ["0"], "{output}");
         assert_eq!(lines(&output, "error "), ["lr_fastestmirror_error 1"], "{output}");
     }
-    // What librepo's own fails for: a string that is no URL.
+    // librepo fails for a string that is no URL.
     let output = call_ours("order", &["", "\u{1b}[2J", "http://[nonsense", "nonsense://x"]);
     assert_eq!((lines(&output, "result "), order(&output)), (vec!["1"], vec![0, 1, 2, 3]));
     assert!(!output.contains('\u{1b}') || lines(&output, "log ").iter().all(|line| !line.contains('\u{1b}')));
 }
 
 #[test]
-fn caches_that_differ_are_warned_of() {
+fn different_caches_of_several_handles_cause_a_warning() {
     if caller().is_none() {
         return;
     }
@@ -353,9 +354,10 @@ fn caches_that_differ_are_warned_of() {
     }
 }
 
-/// The fallbacks of one repository are none for another, and a mirror that was outside a pool of others is looked at again.
+/// A fallback of one repository is of no use to another, and a mirror that was outside the pool
+/// among others is measured again.
 #[test]
-fn no_list_of_a_batch_is_left_without_a_mirror_that_answers() {
+fn batch_leaves_no_list_without_a_mirror_that_answers() {
     if caller().is_none() {
         return;
     }
@@ -370,19 +372,19 @@ fn no_list_of_a_batch_is_left_without_a_mirror_that_answers() {
         let rtt = |n: usize| lab::answer(lab::ms(20.0 + 2.0 * n as f64));
         mirrors.extend(many.iter().enumerate().map(|(n, name)| lab::Mirror::new(name).ipv4(rtt(n))));
         let _world = lab::World::start(lab::Spec::new().mirrors(mirrors)).expect("a world");
-        let folder = tempfile::tempdir().expect("a folder");
-        let cache = folder.path().join("cache").display().to_string();
+        let directory = tempfile::tempdir().expect("a directory");
+        let cache = directory.path().join("cache").display().to_string();
         let url = |name: &str| format!("http://{name}/");
         let few = ["dead", "far", "mid"].map(|name| url(&format!("{name}.lab.example")));
         let (near, many): (String, Vec<String>) =
             (url("near.lab.example"), many.iter().map(|name| url(name)).collect());
-        // First one list in which these are outside the pool, and far enough away not to be waited for.
+        // One list first, in which these are outside the pool and too far away to be waited for.
         let mut all = vec!["--cache", cache.as_str(), &near];
         all.extend(many.iter().map(String::as_str));
         all.extend(few.iter().map(String::as_str));
         let first = call_ours("internal", &all);
-        let unanswered = first.lines().filter(|line| line.ends_with(": no answer")).count();
-        assert!(unanswered >= 3, "settled before they answered: {first}");
+        let unanswered = first.lines().filter(|line| line.ends_with(": unanswered")).count();
+        assert!(unanswered >= 3, "measuring stopped before they answered: {first}");
         // Then the batch, twice.
         let mut batch = vec!["--cache", cache.as_str(), &near, "+"];
         batch.extend(many.iter().map(String::as_str));
@@ -392,13 +394,17 @@ fn no_list_of_a_batch_is_left_without_a_mirror_that_answers() {
             let output = call_ours("internal", arguments);
             // The other two are near enough to each other to be shuffled.
             assert_eq!(order(&output).last(), Some(&0), "the dead one is last: {output}");
+            // Measuring a list once more repeats no stage.
+            assert!(lines(&output, "stage 3").len() <= 1, "{output}");
+            assert_eq!(lines(&output, "stage 5").len(), 1, "{output}");
         }
     });
 }
 
-/// Ours ends as soon as the pool and 16 more are known; librepo's own waits for the last, up to the timeout.
+/// Measuring stops as soon as the pool and 16 more are known. librepo waits for all, up to the
+/// timeout.
 #[test]
-fn a_far_mirror_may_be_unmeasured_but_none_of_the_nearest_sixteen_outside_the_pool() {
+fn far_mirror_may_be_unmeasured_but_none_of_the_nearest_sixteen_outside_the_pool() {
     if caller().is_none() {
         return;
     }

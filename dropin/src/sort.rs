@@ -1,0 +1,251 @@
+//! From lists of URLs to an order: which lists may be measured, one run over all of them, and the
+//! calls of librepo's callback on the way.
+
+use crate::handle::{Handle, Listener};
+use crate::layout;
+use crate::log::Log;
+use crate::proxy;
+use crate::settings::Settings;
+use crate::symbols::{Curl, InterruptFlag, Librepo};
+use fastestmirror::{Endpoint, Error, Event, Mirror, Outcome, RankedMirror, Ranker, Ranking, catch_panic};
+use std::ffi::{CString, c_int, c_long, c_void};
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr;
+use std::time::Duration;
+
+/// What a caller wants to know.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Wanted {
+    Order,
+    Latencies,
+}
+
+/// The mirrors of one repository.
+pub(crate) struct MirrorList {
+    pub(crate) handle: Option<Handle>,
+    pub(crate) urls: Vec<String>,
+}
+
+/// A list that is ranked, and the positions of its URLs among those of all lists in a row.
+struct Measurable {
+    positions: Range<usize>,
+    urls: Vec<String>,
+}
+
+/// Ranks the mirrors of several lists together, as far as handles and network allow it. Returns
+/// nothing if every list keeps its order.
+///
+/// The options of the first handle count, and its callback is called at each stage. An index in the
+/// result counts over the URLs of all lists in a row. Those of a list that keeps its order are not
+/// in it.
+pub(crate) fn rank(log: Log, settings: &Settings, lists: Vec<MirrorList>, wanted: Wanted) -> Option<Ranking> {
+    let first = lists.first()?.handle;
+    if first.is_some_and(|handle| handle.is_offline()) {
+        log.debug("keeping the given order: offline");
+        return None;
+    }
+    let stages = Stages(first.and_then(|handle| handle.listener()));
+    stages.notify(layout::LR_FMSTAGE_INIT, ptr::null_mut());
+    // A panic is caught here already, so that the last stage is called whatever happens.
+    let result = catch_panic(|| measure(log, settings, first, lists, wanted, stages));
+    match result.and_then(|result| result.map_err(|error| error.to_string())) {
+        Ok(ranking) => {
+            stages.notify_text(layout::LR_FMSTAGE_STATUS, None);
+            ranking
+        }
+        Err(problem) => {
+            log.debug(&format!("keeping the given order: {problem}"));
+            stages.notify_text(layout::LR_FMSTAGE_STATUS, Some(&problem));
+            None
+        }
+    }
+}
+
+fn measure(
+    log: Log,
+    settings: &Settings,
+    first: Option<Handle>,
+    lists: Vec<MirrorList>,
+    wanted: Wanted,
+    stages: Stages,
+) -> Result<Option<Ranking>, Error> {
+    let repositories = lists.len();
+    let mut measurable: Vec<Measurable> = Vec::new();
+    let mut begin = 0;
+    for list in lists {
+        let positions = begin..begin + list.urls.len();
+        begin = positions.end;
+        if !list.urls.is_empty() && may_be_measured(log, &list) {
+            measurable.push(Measurable { positions, urls: list.urls });
+        }
+    }
+    if measurable.is_empty() {
+        return Ok(None);
+    }
+    let urls: Vec<&String> = measurable.iter().flat_map(|list| &list.urls).collect();
+    let is_decided = wanted == Wanted::Order && !depends_on_latency(&urls);
+
+    let mut ranker = Ranker::new();
+    if let Some(handle) = first {
+        ranker.timeout(handle.timeout())?.family(handle.family()).max_age(handle.max_age());
+    }
+    if repositories > 1 {
+        // A fallback of one repository is of no use to another.
+        ranker.fallbacks(Ranker::ALL);
+    }
+    settings.apply(&mut ranker);
+    if is_decided {
+        log.debug("measuring nothing: no latency can change the order");
+        ranker.timeout(Duration::ZERO)?;
+    }
+    let interrupt = Librepo::find().and_then(|librepo| librepo.interrupt);
+    if let Some(flag) = interrupt {
+        watch_interrupt_flag(&mut ranker, flag);
+    }
+    if let Some(path) = first.and_then(|handle| handle.cache()) {
+        ranker.cache(Some(&path));
+        stages.notify_path(layout::LR_FMSTAGE_CACHELOADING, &path);
+    }
+    ranker.observer(move |event| {
+        log.event(event);
+        stages.notify_event(event);
+    });
+    let mut ranking = ranker.rank(urls)?;
+    stages.notify(layout::LR_FMSTAGE_FINISHING, ptr::null_mut());
+
+    let positions: Vec<usize> = measurable.iter().flat_map(|list| list.positions.clone()).collect();
+    for mirror in &mut ranking.mirrors {
+        mirror.index = positions[mirror.index];
+    }
+    if repositories > 1 && !is_decided {
+        // The stages have been called; of these runs there are log lines alone.
+        ranker.observer(move |event| log.event(event));
+        remeasure_unanswered(log, &mut ranker, interrupt, measurable, &mut ranking);
+    }
+    Ok(Some(ranking))
+}
+
+/// Whether the order of these mirrors can depend on a latency. It cannot if there is one endpoint,
+/// and nothing but local mirrors besides.
+fn depends_on_latency(urls: &[&String]) -> bool {
+    let mut single: Option<Endpoint> = None;
+    for url in urls {
+        match Mirror::parse(url) {
+            Mirror::Local => {}
+            Mirror::Remote(_, endpoint) => {
+                if *single.get_or_insert_with(|| endpoint.clone()) != endpoint {
+                    return true;
+                }
+            }
+            Mirror::Unsupported => return true,
+        }
+    }
+    false
+}
+
+/// Measures each repository that has no mirror known to answer once more, by itself. Among nearer
+/// mirrors of other repositories, measuring may have stopped before any of its own could answer.
+fn remeasure_unanswered(
+    log: Log,
+    ranker: &mut Ranker,
+    interrupt: Option<InterruptFlag>,
+    lists: Vec<Measurable>,
+    ranking: &mut Ranking,
+) {
+    let is_usable =
+        |mirror: &RankedMirror| mirror.outcome.latency().is_some() || mirror.outcome == Outcome::Local;
+    // A failure that was read from the cache may be over.
+    let may_answer = |mirror: &RankedMirror| mirror.from_cache || mirror.outcome == Outcome::Unanswered;
+    for Measurable { positions, urls } in lists {
+        let mut own = ranking.mirrors.iter().filter(|mirror| positions.contains(&mirror.index));
+        let is_interrupted = interrupt.is_some_and(InterruptFlag::is_set);
+        if own.clone().any(is_usable) || !own.any(may_answer) || is_interrupted {
+            continue;
+        }
+        log.debug(&format!(
+            "measuring once more: none of the {} mirrors of a repository is known to answer",
+            urls.len()
+        ));
+        let again = match ranker.rank(urls) {
+            Ok(again) => again,
+            // The results for the other repositories still count.
+            Err(error) => {
+                log.debug(&format!("keeping its given order: {error}"));
+                continue;
+            }
+        };
+        ranking.mirrors.retain(|mirror| !positions.contains(&mirror.index));
+        for mut mirror in again.mirrors {
+            mirror.index += positions.start;
+            ranking.mirrors.push(mirror);
+        }
+    }
+}
+
+/// Whether these mirrors can be reached, and directly, as far as librepo and libcurl are concerned.
+fn may_be_measured(log: Log, list: &MirrorList) -> bool {
+    let mirrors = list.urls.len();
+    if list.handle.is_some_and(|handle| handle.is_offline()) {
+        log.debug(&format!("keeping the given order of {mirrors} mirrors: offline"));
+        return false;
+    }
+    let Some(functions) = Curl::find() else { return true };
+    let curl = list.handle.and_then(|handle| handle.curl()).unwrap_or(ptr::null_mut());
+    // SAFETY: the libcurl handle of a librepo handle, which is the caller's during this call.
+    let behind_proxy = unsafe { proxy::first_behind_proxy(&functions, curl, &list.urls) };
+    let Some(index) = behind_proxy else { return true };
+    // The host alone: the URL may hold a password.
+    if let Some(host) = Mirror::parse(&list.urls[index]).host() {
+        log.debug(&format!(
+            "keeping the given order of {mirrors} mirrors: {host} is reached through a proxy"
+        ));
+    }
+    false
+}
+
+/// The callback that is called at each stage of a call, if there is one.
+#[derive(Clone, Copy)]
+struct Stages(Option<Listener>);
+
+impl Stages {
+    /// Calls it with what librepo passes with this stage: NULL, a string or a number.
+    fn notify(self, stage: c_int, pointer: *mut c_void) {
+        if let Some(listener) = self.0 {
+            // SAFETY: librepo's caller is waiting on this thread; the callers of this function pass
+            // what librepo's headers say of the stage.
+            unsafe { listener.call(stage, pointer) };
+        }
+    }
+
+    fn notify_text(self, stage: c_int, text: Option<&str>) {
+        let text = text.map(|text| CString::new(text.replace('\0', "?")).unwrap_or_default());
+        self.notify(stage, text.as_ref().map_or(ptr::null_mut(), |text| text.as_ptr().cast_mut().cast()));
+    }
+
+    fn notify_path(self, stage: c_int, path: &Path) {
+        // A path from C holds no NUL.
+        let path = CString::new(path.as_os_str().as_bytes()).unwrap_or_default();
+        self.notify(stage, path.as_ptr().cast_mut().cast());
+    }
+
+    /// Calls it where an event of a run is one of librepo's stages.
+    fn notify_event(self, event: &Event<'_>) {
+        match event {
+            Event::CacheRead { problem, .. } => {
+                self.notify_text(layout::LR_FMSTAGE_CACHELOADINGSTATUS, *problem);
+            }
+            Event::Measuring { endpoints } => {
+                let mut number = *endpoints as c_long;
+                self.notify(layout::LR_FMSTAGE_DETECTION, (&raw mut number).cast());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Lets an interrupt that librepo has noticed stop measuring.
+fn watch_interrupt_flag(ranker: &mut Ranker, flag: InterruptFlag) {
+    ranker.interrupt_check(move || flag.is_set());
+}
