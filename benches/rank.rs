@@ -1,5 +1,5 @@
-//! What the library costs apart from measuring: the rule, URLs, filters, the cache file; beside a
-//! plain sort of the same latencies, which no rule can do without.
+//! What the library costs apart from measuring: the rule, URLs, the list with its table of hosts, the
+//! cache file; beside a plain sort of the same latencies, which no rule can do without.
 //!
 //! `cargo bench --bench rank` prints criterion's results, and after them the best time per mirror.
 
@@ -22,23 +22,22 @@ fn bench(full: bool) {
     let mut bench = if full { Bench::new() } else { Bench::default() };
     for &size in if full { &[10, 100, 421, 10_000, 100_000][..] } else { &[10, 421] } {
         let (urls, latencies) = list(size);
-        let mirrors = Mirrors::new(&urls, &latencies);
-        let entries = mirrors.entries();
+        let (equal, filters) = (|_| 1.0, Filters::default());
+        let mirrors = Mirrors::read(&urls, &latencies, equal, &filters);
         bench.time("sort alone", size, || sort(&latencies));
-        bench.time("rule", size, || assert_eq!(entries.rank(7).len(), size));
+        bench.time("rule", size, || assert_eq!(mirrors.rank(7).len(), size));
 
-        let weights = (0..size).map(|index| 1.0 + (index % 100) as f64).collect();
-        let weighted = Mirrors::new(&urls, &latencies).weighted(weights);
-        let entries = weighted.entries();
-        bench.time("rule, weighted", size, || entries.rank(7));
+        let weighted = Mirrors::read(&urls, &latencies, |index| 1.0 + (index % 100) as f64, &filters);
+        bench.time("rule, weighted", size, || weighted.rank(7));
 
-        let filters = Filters::new(&["*.m7.example", ".ru", "mirror1*"], &[".edu"]);
-        bench.time("filters and rule", size, || mirrors.filtered(&filters).rank(7));
         bench.time("URLs", size, || assert_eq!(parse(&urls), size));
+        bench.time("list", size, || Mirrors::read(&urls, &latencies, equal, &filters));
+        let filters = Filters::new(&["*.m7.example", ".ru", "mirror1*"], &[".edu"]);
+        bench.time("list, filtered", size, || Mirrors::read(&urls, &latencies, equal, &filters));
     }
     for &size in if full { &[421, 10_000][..] } else { &[421] } {
         let (urls, latencies) = list(size);
-        let mirrors = Mirrors::new(&urls, &latencies);
+        let mirrors = Mirrors::read(&urls, &latencies, |_| 1.0, &Filters::default());
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("cache");
         write_cache(&path, &mirrors);

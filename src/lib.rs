@@ -1,42 +1,90 @@
-//! Decides in which order a package manager tries its mirrors.
+//! Decides in which order a package manager tries its mirrors, by TCP connect latency.
 //!
-//! It measures the TCP connect latency of each mirror, shuffles those nearer than twice the best, so that they
-//! share the load, and appends the rest by latency. [`Ranker`] does it all; [`Outcome`] and [`StopReason`] say what it
-//! found.
+//! [`Ranker`] takes URLs and returns a [`Ranking`]: local mirrors first, then the *pool*
+//! (every host nearer than twice the best) in random order, so that its mirrors share the
+//! load, then all others with a latency, nearest first, then the mirrors that did not reply
+//! or failed. Each URL comes out exactly once, except those that a filter excludes.
 //!
 //! ```
-//! let ranking = fastestmirror::Ranker::new().rank(["http://127.0.0.1:9/pub", "http://[::1]:9/pub"])?;
+//! let urls = ["http://127.0.0.1:9/pub", "file:///srv/mirror"];
+//! let ranking = fastestmirror::Ranker::new().rank(urls)?;
 //! for mirror in &ranking.mirrors {
-//!     println!("{:?} {}", mirror.outcome, mirror.url);
+//!     println!("{} {}", mirror.outcome.name(), mirror.url);
 //! }
 //! # Ok::<(), fastestmirror::Error>(())
 //! ```
 //!
-//! What it promises:
-//! - Every URL that goes in comes out exactly once, except those that a filter of the caller's excludes.
-//! - A mirror gets at most two connection attempts in a run, and not a byte on them.
-//! - It never prints, exits, installs a handler or reads the environment, and leaves no descriptor and no thread
-//!   behind, except of a name look-up that hangs.
+//! # How a run goes
+//!
+//! ```text
+//! URLs --> mirrors, hosts --> cache? --> resolve --> schedule <--> connect
+//!                               |         names,      when a SYN    sockets, the
+//!                               |         on threads  leaves, when  kernel's
+//!                               |                     to stop       times
+//!                               v                        |
+//!                            outcomes <------------------+
+//!                               |
+//!                               +--> cache!  (what this run has learned)
+//!                               v
+//!                             rank --> order
+//! ```
+//!
+//! A mirror is measured once per endpoint (host and port), by the time from SYN to SYN-ACK as
+//! the kernel has it. No data is sent. An endpoint gets at most two connection attempts in a
+//! run.
+//!
+//! # What blocks
+//!
+//! [`Ranker::rank`] blocks until measuring stops: when every mirror has an outcome, when no
+//! mirror that is still silent can belong to the pool, when nothing is heard any more, at the
+//! timeout (2 s by default), or when it is cancelled; see [`StopReason`]. Name lookups run on
+//! threads, since the system's resolver may hang; a lookup that does is left behind, and its
+//! thread and a descriptor with it, until it returns. If another process is writing the cache,
+//! a run waits for it for up to 100 ms.
+//!
+//! Callbacks run on the thread that called [`Ranker::rank`]. [`Cancel`] stops measuring from
+//! another thread or from a signal handler.
+//!
+//! # What is remembered
+//!
+//! Nothing, unless [`Ranker::cache`] names a file. Then latencies count for 30 days
+//! ([`Ranker::max_age`]); that a mirror refused, was unreachable or did not reply in time, for
+//! an hour. Records of another network do not count. The file has the format of librepo's own
+//! cache; neither user names nor passwords are ever in it. A file that cannot be used is a
+//! warning in the [`Ranking`], never an error.
+//!
+//! The seed of the shuffle is fresh in every process and hour, unless [`Ranker::seed`] sets it
+//! or [`Ranker::rotate_every`] keeps it in the cache. With one seed, two hosts of equal weight
+//! stand in the same order in every list.
+//!
+//! # Side effects
+//!
+//! The library never prints, exits, installs a signal handler or reads the environment.
+//! If there is an error, the list as it was given is the order to use.
+//!
+//! # Platforms
+//!
+//! Linux, with 64-bit atomics. Tested on x86_64 with glibc; tried by hand on i686, and on
+//! x86_64 with musl. Rust 1.85 or newer.
 
 mod cache;
 #[doc(hidden)]
 pub mod capi;
 mod event;
 mod fault;
-mod filter;
 #[cfg(feature = "__internals")]
 #[doc(hidden)]
 pub mod internals;
-#[cfg(feature = "librepo")]
-#[doc(hidden)]
-pub mod librepo;
+mod list;
 mod network;
+mod options;
 mod outcome;
 mod panic;
 mod probe;
 mod rank;
 mod ranker;
 mod ranking;
+mod run;
 mod seed;
 mod sys;
 mod url;
@@ -47,5 +95,4 @@ pub use panic::catch_panic;
 pub use probe::Cancel;
 pub use ranker::Ranker;
 pub use ranking::{Candidate, Error, RankedMirror, Ranking};
-pub use sys::Family;
-pub use url::{Endpoint, Host, Mirror, Protocol};
+pub use url::{Endpoint, Family, Host, Mirror, Protocol};

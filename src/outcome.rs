@@ -94,7 +94,7 @@ impl fmt::Display for StopReason {
             StopReason::Settled => "no other mirror can belong to the pool",
             StopReason::Quiet => "no further replies came",
             StopReason::Timeout => "the timeout was reached",
-            StopReason::Cancelled => "measuring was cancelled",
+            StopReason::Cancelled => "the caller cancelled",
         })
     }
 }

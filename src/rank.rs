@@ -1,13 +1,14 @@
-//! The ranking rule: outcomes, options and a seed in, an order out. Pure: no clock, no file, no global generator.
+//! The ranking rule: outcomes, hosts, a rule and a seed in, an order out. Pure: no clock, no file, no global
+//! generator.
 //!
-//! Local mirrors first, then the pool (everything within a factor of the best) shuffled, then what else has a
-//! latency, nearest first, then what has not answered, then what failed.
+//! Local mirrors first, then the pool (everything within a factor of the best) shuffled, then what else has
+//! a latency, nearest first, then what has not answered, then what failed.
 #![forbid(unsafe_code)]
 
+use crate::list::{HostId, ListedHost};
 use crate::outcome::Outcome;
 use crate::url::Host;
 use siphasher::sip::SipHasher24;
-use std::collections::HashMap;
 use std::hash::Hasher;
 use std::time::Duration;
 
@@ -20,24 +21,23 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    /// What a latency must stay below to belong to the pool.
+    /// Returns the latency below which a host belongs to the pool.
     pub(crate) fn limit(&self, best: Duration) -> Duration {
         best.mul_f64(self.factor).max(best + self.slack)
     }
 }
 
 /// One mirror, as the rule sees it. Without a host it stands for itself alone.
-#[derive(Debug, Clone)]
-pub(crate) struct Entry<'a> {
-    pub(crate) host: Option<&'a Host>,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) host: Option<HostId>,
     pub(crate) outcome: Outcome,
     /// Positive and finite.
     pub(crate) weight: f64,
-    /// Goes to the front of the pool, or of the rest; a property of the host.
-    pub(crate) preferred: bool,
 }
 
-/// The order, as positions in the input, and who is in the pool, by position in the input.
+/// The result: the order, as positions in the input; whether each mirror is in the pool, by position in the
+/// input; and whether the pool means little, because nearly all of many hosts are in it.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Ranked {
     pub(crate) order: Vec<usize>,
@@ -45,108 +45,128 @@ pub(crate) struct Ranked {
     pub(crate) ambiguous: bool,
 }
 
-/// From this many answering hosts on, a pool of nearly all of them is suspicious ...
+/// From this many answering hosts on, a pool of nearly all of them is ambiguous ...
 const AMBIGUOUS_HOSTS: usize = 20;
 /// ... where nearly all means more than this share, in percent.
 const AMBIGUOUS_PERCENT: usize = 90;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
     Local,
     Pool,
-    Known,
+    Measured,
     Unanswered,
     Failed,
 }
+const CLASSES: usize = Class::Failed as usize + 1;
 
-/// What an entry's place depends on beyond the entry: listed twice, a host must not earn a double share.
-struct Standing<'a> {
-    host: &'a Host,
-    /// The lowest, if it has one.
+/// What decides an entry's place, the most important first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    class: Class,
+    /// Whether others of the class are preferred.
+    is_behind: bool,
+    /// In the pool the host's shuffle key, then its latency: a host that is listed twice must not earn a
+    /// double share.
+    key: i64,
+    /// The host's first entry in this class, which the others follow.
+    first: usize,
+    index: usize,
+}
+
+/// What the entries of a host say together.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    /// The lowest, if there is one.
     latency: Option<Duration>,
     /// The highest.
     weight: f64,
-    /// Its first entry in each class: the others follow that one.
-    first: [Option<usize>; Class::Failed as usize + 1],
+    /// Its first entry in each class.
+    first: [Option<usize>; CLASSES],
 }
 
-/// Puts the entries in order; every one goes out exactly once, except the excluded.
-pub(crate) fn rank(entries: &[Entry<'_>], rule: &Rule, seed: u64) -> Ranked {
-    let mut hosts: Vec<Standing<'_>> = Vec::new();
-    let mut positions: HashMap<&Host, usize> = HashMap::with_capacity(entries.len());
-    let mut host_of: Vec<Option<usize>> = Vec::with_capacity(entries.len());
+/// Puts the entries in order. Each comes out exactly once, except the excluded.
+pub(crate) fn rank(entries: &[Entry], hosts: &[ListedHost], rule: &Rule, seed: u64) -> Ranked {
+    let unknown = Standing { latency: None, weight: 0.0, first: [None; CLASSES] };
+    let mut standings = vec![unknown; hosts.len()];
     for entry in entries {
-        let Some(host) = entry.host else {
-            host_of.push(None);
-            continue;
-        };
-        let position = *positions.entry(host).or_insert(hosts.len());
-        if position == hosts.len() {
-            hosts.push(Standing { host, latency: None, weight: entry.weight, first: Default::default() });
+        if let Some(HostId(host)) = entry.host {
+            let standing = &mut standings[host];
+            standing.weight = standing.weight.max(entry.weight);
+            standing.latency = lower(standing.latency, entry.outcome.latency());
         }
-        let standing = &mut hosts[position];
-        standing.weight = standing.weight.max(entry.weight);
-        standing.latency = standing.latency.into_iter().chain(entry.outcome.latency()).min();
-        host_of.push(Some(position));
     }
-    let answering = || hosts.iter().filter_map(|host| host.latency);
-    let limit = answering().min().map(|best| rule.limit(best));
+    let best = standings.iter().fold(None, |best, standing| lower(best, standing.latency));
+    let limit = best.map(|best| rule.limit(best));
     let is_near = |latency: Duration| limit.is_some_and(|limit| latency < limit);
-    let (answered, near) = (answering().count(), answering().filter(|&latency| is_near(latency)).count());
 
-    // Where an entry stands: its class, in there the preferred first, its host's place, and behind its siblings
-    // listed earlier.
-    let place = |outcome: Outcome, host: Option<&Standing<'_>>| {
-        let latency = host.and_then(|host| host.latency);
-        match (outcome, host.zip(latency)) {
-            (Outcome::Local, _) => (Class::Local, 0.0),
-            // Nothing is known of the network: leave all else as it was given.
-            _ if limit.is_none() => (Class::Unanswered, 0.0),
-            (Outcome::Measured(_) | Outcome::Cached(_), Some((host, latency))) if is_near(latency) => {
-                (Class::Pool, shuffle_key(host.host, host.weight, seed))
-            }
-            (Outcome::Measured(_) | Outcome::Cached(_), Some((_, latency))) => {
-                (Class::Known, latency.as_secs_f64())
-            }
-            (Outcome::Unanswered, _) => (Class::Unanswered, 0.0),
-            _ => (Class::Failed, 0.0),
-        }
-    };
-    let mut keyed = Vec::with_capacity(entries.len());
-    for (index, entry) in entries.iter().enumerate().filter(|(_, e)| e.outcome != Outcome::Excluded) {
-        let (class, place) = place(entry.outcome, host_of[index].map(|host| &hosts[host]));
-        let first = match host_of[index] {
-            Some(host) if limit.is_some() => *hosts[host].first[class as usize].get_or_insert(index),
-            _ => index,
+    let mut places = Vec::with_capacity(entries.len());
+    for (index, &Entry { host, outcome, .. }) in entries.iter().enumerate() {
+        let latency = host.and_then(|HostId(host)| standings[host].latency);
+        let class = match (outcome, latency) {
+            (Outcome::Excluded, _) => continue,
+            (Outcome::Local, _) => Class::Local,
+            // Nothing is known of the network: everything else keeps the given order.
+            _ if limit.is_none() => Class::Unanswered,
+            (Outcome::Measured(_) | Outcome::Cached(_), Some(latency)) if is_near(latency) => Class::Pool,
+            (Outcome::Measured(_) | Outcome::Cached(_), _) => Class::Measured,
+            (Outcome::Unanswered, _) => Class::Unanswered,
+            _ => Class::Failed,
         };
-        // What has not answered is not lifted by preference.
-        let behind = !entry.preferred && matches!(class, Class::Pool | Class::Known);
-        keyed.push(((class, behind), place, first, index));
+        let mut place = Place { class, is_behind: false, key: 0, first: index, index };
+        if let (Some(HostId(host)), true) = (host, limit.is_some()) {
+            let standing = &mut standings[host];
+            // A mirror that has not answered is not lifted by preference.
+            place.is_behind = matches!(class, Class::Pool | Class::Measured) && !hosts[host].is_preferred;
+            place.first = *standing.first[class as usize].get_or_insert(index);
+            place.key = match class {
+                Class::Pool => sortable(shuffle_key(&hosts[host].host, standing.weight, seed)),
+                Class::Measured => latency.map_or(0, |latency| latency.as_nanos() as i64),
+                Class::Local | Class::Unanswered | Class::Failed => 0,
+            };
+        }
+        places.push(place);
     }
-    keyed.sort_unstable_by(|a, b| {
-        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)).then(a.3.cmp(&b.3))
-    });
+    places.sort_unstable();
 
     let mut pool = vec![false; entries.len()];
-    for (_, _, _, index) in keyed.iter().filter(|key| key.0.0 == Class::Pool) {
-        pool[*index] = true;
+    for place in places.iter().filter(|place| place.class == Class::Pool) {
+        pool[place.index] = true;
     }
+    let answered = standings.iter().filter_map(|standing| standing.latency);
+    let (answered, near) = (answered.clone().count(), answered.filter(|&latency| is_near(latency)).count());
     let ambiguous = answered >= AMBIGUOUS_HOSTS && near * 100 > answered * AMBIGUOUS_PERCENT;
-    Ranked { order: keyed.into_iter().map(|key| key.3).collect(), pool, ambiguous }
+    Ranked { order: places.into_iter().map(|place| place.index).collect(), pool, ambiguous }
 }
 
-/// A host's place in the shuffle: the lowest key leads.
+fn lower(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// Returns a host's place in the shuffle: the lowest key leads.
 ///
-/// A keyed hash of the name alone, so that one seed puts two hosts in the same order in every list. It serves as
-/// the uniform number of an exponential one, so that a host of weight 2 leads twice as often as one of weight 1
-/// (Efraimidis and Spirakis, "Weighted random sampling with a reservoir", 2006); of which the logarithm is taken, so
-/// that no weight is too small.
+/// It is a keyed hash of the name alone, so that one seed puts two hosts in the same order in every list.
+/// The hash serves as the uniform number from which an exponential one is made, so that a host of weight 2
+/// leads twice as often as one of weight 1 (Efraimidis and Spirakis, "Weighted random sampling with a
+/// reservoir", 2006). The logarithm of that is taken, so that no weight is too small.
 fn shuffle_key(host: &Host, weight: f64, seed: u64) -> f64 {
     let mut hasher = SipHasher24::new_with_keys(seed, 0);
-    hasher.write(host.to_string().as_bytes());
-    // 53 bits are what a double holds; the half keeps the logarithm finite.
+    match host {
+        Host::Name(name) => hasher.write(name.as_bytes()),
+        Host::Address(address) => hasher.write(address.to_string().as_bytes()),
+    }
+    // A double holds 53 bits; the half keeps the logarithm finite.
     let uniform = ((hasher.finish() >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
     (-uniform.ln()).ln() - weight.ln()
+}
+
+/// Returns an integer that sorts as the number does, in the total order of IEEE 754.
+fn sortable(number: f64) -> i64 {
+    let bits = number.to_bits() as i64;
+    bits ^ (((bits >> 63) as u64) >> 1) as i64
 }
 
 #[cfg(test)]

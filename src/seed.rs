@@ -1,4 +1,5 @@
-//! The default seed of the shuffle: one for all lists of a process, another in every process and every hour.
+//! The default seed of the shuffle: the same for all lists of a process, a different one in every
+//! process and every hour.
 #![forbid(unsafe_code)]
 
 use crate::sys;
@@ -8,12 +9,13 @@ use siphasher::sip::SipHasher24;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Of a secret: the minute in which it was drawn; the rest is random.
+/// The low bits of a secret hold the minute in which it was drawn; the others are random.
 const MINUTE_BITS: u32 = 24;
 
-/// The seed of this process and of its present hour.
-pub(crate) fn of_process() -> u64 {
-    // Drawn once; zero means not yet. One atomic number, because a lock could be held by another thread in a fork.
+/// Returns the seed of this process and of its current hour.
+pub(crate) fn for_process() -> u64 {
+    // Zero until it is drawn. It is an atomic number and not behind a lock: in a forked child, a
+    // lock that another thread held would stay locked.
     static SECRET: AtomicU64 = AtomicU64::new(0);
     let minute = sys::uptime().as_secs() / 60;
     let secret = match SECRET.load(Relaxed) {
@@ -26,23 +28,24 @@ pub(crate) fn of_process() -> u64 {
     derive(secret, std::process::id(), minute)
 }
 
-/// A seed that nobody else has.
+/// Returns a new random seed.
 pub(crate) fn fresh() -> u64 {
     draw() >> 11
 }
 
 fn draw() -> u64 {
-    // Where the system refuses, std's hasher keys are random enough to spread load.
+    // If the system refuses, the keys of std's hasher are random enough to spread load.
     SysRng.try_next_u64().unwrap_or_else(|_| RandomState::new().build_hasher().finish())
 }
 
-/// The hours count from the draw, not from the clock's: a process that lasts for less than one keeps its seed. A forked
-/// child has its parent's secret but another number, and so another seed.
+/// Derives the seed from a secret. Hours count from when the secret was drawn, so a process that
+/// runs for less than an hour keeps its seed. A forked child has its parent's secret but another
+/// process id, and so another seed.
 fn derive(secret: u64, process: u32, minute: u64) -> u64 {
     let age = minute.wrapping_sub(secret) & ((1 << MINUTE_BITS) - 1);
     let mut hasher = SipHasher24::new_with_keys(secret, process.into());
     hasher.write_u64(age / 60);
-    // 53 bits: what every reader of JSON takes without loss.
+    // 53 bits, which every JSON parser reads without loss.
     hasher.finish() >> 11
 }
 
@@ -51,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn process_and_hour_each_make_another_seed() {
+    fn seed_changes_with_process_and_hour() {
         let secret = 7 << MINUTE_BITS | 1000;
         let seed = derive(secret, 2, 1000);
         assert!(seed < 1 << 53);
@@ -64,9 +67,9 @@ mod tests {
     }
 
     #[test]
-    fn one_process_has_one_seed() {
+    fn seed_is_the_same_in_all_threads() {
         let seeds: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(of_process)).collect();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(for_process)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(seeds.iter().all(|seed| *seed == seeds[0]), "{seeds:?}");

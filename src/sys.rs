@@ -1,7 +1,7 @@
-//! The few system calls that std and socket2 lack, each behind a safe function.
-//!
-//! The only unsafe code outside the C layers. No policy here: what to do with an error is the caller's to know.
+//! The few system calls that std and socket2 lack, each behind a safe function. This is the only
+//! unsafe code outside the C layers. What to do about an error is left to the caller.
 
+use crate::url::Family;
 use std::ffi::CString;
 use std::io;
 use std::mem::{self, MaybeUninit};
@@ -10,26 +10,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::time::Duration;
 
-/// Turns the -1 of a system call into its errno.
+/// Turns the -1 that a system call returns into its errno.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// The addresses to ask a resolver for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Family {
-    /// Both families, in the order the system prefers.
-    #[default]
-    Any,
-    /// IPv4 only.
-    Ipv4,
-    /// IPv6 only.
-    Ipv6,
-}
-
-/// A set of descriptors to wait for: `epoll_create1`(2). Edge-triggered: each change is told once, so that
-/// a descriptor which a fork has carried into a child cannot keep the set awake after it was closed here.
+/// A set of descriptors to wait for: `epoll_create1`(2). It is edge-triggered: each change is
+/// reported once. Otherwise a descriptor that is closed here but was inherited by a forked child
+/// would be reported again and again.
 #[derive(Debug)]
 pub(crate) struct Epoll(OwnedFd);
 
@@ -37,7 +25,7 @@ impl Epoll {
     pub(crate) fn new() -> io::Result<Epoll> {
         // SAFETY: no pointer is passed.
         let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-        // SAFETY: the call gave us this descriptor, and nobody else knows it.
+        // SAFETY: the call returned this new descriptor, and nothing else uses it.
         Ok(Epoll(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
@@ -58,8 +46,8 @@ impl Epoll {
         Ok(())
     }
 
-    /// Appends the tokens of the descriptors that are ready, after at most `timeout` (rounded up to 1 ms).
-    /// An interrupting signal counts as a time-out.
+    /// Appends the tokens of the descriptors that are ready, after at most `timeout` (rounded up to
+    /// 1 ms). If a signal interrupts the call, that counts as the timeout.
     pub(crate) fn wait(&self, timeout: Duration, tokens: &mut Vec<u64>) -> io::Result<()> {
         const BATCH: usize = 256;
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
@@ -83,7 +71,7 @@ impl Epoll {
     }
 }
 
-/// Wakes an `Epoll` from another thread: `eventfd`(2). Waking is async-signal-safe.
+/// Wakes an `Epoll` from another thread or from a signal handler: `eventfd`(2).
 #[derive(Debug)]
 pub(crate) struct Waker(OwnedFd);
 
@@ -91,14 +79,15 @@ impl Waker {
     pub(crate) fn new() -> io::Result<Waker> {
         // SAFETY: no pointer is passed.
         let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
-        // SAFETY: the call gave us this descriptor, and nobody else knows it.
+        // SAFETY: the call returned this new descriptor, and nothing else uses it.
         Ok(Waker(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
+    /// Makes the descriptor readable. This is async-signal-safe.
     pub(crate) fn wake(&self) {
         let one = 1u64;
-        // A counter that is full already wakes just as well, so the result does not matter.
-        // SAFETY: eight readable bytes, as eventfd wants them.
+        // The call fails only if the counter is full. Then the descriptor is readable already.
+        // SAFETY: `one` has the eight readable bytes that eventfd requires.
         unsafe { libc::write(self.0.as_raw_fd(), ptr::from_ref(&one).cast(), mem::size_of_val(&one)) };
     }
 }
@@ -109,11 +98,11 @@ impl AsFd for Waker {
     }
 }
 
-/// What the kernel knows of a connection: `TCP_INFO`, tcp(7).
+/// What the kernel knows about a connection: `TCP_INFO`, tcp(7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TcpInfo {
     pub(crate) established: bool,
-    /// The handshake's round trip; zero if the kernel has no sample.
+    /// The round-trip time of the handshake; zero if the kernel has no sample.
     pub(crate) rtt: Duration,
     /// SYNs that were sent again.
     pub(crate) retransmits: u32,
@@ -133,7 +122,8 @@ pub(crate) fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<TcpInfo> {
             &mut length,
         )
     })?;
-    // SAFETY: integers only, all zeroed before an older kernel filled in the first part.
+    // SAFETY: it consists of integers, all of which were zeroed before the kernel filled in those
+    // that it knows.
     let info = unsafe { info.assume_init() };
     Ok(TcpInfo {
         established: info.tcpi_state == TCP_ESTABLISHED,
@@ -142,10 +132,10 @@ pub(crate) fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<TcpInfo> {
     })
 }
 
-/// Questions to the kernel about routes, addresses and neighbours: rtnetlink(7).
+/// A socket for questions to the kernel about routes, addresses and neighbors: rtnetlink(7).
 ///
-/// The kernel answers a question while it is being sent, so an answer that is not there at once never comes:
-/// no call waits for one.
+/// The kernel answers a question while it is being sent. An answer that is not there immediately
+/// never comes, so no call waits for one.
 #[derive(Debug)]
 pub(crate) struct Rtnetlink(OwnedFd);
 
@@ -154,43 +144,44 @@ impl Rtnetlink {
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: no pointer is passed.
         let fd = check(unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) })?;
-        // SAFETY: the call gave us this descriptor, and nobody else knows it.
+        // SAFETY: the call returned this new descriptor, and nothing else uses it.
         Ok(Rtnetlink(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// Asks one question. A socket that is connected to nobody sends to the kernel.
+    /// Sends one question. A netlink socket without a peer sends to the kernel.
     pub(crate) fn send(&self, question: &[u8]) -> io::Result<()> {
-        let sent = again_if_interrupted(|| {
+        let sent = retry_if_interrupted(|| {
             // SAFETY: `question` has `len` readable bytes and outlives the call.
             unsafe { libc::send(self.0.as_raw_fd(), question.as_ptr().cast(), question.len(), 0) }
         })?;
         if sent == question.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
     }
 
-    /// One datagram of the answer; `WouldBlock` if there is no more. What other processes sent is thrown away,
-    /// what is longer than `buffer` is an error.
+    /// Receives one datagram of the answer; the error is `WouldBlock` if there is none. Datagrams
+    /// from other processes are discarded. One that is longer than `buffer` is an error.
     pub(crate) fn receive<'b>(&self, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
-        /// So much that others may have sent is worth reading.
-        const STRANGERS: usize = 64;
-        for _ in 0..STRANGERS {
-            // SAFETY: integers only.
+        /// The number of datagrams from other processes that are discarded before giving up.
+        const MAX_FOREIGN: usize = 64;
+        for _ in 0..MAX_FOREIGN {
+            // SAFETY: it consists of integers, for which zero is a valid value.
             let mut sender: libc::sockaddr_nl = unsafe { mem::zeroed() };
-            let length = again_if_interrupted(|| {
+            let length = retry_if_interrupted(|| {
                 let mut sender_length = mem::size_of::<libc::sockaddr_nl>() as libc::socklen_t;
-                // SAFETY: `buffer` and `sender` have as many writable bytes as is said, and outlive the call.
+                // SAFETY: `buffer` and `sender` have as many writable bytes as the call is given,
+                // and outlive it.
                 unsafe {
                     libc::recvfrom(
                         self.0.as_raw_fd(),
                         buffer.as_mut_ptr().cast(),
                         buffer.len(),
-                        // The true length, that of what was cut off included.
+                        // Returns the true length, including what did not fit into the buffer.
                         libc::MSG_TRUNC,
                         ptr::from_mut(&mut sender).cast(),
                         &mut sender_length,
                     )
                 }
             })?;
-            // The kernel's own address is zero, and nobody else can have it.
+            // Zero is the kernel's address, which no process can have.
             if sender.nl_family == libc::AF_NETLINK as libc::sa_family_t && sender.nl_pid == 0 {
                 return buffer.get(..length).ok_or_else(|| io::ErrorKind::InvalidData.into());
             }
@@ -199,8 +190,8 @@ impl Rtnetlink {
     }
 }
 
-/// Repeats a call that a signal interrupted. Only for calls that do not wait.
-fn again_if_interrupted(mut call: impl FnMut() -> libc::ssize_t) -> io::Result<usize> {
+/// Repeats a call as long as signals interrupt it. Only for calls that do not wait.
+fn retry_if_interrupted(mut call: impl FnMut() -> libc::ssize_t) -> io::Result<usize> {
     loop {
         let result = call();
         match usize::try_from(result) {
@@ -215,33 +206,31 @@ fn again_if_interrupted(mut call: impl FnMut() -> libc::ssize_t) -> io::Result<u
     }
 }
 
-/// Why a look-up has found nothing.
+/// Why a lookup found nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotFound {
-    /// The name has no address, or the resolver could not tell.
+    /// The name has no address, or the resolver could not find out.
     NoAddress,
-    /// This process or system had no descriptor or memory left: that says nothing of the name.
+    /// This process or system had no descriptor or memory left, which says nothing about the name.
     NoRoom,
 }
 
-impl Family {
-    /// The family to look names up in: where this machine has addresses of one family only, asking for the other's is
-    /// wasted, and some name servers never reply.
-    ///
-    /// This is what `AI_ADDRCONFIG` would have `getaddrinfo`(3) do, but once in a run: glibc asks the kernel for all
-    /// addresses upon each name, and all threads wait for each other meanwhile.
-    pub(crate) fn in_use(self) -> Family {
-        match (self, addresses_here()) {
-            (Family::Any, (true, false)) => Family::Ipv4,
-            (Family::Any, (false, true)) => Family::Ipv6,
-            _ => self,
-        }
+/// Returns the family to look names up in. If this machine has addresses of one family only, a query for
+/// the other one is a waste, and some name servers never reply to it.
+///
+/// `AI_ADDRCONFIG` makes `getaddrinfo`(3) do the same, but for every name: glibc then asks the kernel for
+/// all addresses, and the threads wait for each other. This is called once in a run.
+pub(crate) fn family_in_use(family: Family) -> Family {
+    match (family, families_here()) {
+        (Family::Any, (true, false)) => Family::Ipv4,
+        (Family::Any, (false, true)) => Family::Ipv6,
+        _ => family,
     }
 }
 
-/// Whether this machine has IPv4 and IPv6 addresses, loopback's own excluded: `getifaddrs`(3). Neither if it cannot
-/// be known.
-fn addresses_here() -> (bool, bool) {
+/// Returns whether this machine has IPv4 and IPv6 addresses other than those of loopback:
+/// `getifaddrs`(3). If that fails, it has neither.
+fn families_here() -> (bool, bool) {
     let mut list = ptr::null_mut();
     // SAFETY: `list` outlives the call.
     if unsafe { libc::getifaddrs(&mut list) } != 0 {
@@ -249,7 +238,8 @@ fn addresses_here() -> (bool, bool) {
     }
     let (mut ipv4, mut ipv6) = (false, false);
     let mut entry = list;
-    // SAFETY: a successful call gives a list that ends in NULL and stays valid until it is freed below.
+    // SAFETY: the list that a successful call returns ends in NULL and is valid until it is freed
+    // below.
     while let Some(interface) = unsafe { entry.as_ref() } {
         // SAFETY: an address of that list.
         match unsafe { read_address(interface.ifa_addr) } {
@@ -265,11 +255,11 @@ fn addresses_here() -> (bool, bool) {
     (ipv4, ipv6)
 }
 
-/// The addresses of a host in the system's order of preference, with port 0: `getaddrinfo`(3). Blocks for as long
-/// as the system's resolver does.
-pub(crate) fn look_up(name: &str, family: Family) -> Result<Vec<SocketAddr>, NotFound> {
+/// Returns the addresses of a host in the system's order of preference, with port 0:
+/// `getaddrinfo`(3). Blocks for as long as the system's resolver does.
+pub(crate) fn lookup(name: &str, family: Family) -> Result<Vec<SocketAddr>, NotFound> {
     let name = CString::new(name).map_err(|_| NotFound::NoAddress)?;
-    // SAFETY: integers and pointers only, for which zero is a valid value.
+    // SAFETY: it consists of integers and pointers, for which zero is a valid value.
     let mut hints: libc::addrinfo = unsafe { mem::zeroed() };
     hints.ai_socktype = libc::SOCK_STREAM;
     hints.ai_family = match family {
@@ -278,9 +268,10 @@ pub(crate) fn look_up(name: &str, family: Family) -> Result<Vec<SocketAddr>, Not
         Family::Ipv6 => libc::AF_INET6,
     };
     let mut list = ptr::null_mut();
-    // SAFETY: `name` is a C string, no service is asked for, `hints` and `list` outlive the call.
+    // SAFETY: `name` is a C string, the service is null, `hints` and `list` outlive the call.
     let code = unsafe { libc::getaddrinfo(name.as_ptr(), ptr::null(), &hints, &mut list) };
-    // Without a descriptor for its query, the resolver says "try again" and leaves the reason in errno.
+    // If it gets no descriptor for its query, the resolver returns EAI_AGAIN and leaves the reason
+    // in errno.
     let no_room =
         matches!(io::Error::last_os_error().raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM));
     match code {
@@ -291,7 +282,8 @@ pub(crate) fn look_up(name: &str, family: Family) -> Result<Vec<SocketAddr>, Not
     }
     let mut addresses = Vec::new();
     let mut entry = list;
-    // SAFETY: a successful call gives a list that ends in NULL and stays valid until it is freed below.
+    // SAFETY: the list that a successful call returns ends in NULL and is valid until it is freed
+    // below.
     while let Some(info) = unsafe { entry.as_ref() } {
         // SAFETY: an address of that list.
         addresses.extend(unsafe { read_address(info.ai_addr) });
@@ -302,10 +294,13 @@ pub(crate) fn look_up(name: &str, family: Family) -> Result<Vec<SocketAddr>, Not
     Ok(addresses)
 }
 
+/// Reads an IPv4 or IPv6 address; returns none for null and for other families.
+///
 /// # Safety
 /// `address` must be null, or readable as an address of the family that it names.
 unsafe fn read_address(address: *const libc::sockaddr) -> Option<SocketAddr> {
-    // SAFETY: the caller's promise; read unaligned here and below, since a list owes us no alignment.
+    // SAFETY: the caller guarantees it. Here and below the read is unaligned, since nothing
+    // guarantees the alignment of list entries.
     let family =
         (!address.is_null()).then(|| unsafe { (&raw const (*address).sa_family).read_unaligned() })?;
     match family.into() {
@@ -325,21 +320,21 @@ unsafe fn read_address(address: *const libc::sockaddr) -> Option<SocketAddr> {
     }
 }
 
-/// Runs `body` with all signals blocked in this thread, so that threads started by it never run a handler of
-/// the program we are loaded into: `pthread_sigmask`(3).
+/// Runs `body` with all signals blocked in this thread: `pthread_sigmask`(3). Threads that it
+/// starts inherit this, so they never run a signal handler of the program that uses the library.
 pub(crate) fn with_signals_blocked<T>(body: impl FnOnce() -> T) -> T {
-    /// Gives the thread its mask back, after a panic too.
+    /// Restores the thread's mask, after a panic too.
     struct Restore(libc::sigset_t);
     impl Drop for Restore {
         fn drop(&mut self) {
-            // SAFETY: the mask that pthread_sigmask filled in.
+            // SAFETY: pthread_sigmask filled in this mask.
             unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, ptr::null_mut()) };
         }
     }
     let mut all = MaybeUninit::uninit();
     let mut before = MaybeUninit::uninit();
-    // SAFETY: both sets outlive the calls; sigfillset initializes the first, pthread_sigmask, which cannot fail
-    // with a valid `how`, the second.
+    // SAFETY: both sets outlive the calls. sigfillset initializes the first one, pthread_sigmask
+    // the second one; with a valid `how` it cannot fail.
     let _restore = unsafe {
         libc::sigfillset(all.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
@@ -348,27 +343,28 @@ pub(crate) fn with_signals_blocked<T>(body: impl FnOnce() -> T) -> T {
     body()
 }
 
-/// The time since the system was started, sleep included: `clock_gettime`(2).
+/// Returns the time since the system was started, including suspend: `clock_gettime`(2).
 pub(crate) fn uptime() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` outlives the call, which cannot fail with this clock; zero stands if it does.
+    // SAFETY: `time` outlives the call. With this clock it cannot fail; if it did, the time would
+    // be zero.
     unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time) };
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// How many descriptors this process may have open: `getrlimit`(2).
+/// Returns how many descriptors this process may have open: `getrlimit`(2).
 pub(crate) fn descriptor_limit() -> usize {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` outlives the call.
     match check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) }) {
         Ok(_) => usize::try_from(limit.rlim_cur).unwrap_or(usize::MAX),
-        // Cannot happen; POSIX's least value then.
+        // This cannot happen. POSIX guarantees at least this many.
         Err(_) => 20,
     }
 }
 
-/// Takes the exclusive lock on an open file unless somebody else has it: `flock`(2). It is also held by whoever
-/// inherits the descriptor.
+/// Takes the exclusive lock on an open file, unless it is already held: `flock`(2). Processes that
+/// inherit the descriptor hold the lock too.
 pub(crate) fn try_lock(file: BorrowedFd<'_>) -> io::Result<bool> {
     // SAFETY: the descriptor is open (borrowed for this call), and no pointer is passed.
     match check(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }) {
@@ -380,13 +376,13 @@ pub(crate) fn try_lock(file: BorrowedFd<'_>) -> io::Result<bool> {
     }
 }
 
-/// Gives the lock back, for all who have inherited it.
+/// Releases the lock, for the processes that have inherited it too.
 pub(crate) fn unlock(file: BorrowedFd<'_>) {
-    // SAFETY: as above. Unlocking what is open cannot fail.
+    // SAFETY: as above. It cannot fail on an open descriptor.
     unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) };
 }
 
-/// Whose files this process makes: `geteuid`(2).
+/// Returns the user that owns the files this process creates: `geteuid`(2).
 pub(crate) fn effective_user() -> u32 {
     // SAFETY: no pointer is passed, and the call cannot fail.
     unsafe { libc::geteuid() }

@@ -43,6 +43,19 @@ impl Protocol {
     }
 }
 
+/// Which IP addresses to connect to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Family {
+    /// Both families, in the order that the system prefers.
+    #[default]
+    Any,
+    /// IPv4 only.
+    Ipv4,
+    /// IPv6 only.
+    Ipv6,
+}
+
 /// The host of a mirror, in one spelling.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Host {

@@ -1,38 +1,57 @@
-//! Text in the format of GLib's key files: read as GLib reads it, changed without touching anything else in it.
+//! Text in the format of GLib's key files: read as GLib reads it, changed without touching anything
+//! else in it.
 //!
-//! It is GLib's `g_key_file_load_from_data` that decides whether a file is one of librepo's, so this parser gives the
-//! same verdict, the same groups and the same values, line by line; a test holds both against each other. What GLib
-//! forgets when it writes (comments, blank lines, spacing, the order of things) stays as it was, byte for byte.
+//! librepo accepts a cache file if GLib's `g_key_file_load_from_data` does, so this parser accepts
+//! the same files and finds the same groups and values in them; a test compares the two. Unlike
+//! GLib it preserves comments, blank lines, spacing and order, byte for byte.
 //!
-//! Bytes, not text: GLib asks for UTF-8 only when a value is fetched as a string, and librepo fetches numbers.
+//! It works on bytes: GLib wants UTF-8 only when a value is fetched as a string, and librepo
+//! fetches numbers.
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 use std::io::BufRead;
 use std::ops::Range;
+
+/// Why GLib would not read a text as a key file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Malformed {
+    /// The number of the line, from 1.
+    pub(crate) line: usize,
+    pub(crate) reason: &'static str,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.reason)
+    }
+}
 
 /// A file as lines under groups.
 #[derive(Debug, Default)]
 pub(crate) struct KeyFile<'a> {
-    /// What stands before the first group, then each group as often as the file begins it.
+    /// One for the lines before the first group, then one for each group line. A group that the
+    /// file opens several times has several sections.
     sections: Vec<Section<'a>>,
-    /// Where a group is begun first and last; what it holds are the pairs of all its sections together.
+    /// The first and the last section of each group.
     index: HashMap<Cow<'a, [u8]>, (usize, usize)>,
 }
 
 #[derive(Debug, Default)]
 struct Section<'a> {
-    /// None for what stands before the first group, and for what is left of a removed one.
+    /// None for the lines before the first group, and for what is left of a removed one.
     name: Option<Cow<'a, [u8]>>,
     header: Cow<'a, [u8]>,
     lines: Vec<Line<'a>>,
-    /// Whether the group is begun here for the first time, and where the next time.
+    /// Whether this is the first section of its group.
     is_first: bool,
+    /// The next section of the same group.
     next: Option<usize>,
 }
 
-/// A group of a file, to look into.
+/// A group of a file, for reading.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Group<'f> {
     pub(crate) name: &'f [u8],
@@ -41,37 +60,38 @@ pub(crate) struct Group<'f> {
 }
 
 impl<'f> Group<'f> {
-    /// The keys of a group with their values, as often as the file has them.
+    /// The keys of the group with their values, in the order of the file. A key may occur several
+    /// times.
     pub(crate) fn pairs(self) -> impl Iterator<Item = (&'f [u8], &'f [u8])> {
-        let sections = chain(self.sections, self.first);
+        let sections = sections_from(self.sections, self.first);
         let lines = sections.flat_map(move |number| &self.sections[number].lines);
         lines.filter_map(|line| Some((line.key()?, line.value()?)))
     }
 }
 
-/// The sections of a group, from its first one.
-fn chain(sections: &[Section<'_>], first: usize) -> impl Iterator<Item = usize> {
+/// The sections of a group, given its first one.
+fn sections_from(sections: &[Section<'_>], first: usize) -> impl Iterator<Item = usize> {
     std::iter::successors(Some(first), |&number| sections[number].next)
 }
 
-/// A line with its end, which the last one may lack.
+/// A line with its line break, which the last line may lack.
 #[derive(Debug)]
 struct Line<'a> {
     raw: Cow<'a, [u8]>,
     pair: Option<Pair>,
 }
 
-/// Where key and value stand in a line.
+/// The positions of key and value in a line.
 #[derive(Debug, PartialEq)]
 struct Pair {
     key: Range<usize>,
     value: Range<usize>,
 }
 
-/// What a line is by itself.
-enum Kind {
+/// What a line is.
+enum LineKind {
     /// A comment or a blank line.
-    Nothing,
+    Ignored,
     Group(Range<usize>),
     Pair(Pair),
 }
@@ -87,17 +107,20 @@ impl Line<'_> {
 }
 
 impl<'a> KeyFile<'a> {
-    /// Reads a file, or says why GLib would not. Takes time in proportion to the text.
-    pub(crate) fn parse(text: &'a [u8]) -> Result<KeyFile<'a>, &'static str> {
+    /// Reads a file. Takes time in proportion to its length.
+    ///
+    /// # Errors
+    /// If GLib would not read it.
+    pub(crate) fn parse(text: &'a [u8]) -> Result<KeyFile<'a>, Malformed> {
         let mut file = KeyFile { sections: vec![Section::default()], index: HashMap::new() };
         for line in scan(text) {
             let (raw, pair) = match line? {
-                (raw, Kind::Group(name)) => {
-                    file.begin(Cow::Borrowed(&raw[name]), Cow::Borrowed(raw));
+                (raw, LineKind::Group(name)) => {
+                    file.open_group(Cow::Borrowed(&raw[name]), Cow::Borrowed(raw));
                     continue;
                 }
-                (raw, Kind::Nothing) => (raw, None),
-                (raw, Kind::Pair(pair)) => (raw, Some(pair)),
+                (raw, LineKind::Ignored) => (raw, None),
+                (raw, LineKind::Pair(pair)) => (raw, Some(pair)),
             };
             if let Some(section) = file.sections.last_mut() {
                 section.lines.push(Line { raw: Cow::Borrowed(raw), pair });
@@ -106,7 +129,7 @@ impl<'a> KeyFile<'a> {
         Ok(file)
     }
 
-    fn begin(&mut self, name: Cow<'a, [u8]>, header: Cow<'a, [u8]>) {
+    fn open_group(&mut self, name: Cow<'a, [u8]>, header: Cow<'a, [u8]>) {
         let new = self.sections.len();
         let (first, last) = self.index.entry(name.clone()).or_insert((new, new));
         if *last != new {
@@ -117,12 +140,11 @@ impl<'a> KeyFile<'a> {
         self.sections.push(Section { name: Some(name), header, lines: Vec::new(), is_first, next: None });
     }
 
-    /// The groups, in the order in which the file begins them.
+    /// The groups, in the order in which the file first opens them.
     pub(crate) fn groups(&self) -> impl Iterator<Item = Group<'_>> {
-        let group = |(first, section): (usize, &'_ Section<'a>)| section.is_first.then_some(first);
-        let firsts = self.sections.iter().enumerate().filter_map(group);
-        firsts.filter_map(|first| {
-            Some(Group { name: self.sections[first].name.as_deref()?, sections: &self.sections, first })
+        let firsts = self.sections.iter().enumerate().filter(|(_, section)| section.is_first);
+        firsts.filter_map(|(first, section)| {
+            Some(Group { name: section.name.as_deref()?, sections: &self.sections, first })
         })
     }
 
@@ -135,17 +157,18 @@ impl<'a> KeyFile<'a> {
         self.index.contains_key(group)
     }
 
-    /// Gives a key another value where it stands, or appends it to its group, or its group to the file.
-    /// All three must be what the format can hold, which is for the caller to know.
+    /// Replaces the value of a key in its place, or else appends the pair to its group, and if need
+    /// be the group to the file. The caller sees to it that the format can hold group, key and
+    /// value.
     pub(crate) fn set(&mut self, group: &[u8], key: &str, value: &str) {
         if !self.has(group) {
-            self.append(group);
+            self.append_group(group);
         }
         let Some(&(first, last)) = self.index.get(group) else { return };
         let has = |section: &usize| {
             self.sections[*section].lines.iter().any(|line| line.key() == Some(key.as_bytes()))
         };
-        let place = chain(&self.sections, first).filter(has).last();
+        let place = sections_from(&self.sections, first).filter(has).last();
         let section = &mut self.sections[place.unwrap_or(last)];
         match section.lines.iter_mut().rfind(|line| line.key() == Some(key.as_bytes())) {
             Some(line) => line.set(value),
@@ -153,22 +176,22 @@ impl<'a> KeyFile<'a> {
         }
     }
 
-    fn append(&mut self, group: &[u8]) {
-        // As GLib writes it: an empty line between groups.
+    fn append_group(&mut self, group: &[u8]) {
+        // GLib writes an empty line between groups.
         if let Some(last) = self.sections.iter_mut().rfind(|section| !section.is_empty()) {
-            if !is_blank(last.end()) {
-                terminate(last.end());
+            if !is_blank(last.last_line()) {
+                terminate(last.last_line());
                 last.lines.push(Line { raw: Cow::Borrowed(b"\n"), pair: None });
             }
         }
         let header = [b"[", group, b"]\n"].concat();
-        self.begin(Cow::Owned(group.to_vec()), Cow::Owned(header));
+        self.open_group(Cow::Owned(group.to_vec()), Cow::Owned(header));
     }
 
-    /// Removes a group, but not the comments at its end, which speak of the next one.
+    /// Removes a group, but not the comments at its end, which are about the next one.
     pub(crate) fn remove(&mut self, group: &[u8]) {
         let Some((first, _)) = self.index.remove(group) else { return };
-        let numbers: Vec<usize> = chain(&self.sections, first).collect();
+        let numbers: Vec<usize> = sections_from(&self.sections, first).collect();
         for number in numbers {
             let section = &mut self.sections[number];
             section.name = None;
@@ -177,7 +200,7 @@ impl<'a> KeyFile<'a> {
             let own = section.lines.iter().rposition(|line| line.pair.is_some()).map_or(0, |last| last + 1);
             section.lines.drain(..own);
             section.lines.retain(|line| !is_blank(&line.raw));
-            // At the end of the file nothing is left for the empty line before it to separate.
+            // At the end of the file, the empty line before the group separates nothing any more.
             if self.sections[number..].iter().all(Section::is_empty) {
                 let before = self.sections[..number].iter_mut().rfind(|section| !section.is_empty());
                 if let Some(Section { lines, .. }) = before {
@@ -209,12 +232,12 @@ impl<'a> Section<'a> {
         self.header.is_empty() && self.lines.is_empty()
     }
 
-    /// Its last line, be it the header.
-    fn end(&mut self) -> &mut Cow<'a, [u8]> {
+    /// The last line, which may be the header.
+    fn last_line(&mut self) -> &mut Cow<'a, [u8]> {
         self.lines.last_mut().map_or(&mut self.header, |line| &mut line.raw)
     }
 
-    /// Adds a pair behind its last one, before the blank lines and comments at its end.
+    /// Adds a pair after the last one, before the blank lines and comments at the end.
     fn append(&mut self, key: &str, value: &str) {
         let place = self.lines.iter().rposition(|line| line.pair.is_some()).map_or(0, |last| last + 1);
         let before = match place {
@@ -239,7 +262,7 @@ impl Line<'_> {
     }
 }
 
-/// Ends a line that is no longer the last one.
+/// Ends a line that is no longer the last one with a line break.
 fn terminate(raw: &mut Cow<'_, [u8]>) {
     if !raw.ends_with(b"\n") {
         raw.to_mut().push(b'\n');
@@ -250,114 +273,118 @@ fn is_blank(raw: &[u8]) -> bool {
     raw.iter().all(u8::is_ascii_whitespace)
 }
 
-/// The lines of a text, each with its end.
+/// The lines of a text, each with its line break.
 fn lines(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let rest = text;
-        // Reading from memory cannot fail, and this finds the end of a line several times as fast as an iterator.
+        // Reading from memory cannot fail, and skip_until is several times as fast as split.
         let length = text.skip_until(b'\n').ok().filter(|&length| length > 0)?;
         Some(&rest[..length])
     })
 }
 
-/// The lines of a text and what they are; in place of one for which GLib would not read the file, why. What follows that one
-/// counts for nothing.
-fn scan(text: &[u8]) -> impl Iterator<Item = Result<(&[u8], Kind), &'static str>> {
+/// The lines of a text and what each is. The first error is what makes GLib reject the file; what
+/// follows it means nothing.
+fn scan(text: &[u8]) -> impl Iterator<Item = Result<(&[u8], LineKind), Malformed>> {
     let mut first_group: Option<&[u8]> = None;
     let mut in_first = false;
-    lines(text).map(move |raw| {
-        let kind = kind(raw)?;
+    let mut check = move |raw| {
+        let kind = line_kind(raw)?;
         match &kind {
-            Kind::Group(name) => {
+            LineKind::Group(name) => {
                 let name = &raw[name.clone()];
                 in_first = *first_group.get_or_insert(name) == name;
             }
-            Kind::Pair(_) if first_group.is_none() => return Err("it does not begin with a group"),
-            Kind::Pair(Pair { key, value }) if in_first && &raw[key.clone()] == b"Encoding" => {
+            LineKind::Pair(_) if first_group.is_none() => return Err("a key before the first group"),
+            LineKind::Pair(Pair { key, value }) if in_first && &raw[key.clone()] == b"Encoding" => {
                 if !raw[value.clone()].eq_ignore_ascii_case(b"UTF-8") {
-                    return Err("its encoding is not UTF-8");
+                    return Err("the encoding is not UTF-8");
                 }
             }
-            Kind::Pair(_) | Kind::Nothing => {}
+            LineKind::Pair(_) | LineKind::Ignored => {}
         }
         Ok((raw, kind))
-    })
+    };
+    (1..).zip(lines(text)).map(move |(line, raw)| check(raw).map_err(|reason| Malformed { line, reason }))
 }
 
-/// What a file says, in its order.
+/// A group line or a pair.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Item<'a> {
-    /// What follows belongs to this group, which may be begun again.
+    /// The pairs that follow belong to this group. A file may open a group several times.
     Group(&'a [u8]),
     /// A key and its value.
     Pair(&'a [u8], &'a [u8]),
 }
 
-/// What a file says, for whom it is enough to hear it once; errors as [`scan`]'s.
-pub(crate) fn items(text: &[u8]) -> impl Iterator<Item = Result<Item<'_>, &'static str>> {
+/// The groups and pairs of a text in their order, for a reader that goes through it once. This is
+/// quicker than [`KeyFile::parse`]; errors are as for [`scan`].
+pub(crate) fn items(text: &[u8]) -> impl Iterator<Item = Result<Item<'_>, Malformed>> {
     scan(text).filter_map(|line| match line {
-        Ok((raw, Kind::Group(name))) => Some(Ok(Item::Group(&raw[name]))),
-        Ok((raw, Kind::Pair(Pair { key, value }))) => Some(Ok(Item::Pair(&raw[key], &raw[value]))),
-        Ok((_, Kind::Nothing)) => None,
-        Err(why) => Some(Err(why)),
+        Ok((raw, LineKind::Group(name))) => Some(Ok(Item::Group(&raw[name]))),
+        Ok((raw, LineKind::Pair(Pair { key, value }))) => Some(Ok(Item::Pair(&raw[key], &raw[value]))),
+        Ok((_, LineKind::Ignored)) => None,
+        Err(malformed) => Some(Err(malformed)),
     })
 }
 
-/// Whether a line is one that a key file may hold.
+/// Whether a key file may hold this line.
 pub(crate) fn is_valid(raw: &[u8]) -> bool {
-    kind(raw).is_ok()
+    line_kind(raw).is_ok()
 }
 
 /// The key of a line, if it is a pair.
 pub(crate) fn key_of(raw: &[u8]) -> Option<&[u8]> {
-    match kind(raw) {
-        Ok(Kind::Pair(pair)) => Some(&raw[pair.key]),
+    match line_kind(raw) {
+        Ok(LineKind::Pair(pair)) => Some(&raw[pair.key]),
         _ => None,
     }
 }
 
-/// Follows `g_key_file_parse_line` and what it calls.
-fn kind(raw: &[u8]) -> Result<Kind, &'static str> {
+/// Follows `g_key_file_parse_line` and the functions that it calls.
+fn line_kind(raw: &[u8]) -> Result<LineKind, &'static str> {
     let content = match raw.strip_suffix(b"\n") {
         Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
         None => raw,
     };
-    // Rust's white space and g_ascii_isspace() are the same five characters; the vertical tab is not among them.
+    // Rust's ASCII white space and g_ascii_isspace() are the same five characters, without the
+    // vertical tab.
     let start = content.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(content.len());
-    // To GLib a line ends at a NUL, ...
+    // For GLib a line ends at a NUL, ...
     let mut line = &content[start..];
-    // A fold, here and below, looks at many bytes at once, which is quicker than to stop at the first.
+    // Here and below, a fold compares many bytes at once, which is quicker than stopping at the
+    // first.
     if line.iter().fold(false, |found, &byte| found | (byte == 0)) {
         line = line.split(|&byte| byte == 0).next().unwrap_or_default();
     }
     match line.first() {
-        None | Some(b'#') => return Ok(Kind::Nothing),
+        None | Some(b'#') => return Ok(LineKind::Ignored),
         Some(b'[') => {
             if let Some(close) = group_end(line) {
-                // ... except that the last bracket of a group is looked for behind it, too.
+                // ... except that the last bracket of a group is searched for behind it too.
                 let hidden = content[start + line.len()..].contains(&b']');
                 if hidden || !is_group_name(&line[1..close]) {
-                    return Err("it has an invalid group name");
+                    return Err("invalid group name");
                 }
-                return Ok(Kind::Group(start + 1..start + close));
+                return Ok(LineKind::Group(start + 1..start + close));
             }
         }
         Some(_) => {}
     }
     let Some(equals) = line.iter().position(|&byte| byte == b'=').filter(|&at| at > 0) else {
-        return Err("it has a line that is no group, no key with a value, and no comment");
+        return Err("not a group, a key with a value, or a comment");
     };
     let key = line[..equals].trim_ascii_end();
     if !is_key_name(key) {
-        return Err("it has an invalid key");
+        return Err("invalid key");
     }
     let value = line[equals + 1..].trim_ascii_start();
     let end = start + line.len();
-    Ok(Kind::Pair(Pair { key: start..start + key.len(), value: end - value.len()..end }))
+    Ok(LineKind::Pair(Pair { key: start..start + key.len(), value: end - value.len()..end }))
 }
 
-/// Where the bracket of a group line closes, if it is one: behind it stand blanks at most, and what GLib's stepping over
-/// characters skips with them, bytes that continue a character.
+/// The position of the closing bracket, if this is a group line: nothing may follow it but blanks
+/// and UTF-8 continuation bytes, which GLib skips because it steps by whole characters.
 fn group_end(line: &[u8]) -> Option<usize> {
     let close = line.iter().position(|&byte| byte == b']')?;
     let fine = |byte: &u8| matches!(byte, b' ' | b'\t' | 0x80..=0xbf);
@@ -372,7 +399,8 @@ pub(crate) fn is_group_name(name: &[u8]) -> bool {
 
 /// Follows `g_key_file_is_key_name`: anything without brackets, then perhaps a locale in them.
 ///
-/// What counts as a letter there follows std, where GLib has tables of its own; they differ in combining marks.
+/// Which characters are letters there is decided by std; GLib's own tables differ in combining
+/// marks.
 fn is_key_name(name: &[u8]) -> bool {
     let end = name.iter().position(|byte| matches!(byte, b'=' | b'[' | b']')).unwrap_or(name.len());
     let (word, locale) = name.split_at(end);

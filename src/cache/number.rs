@@ -1,8 +1,8 @@
-//! Numbers in key files, read and written as GLib does it; a test holds both against each other.
+//! Numbers in key files, read and written as GLib does it; a test compares the two.
 #![forbid(unsafe_code)]
 
-/// Follows `g_key_file_get_int64`: what is out of range is the nearest that is in it.
-pub(crate) fn integer64(value: &[u8]) -> Option<i64> {
+/// Follows `g_key_file_get_int64`: a number out of range becomes the nearest one within it.
+pub(super) fn parse_int64(value: &[u8]) -> Option<i64> {
     let (sign, digits) = match after_space(value) {
         [b'-', digits @ ..] => (-1, digits),
         [b'+', digits @ ..] => (1, digits),
@@ -16,32 +16,32 @@ pub(crate) fn integer64(value: &[u8]) -> Option<i64> {
     Some(digits.iter().fold(0, add))
 }
 
-/// To C a vertical tab is white space, too.
+/// Skips white space, to which in C the vertical tab belongs too.
 fn after_space(value: &[u8]) -> &[u8] {
     let start = value.iter().position(|byte| !byte.is_ascii_whitespace() && *byte != b'\x0b');
     start.map_or(&[], |start| &value[start..])
 }
 
-/// Follows `g_key_file_get_integer`, which takes what stands before white space.
-pub(crate) fn integer(value: &[u8]) -> Option<i32> {
+/// Follows `g_key_file_get_integer`, which ignores what follows white space after the number.
+pub(super) fn parse_int(value: &[u8]) -> Option<i32> {
     let word = after_space(value).split(u8::is_ascii_whitespace).next()?;
-    i32::try_from(integer64(word)?).ok()
+    i32::try_from(parse_int64(word)?).ok()
 }
 
-/// Follows `g_key_file_get_double`, but for hexadecimal digits, which GLib takes and librepo does not write.
-pub(crate) fn double(value: &[u8]) -> Option<f64> {
+/// Follows `g_key_file_get_double`, except for hexadecimal digits, which GLib reads and librepo
+/// does not write.
+pub(super) fn parse_double(value: &[u8]) -> Option<f64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 /// Follows `g_ascii_dtostr`, with which `g_key_file_set_double` writes: `%.17g` in the C locale.
-pub(crate) fn as_glib_does(number: f64) -> String {
+pub(super) fn format_double(number: f64) -> String {
     const DIGITS: i32 = 17;
     let scientific = format!("{number:.*e}", DIGITS as usize - 1);
     let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    let shorten = |text: &str| match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_string(),
-        false => text.to_string(),
+    let shorten = |text: &str| {
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }.to_string()
     };
     if (-4..DIGITS).contains(&exponent) {
         return shorten(&format!("{number:.*}", (DIGITS - 1 - exponent) as usize));
@@ -52,10 +52,10 @@ pub(crate) fn as_glib_does(number: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::as_glib_does;
+    use super::format_double;
 
     #[test]
-    fn a_number_is_written_as_glib_writes_it() {
+    fn format_double_writes_as_glib_does() {
         let table = [
             (0.012345, "0.012345"),
             (0.0123, "0.0123"),
@@ -73,7 +73,7 @@ mod tests {
             (5e-324, "4.9406564584124654e-324"),
         ];
         for (number, expected) in table {
-            assert_eq!(as_glib_does(number), expected);
+            assert_eq!(format_double(number), expected);
         }
     }
 }

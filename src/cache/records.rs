@@ -1,6 +1,8 @@
-//! What a cache file says, and what it says after a run: text, time and network in, text out.
+//! A cache file's text: what it says, and what it says after a run. Text, time and network in, text
+//! out.
 //!
-//! The format is librepo's (`fastestmirror.c`, version 1), so that either reads what the other writes:
+//! The format is librepo's (`fastestmirror.c`, version 1), so that librepo and this crate read what
+//! the other one writes:
 //!
 //! ```text
 //! [:_librepo_:]
@@ -11,295 +13,219 @@
 //! connectime=0.012345
 //! ```
 //!
-//! What it has no place for stands in groups of our own, which librepo keeps because their names begin with `:_`:
+//! What has no place in that format stands in groups of our own. librepo preserves them because
+//! their names begin with `:_`:
 //!
 //! ```text
-//! [:_fm_:network:http://mirror.example]      where the record with this very `ts` was measured
+//! [:_fm_:network:http://mirror.example]   where the record with this very `ts` was measured
 //! ts=1790000000
 //! network=...
 //!
-//! [:_fm_:outcome:http://other.example]       for an hour: refused, unreachable or outside (the pool)
+//! [:_fm_:outcome:http://other.example]    for an hour: refused, unreachable or outside (the pool)
 //! ts=1790000000
 //! outcome=refused
 //! network=...
 //!
-//! [:_fm_:]                                   the seed that is kept for a while, and when it was drawn
+//! [:_fm_:]                                the seed that is kept for a while, and when it was drawn
 //! seed=1234
 //! drawn=1790000000
 //! ```
 #![forbid(unsafe_code)]
 
-mod said;
-
-use super::keyfile::{self, Group, Item, KeyFile};
+use super::groups::{self, DRAWN, GroupKind, GroupValues, HEADER, KEYS, LATENCY, NETWORK, NOT_A_RECORD};
+use super::groups::{OUTCOME, OWN, RecordName, SEED, TS, VERSION};
+use super::keyfile::{self, Group, Item, KeyFile, Malformed};
 use super::number;
+use super::policy::{self, Fact, Remembered};
 use crate::network::Network;
-use crate::url::{Endpoint, Host, Mirror, Protocol};
-pub(crate) use said::Known;
-use said::{
-    About, DRAWN, Fact, LATENCY, NETWORK, NETWORK_OF, OUTCOME, OUTCOME_OF, SEED, Said, TS, VERSION,
-    latency_of,
-};
+use crate::url::{Endpoint, Mirror};
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
-/// A cache is never as large. A larger file is somebody's mistake, and is left alone.
-pub(crate) const MAX_SIZE: usize = 8 << 20;
-/// What we let it grow to, so that it stays readable.
+/// No cache gets as large as this. A larger file is something else, and is left alone.
+pub(super) const MAX_SIZE: usize = 8 << 20;
+/// The size up to which we let it grow, so that it stays readable.
 const MAX_WRITTEN: usize = MAX_SIZE / 2;
 
-const HEADER: &[u8] = b":_librepo_:";
-/// The groups that librepo does not take for records.
-const NO_RECORD: &[u8] = b":_";
-const OWN: &[u8] = b":_fm_:";
-
-/// How long a record stays in the file: librepo's `CACHE_RECORD_MAX_AGE`, in seconds.
-const KEPT: i64 = 180 * 24 * 3600;
-/// How long a failure counts, and that a mirror is outside the pool.
-const FAILURE_COUNTS: i64 = 3600;
-/// Clocks are set by a little every now and then. What is from further ahead is not believed.
-const TOLERANCE: i64 = 300;
-
-/// What a run has learned of an endpoint.
+/// Why a file is not a cache, or not one that can be read. librepo would not read it either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Update {
-    /// Not to be used for an imprecise measurement.
-    Latency(Duration),
-    Refused,
-    Unreachable,
-    /// It did not answer, and measuring ended for a reason which means that it cannot belong to the pool.
-    OutsidePool,
+pub(crate) enum NotACache {
+    TooLarge,
+    Malformed(Malformed),
+    NoHeader,
+    OtherVersion,
 }
 
-impl Update {
-    fn outcome(self) -> Option<&'static str> {
+impl fmt::Display for NotACache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Update::Latency(_) => None,
-            Update::Refused => Some("refused"),
-            Update::Unreachable => Some("unreachable"),
-            Update::OutsidePool => Some("outside"),
+            NotACache::TooLarge => write!(f, "it is larger than {MAX_SIZE} bytes"),
+            NotACache::Malformed(malformed) => malformed.fmt(f),
+            NotACache::NoHeader => f.write_str("it has no group [:_librepo_:]"),
+            NotACache::OtherVersion => f.write_str("its version is not 1"),
         }
     }
 }
 
-/// Under what a URL's mirror stands in the file.
-///
-/// Where it can be, that is the URL up to its path, letter for letter, since this is what librepo looks for
-/// (`lr_url_without_path`). Where the URL has a user name, a password or a query in that part, or an IPv6 address,
-/// whose brackets the format cannot hold, it is a spelling of our own, which librepo neither writes nor finds.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key(pub(crate) String);
-
-impl Key {
-    /// None for what is not connected to.
-    pub(crate) fn new(url: &str, mirror: &Mirror) -> Option<Key> {
-        let Mirror::Remote(protocol, endpoint) = mirror else { return None };
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
-        let authority = url.split_once("://").map(|(scheme, rest)| (scheme, rest.split('/').next()));
-        match authority {
-            Some((scheme, Some(authority))) if authority.bytes().all(plain) => {
-                Some(Key(format!("{scheme}://{authority}")))
-            }
-            _ => Some(Key::canonical(*protocol, endpoint)),
-        }
-    }
-
-    fn canonical(protocol: Protocol, endpoint: &Endpoint) -> Key {
-        let (scheme, default_port) = match protocol {
-            Protocol::Http => ("http", 80),
-            Protocol::Https => ("https", 443),
-            Protocol::Ftp => ("ftp", 21),
-            Protocol::File => ("file", 0),
-        };
-        let host = match &endpoint.host {
-            Host::Address(IpAddr::V6(address)) => format!("%5B{address}%5D"),
-            host => host.to_string(),
-        };
-        match endpoint.port {
-            port if port == default_port => Key(format!("{scheme}://{host}")),
-            port => Key(format!("{scheme}://{host}:{port}")),
-        }
-    }
-
-    /// The mirror that a group speaks of, in whatever spelling, librepo's with a password included.
-    fn read(group: &[u8]) -> Mirror {
-        let Ok(url) = std::str::from_utf8(group) else { return Mirror::Unsupported };
-        match url.contains('%') {
-            true => Mirror::parse(&url.replacen("%5B", "[", 1).replacen("%5D", "]", 1)),
-            false => Mirror::parse(url),
-        }
-    }
-}
-
-/// What a file told of earlier runs.
+/// What a file says that counts in this run.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
+pub(crate) struct Records {
     facts: HashMap<Endpoint, Fact>,
     seed: Option<(u64, i64)>,
 }
 
-impl Memory {
-    /// What is known of an endpoint. All spellings and protocols that lead to it count.
-    pub(crate) fn of(&self, endpoint: &Endpoint) -> Option<Known> {
-        self.facts.get(endpoint).map(|fact| fact.known)
+impl Records {
+    /// What is remembered of an endpoint, under any spelling and protocol that leads to it.
+    pub(crate) fn get(&self, endpoint: &Endpoint) -> Option<Remembered> {
+        self.facts.get(endpoint).map(|fact| fact.remembered)
     }
 
-    /// How many endpoints something is known of.
+    /// The number of endpoints of which something is remembered.
     #[cfg(any(test, feature = "__internals"))]
     pub(crate) fn len(&self) -> usize {
         self.facts.len()
     }
 
-    /// The seed that the machine keeps, if it was drawn less than this long ago.
+    /// The seed that this machine keeps, if it was drawn less than this long ago.
     pub(crate) fn seed(&self, rotate_every: Duration, now: SystemTime) -> Option<u64> {
-        let now = unix_seconds(now);
-        self.seed.filter(|&(_, drawn)| is_fresh(drawn, now, rotate_every)).map(|(seed, _)| seed)
+        let (seed, drawn) = self.seed?;
+        policy::seed_is_fresh(drawn, unix_seconds(now), rotate_every).then_some(seed)
     }
 }
 
-/// Less old than that, and not from the future.
-fn is_fresh(drawn: i64, now: i64, rotate_every: Duration) -> bool {
-    let age = now.saturating_sub(drawn);
-    age >= -TOLERANCE && age < i64::try_from(rotate_every.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// Reads a file, or says why it is not a cache; librepo would not take it for one either.
+/// Reads a file; latencies count up to `max_age`.
+///
+/// # Errors
+/// If it is not a cache.
 pub(crate) fn read(
     text: &[u8],
     now: SystemTime,
     network: Option<&Network>,
     max_age: Duration,
-) -> Result<Memory, &'static str> {
+) -> Result<Records, NotACache> {
     let now = unix_seconds(now);
     let max_age = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
     let groups = read_groups(text)?;
-    // An endpoint may have two groups, its own and our note on it.
+    // A record of ours has two groups: itself, and the note on its network.
     let mut facts: HashMap<Endpoint, Fact> = HashMap::with_capacity(groups.len() / 2);
-    for (&(about, name), said) in &groups {
-        let (fact, max_age) = match about {
-            About::Record if !name.starts_with(NO_RECORD) => (said.latency(), max_age),
-            About::Outcome => (said.failure(), FAILURE_COUNTS),
-            About::Record | About::Network => (None, 0),
+    for (&(kind, name), values) in &groups {
+        let fact = match kind {
+            GroupKind::Record if !name.starts_with(NOT_A_RECORD) => values.latency(),
+            GroupKind::OutcomeNote => values.failure(),
+            GroupKind::Record | GroupKind::NetworkNote => None,
         };
-        let age = |fact: &Fact| now.saturating_sub(fact.at);
-        let Some(fact) = fact.filter(|fact| (-TOLERANCE..=max_age).contains(&age(fact))) else { continue };
-        let note = match about {
-            // It counts if it is of the same writing: librepo renews records, but not notes.
-            About::Record => groups.get(&(About::Network, name)).filter(|note| note.ts == Some(fact.at)),
-            About::Network | About::Outcome => Some(said),
+        let Some(fact) = fact.filter(|fact| fact.counts(now, max_age)) else { continue };
+        let note = match kind {
+            // A note of another time is about an older record: librepo renews records, but not
+            // notes.
+            GroupKind::Record => {
+                groups.get(&(GroupKind::NetworkNote, name)).filter(|note| note.ts == Some(fact.at))
+            }
+            GroupKind::NetworkNote | GroupKind::OutcomeNote => Some(values),
         };
-        let elsewhere = note.and_then(Said::network).zip(network);
-        if elsewhere.is_some_and(|(measured_in, here)| measured_in.known_to_differ(here)) {
+        if !policy::counts_in(note.and_then(GroupValues::network), network) {
             continue;
         }
-        let Mirror::Remote(_, endpoint) = Key::read(name) else { continue };
+        let Mirror::Remote(_, endpoint) = RecordName::mirror(name) else { continue };
         let known = facts.entry(endpoint).or_insert(fact);
         if fact.beats(known) {
             *known = fact;
         }
     }
-    Ok(Memory { facts, seed: groups.get(&(About::Record, OWN)).and_then(Said::seed) })
+    Ok(Records { facts, seed: groups.get(&(GroupKind::Record, OWN)).and_then(GroupValues::seed) })
 }
 
-/// What each group of a file says: enough to read it, while changing it takes a [`KeyFile`].
-fn read_groups(text: &[u8]) -> Result<HashMap<(About, &[u8]), Said<'_>>, &'static str> {
-    /// What a group of ours takes, about.
+/// The groups of a file with their values. This is enough for reading; changing takes a
+/// [`KeyFile`].
+fn read_groups(text: &[u8]) -> Result<HashMap<(GroupKind, &[u8]), GroupValues<'_>>, NotACache> {
+    /// The length of a group that we write, roughly.
     const TYPICAL: usize = 100;
-    let text = whole(text)?;
+    let text = check_size_and_end(text)?;
     let mut groups = HashMap::with_capacity(text.len() / TYPICAL);
-    // Nothing is said before the first group.
-    let mut said = &mut Said::default();
+    // No pair comes before the first group: that would be an error.
+    let mut values = &mut GroupValues::default();
     for item in keyfile::items(text) {
-        match item? {
-            Item::Group(name) => said = groups.entry(About::of(name)).or_default(),
-            Item::Pair(key, value) => said.hear(key, value),
+        match item.map_err(NotACache::Malformed)? {
+            Item::Group(name) => values = groups.entry(GroupKind::of(name)).or_default(),
+            Item::Pair(key, value) => values.set(key, value),
         }
     }
-    is_cache(groups.get(&(About::Record, HEADER)))?;
+    check_header(groups.get(&(GroupKind::Record, HEADER)))?;
     Ok(groups)
 }
 
-fn parse(text: &[u8]) -> Result<KeyFile<'_>, &'static str> {
-    let file = KeyFile::parse(whole(text)?)?;
-    is_cache(said_by(&file, HEADER).as_ref())?;
+fn parse(text: &[u8]) -> Result<KeyFile<'_>, NotACache> {
+    let file = KeyFile::parse(check_size_and_end(text)?).map_err(NotACache::Malformed)?;
+    check_header(values(&file, HEADER).as_ref())?;
     Ok(file)
 }
 
-fn said_by<'f>(file: &'f KeyFile<'_>, group: &[u8]) -> Option<Said<'f>> {
-    file.group(group).map(Said::by)
+fn values<'f>(file: &'f KeyFile<'_>, group: &[u8]) -> Option<GroupValues<'f>> {
+    file.group(group).map(GroupValues::of)
 }
 
-/// By what the header says, if there is one.
-fn is_cache(header: Option<&Said<'_>>) -> Result<(), &'static str> {
-    match header.ok_or("it is not a cache of fastestmirror")?.version() {
+fn check_header(header: Option<&GroupValues<'_>>) -> Result<(), NotACache> {
+    match header.ok_or(NotACache::NoHeader)?.version() {
         Some(1) => Ok(()),
-        // Without a version it is version 0 to librepo.
-        _ => Err("it is of another version"),
+        // librepo takes a missing version for 0.
+        _ => Err(NotACache::OtherVersion),
     }
 }
 
-/// The text without what somebody has not finished writing.
-fn whole(text: &[u8]) -> Result<&[u8], &'static str> {
-    if text.len() > MAX_SIZE { Err("it is too large") } else { Ok(without_cut_line(text)) }
+/// Returns the text without what another process has not finished writing.
+fn check_size_and_end(text: &[u8]) -> Result<&[u8], NotACache> {
+    if text.len() > MAX_SIZE { Err(NotACache::TooLarge) } else { Ok(without_cut_line(text)) }
 }
 
-/// librepo writes the file in place, and a reader may meet half of it. A last line without its end may be half a number,
-/// or half of anything; it is left out if it can be one that librepo or we have begun.
+/// librepo writes the file in place, so a reader may see half of it. A last line without a line
+/// break may be half a number, or half of anything. It is left out if librepo or this crate may
+/// have begun it.
 fn without_cut_line(text: &[u8]) -> &[u8] {
     let start = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
     let (whole, last) = text.split_at(start);
-    let of_ours = [TS, LATENCY, VERSION, NETWORK, OUTCOME, SEED, DRAWN];
     let cut = match keyfile::key_of(last) {
-        Some(key) => of_ours.iter().any(|own| own.as_bytes() == key),
+        Some(key) => KEYS.iter().any(|own| own.as_bytes() == key),
         None => !keyfile::is_valid(last),
     };
     if cut { whole } else { text }
 }
 
-fn note(prefix: &[u8], name: &[u8]) -> Vec<u8> {
-    [prefix, name].concat()
-}
-
-/// A seed to keep, and for how long: one that is younger stays in its place, since others follow it already.
+/// A seed to keep, and for how long. One in the file that is fresh stays, since other processes use
+/// it already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeptSeed {
     pub(crate) seed: u64,
     pub(crate) rotate_every: Duration,
 }
 
-/// Whether a run has learned anything to be written. If nothing answered, the network was down and not the mirrors.
-pub(crate) fn is_worth_writing(updates: &[(Key, Update)], seed: Option<KeptSeed>) -> bool {
-    seed.is_some() || updates.iter().any(|(_, update)| matches!(update, Update::Latency(_)))
-}
-
-/// The file after a run. One that is not a cache is begun anew, as librepo does; why is returned too.
+/// Returns the file as it is after a run. A file that is not a cache is replaced, as by librepo;
+/// then the reason is returned as well.
 pub(crate) fn merge(
     text: &[u8],
     now: SystemTime,
     network: Option<&Network>,
-    updates: &[(Key, Update)],
+    learned: &[(RecordName, Remembered)],
     seed: Option<KeptSeed>,
-) -> (Vec<u8>, Option<&'static str>) {
+) -> (Vec<u8>, Option<NotACache>) {
     let now = unix_seconds(now);
-    let (mut file, foreign) = match parse(text) {
+    let (mut file, problem) = match parse(text) {
         Ok(file) => (file, None),
         Err(why) => {
             let mut file = KeyFile::default();
             file.set(HEADER, VERSION, "1");
-            (file, Some(why).filter(|_| !text.is_empty()))
+            (file, if text.is_empty() { None } else { Some(why) })
         }
     };
-    let answered = updates.iter().any(|(_, update)| matches!(update, Update::Latency(_)));
-    for (Key(name), update) in updates.iter().filter(|_| answered) {
-        apply(&mut file, name.as_bytes(), *update, now, network);
+    if policy::any_answered(learned.iter().map(|(_, remembered)| *remembered)) {
+        for (RecordName(name), remembered) in learned {
+            apply(&mut file, name.as_bytes(), *remembered, now, network);
+        }
     }
-    if let Some(KeptSeed { seed: value, rotate_every }) = seed {
-        let younger = said_by(&file, OWN)
-            .and_then(|said| said.seed())
-            .is_some_and(|(_, drawn)| is_fresh(drawn, now, rotate_every));
-        if !younger {
-            file.set(OWN, SEED, &value.to_string());
+    if let Some(KeptSeed { seed, rotate_every }) = seed {
+        let in_file = values(&file, OWN).and_then(|values| values.seed());
+        if !in_file.is_some_and(|(_, drawn)| policy::seed_is_fresh(drawn, now, rotate_every)) {
+            file.set(OWN, SEED, &seed.to_string());
             file.set(OWN, DRAWN, &now.to_string());
         }
     }
@@ -310,51 +236,47 @@ pub(crate) fn merge(
         drop_older_half(&mut file, now);
         text = file.to_bytes();
     }
-    (text, foreign)
+    (text, problem)
 }
 
-fn apply(file: &mut KeyFile<'_>, name: &[u8], update: Update, now: i64, network: Option<&Network>) {
-    let (network_note, outcome_note) = (note(NETWORK_OF, name), note(OUTCOME_OF, name));
-    let ts = now.to_string();
-    // Another process may have been here since; one with a clock far ahead does not count.
-    let newer = |fact: Option<Fact>| fact.is_some_and(|fact| fact.at > now && fact.at - now <= TOLERANCE);
-    if newer(said_by(file, name).and_then(|said| said.latency()))
-        || newer(said_by(file, &outcome_note).and_then(|said| said.failure()))
+/// Writes what was learned of one endpoint.
+fn apply(file: &mut KeyFile<'_>, name: &[u8], learned: Remembered, now: i64, network: Option<&Network>) {
+    let (network_note, outcome_note) = (groups::network_note(name), groups::outcome_note(name));
+    let is_newer = |fact: Option<Fact>| fact.is_some_and(|fact| fact.is_newer_than_run(now));
+    if is_newer(values(file, name).and_then(|values| values.latency()))
+        || is_newer(values(file, &outcome_note).and_then(|values| values.failure()))
     {
         return;
     }
+    let ts = now.to_string();
     let network = network.map(|network| network.to_text());
-    match (update, update.outcome()) {
-        (Update::Latency(latency), _) => {
-            if latency_of(latency.as_secs_f64()).is_none() {
-                return;
-            }
-            file.set(name, TS, &ts);
-            file.set(name, LATENCY, &number::as_glib_does(latency.as_secs_f64()));
-            file.remove(&outcome_note);
-            match network {
-                Some(network) => {
-                    file.set(&network_note, TS, &ts);
-                    file.set(&network_note, NETWORK, &network);
-                }
-                None => file.remove(&network_note),
-            }
+    if let Remembered::Latency(latency) = learned {
+        if policy::believable_latency(latency.as_secs_f64()).is_none() {
+            return;
         }
-        (_, Some(outcome)) => {
-            // Whole, so that no network of an older one stays in it.
-            file.remove(&outcome_note);
-            file.set(&outcome_note, TS, &ts);
-            file.set(&outcome_note, OUTCOME, outcome);
-            if let Some(network) = network {
-                file.set(&outcome_note, NETWORK, &network);
+        file.set(name, TS, &ts);
+        file.set(name, LATENCY, &number::format_double(latency.as_secs_f64()));
+        file.remove(&outcome_note);
+        match network {
+            Some(network) => {
+                file.set(&network_note, TS, &ts);
+                file.set(&network_note, NETWORK, &network);
             }
+            None => file.remove(&network_note),
         }
-        _ => {}
+    } else if let Some(outcome) = groups::outcome_word(learned) {
+        // Removed first, so that no network of an older failure stays in it.
+        file.remove(&outcome_note);
+        file.set(&outcome_note, TS, &ts);
+        file.set(&outcome_note, OUTCOME, outcome);
+        if let Some(network) = network {
+            file.set(&outcome_note, NETWORK, &network);
+        }
     }
 }
 
-/// librepo keeps user names and passwords in the names of its records. What such a record knows is kept under a name
-/// without them.
+/// Removes user names and passwords, which librepo keeps in the names of its records. The latency
+/// in such a record is kept under a name without them.
 fn hide_passwords(file: &mut KeyFile<'_>) {
     let secret: Vec<Vec<u8>> = file
         .groups()
@@ -363,66 +285,65 @@ fn hide_passwords(file: &mut KeyFile<'_>) {
         .map(<[u8]>::to_vec)
         .collect();
     for group in secret {
-        let (about, name) = About::of(&group);
-        let Mirror::Remote(protocol, endpoint) = Key::read(name) else { continue };
-        let Key(key) = Key::canonical(protocol, &endpoint);
-        let fact = |name: &[u8]| said_by(file, name).and_then(|said| said.latency());
-        let (old, new) = (fact(&group), fact(key.as_bytes()));
-        if let (About::Record, Some(Fact { at, known: Known::Latency(latency) })) = (about, old) {
+        let (kind, name) = GroupKind::of(&group);
+        let Mirror::Remote(protocol, endpoint) = RecordName::mirror(name) else { continue };
+        let RecordName(clean) = RecordName::canonical(protocol, &endpoint);
+        let latency = |name: &[u8]| values(file, name).and_then(|values| values.latency());
+        let (old, new) = (latency(&group), latency(clean.as_bytes()));
+        if let (GroupKind::Record, Some(Fact { at, remembered: Remembered::Latency(latency) })) = (kind, old)
+        {
             if new.is_none_or(|new| new.at < at) {
-                file.set(key.as_bytes(), TS, &at.to_string());
-                file.set(key.as_bytes(), LATENCY, &number::as_glib_does(latency.as_secs_f64()));
+                file.set(clean.as_bytes(), TS, &at.to_string());
+                file.set(clean.as_bytes(), LATENCY, &number::format_double(latency.as_secs_f64()));
             }
         }
         file.remove(&group);
     }
 }
 
-/// Removes old records, as librepo does, and notes that speak of nothing any more. Unlike librepo it leaves alone what is
-/// no record of a mirror.
+/// Removes old records, as librepo does, and notes that no longer belong to anything. Unlike
+/// librepo it leaves groups alone that are not about a mirror.
 fn drop_outdated(file: &mut KeyFile<'_>, now: i64) {
-    let speaks = |group: &Group<'_>| {
-        let said = Said::by(*group);
-        let record = |name| said_by(file, name);
-        match About::of(group.name) {
-            (About::Network, name) => {
-                let at = record(name).and_then(|record| record.ts);
-                at.is_some_and(|at| said.ts == Some(at) && now.saturating_sub(at) <= KEPT)
-            }
-            (About::Outcome, name) => said.failure().is_some_and(|failure| {
-                let age = now.saturating_sub(failure.at);
-                let record = record(name).and_then(|record| record.latency());
-                (-TOLERANCE..=FAILURE_COUNTS).contains(&age)
-                    && record.is_none_or(|record| record.at < failure.at || record.at > now + TOLERANCE)
+    let is_kept = |group: &Group<'_>| {
+        let of_group = GroupValues::of(*group);
+        let of_record = |name| values(file, name);
+        match GroupKind::of(group.name) {
+            (GroupKind::NetworkNote, name) => of_record(name)
+                .and_then(|record| record.ts)
+                .is_some_and(|at| of_group.ts == Some(at) && policy::record_is_kept(at, now)),
+            (GroupKind::OutcomeNote, name) => of_group.failure().is_some_and(|failure| {
+                let latency = of_record(name).and_then(|record| record.latency());
+                policy::failure_is_kept(&failure, latency.as_ref(), now)
             }),
-            (About::Record, name) if name.starts_with(NO_RECORD) => true,
-            (About::Record, name) => match said.ts {
-                Some(at) => now.saturating_sub(at) <= KEPT,
-                None => matches!(Key::read(name), Mirror::Unsupported),
+            (GroupKind::Record, name) if name.starts_with(NOT_A_RECORD) => true,
+            (GroupKind::Record, name) => match of_group.ts {
+                Some(at) => policy::record_is_kept(at, now),
+                None => matches!(RecordName::mirror(name), Mirror::Unsupported),
             },
         }
     };
-    let silent = file.groups().filter(|group| !speaks(group)).map(|group| group.name.to_vec());
-    let silent: Vec<Vec<u8>> = silent.collect();
-    for group in silent {
+    let outdated: Vec<Vec<u8>> =
+        file.groups().filter(|group| !is_kept(group)).map(|group| group.name.to_vec()).collect();
+    for group in outdated {
         file.remove(&group);
     }
 }
 
-/// A file that has grown beyond all use loses the older half of its records, but none of this run's.
+/// Removes the older half of the records from a file that has grown too large, but none of this
+/// run's.
 fn drop_older_half(file: &mut KeyFile<'_>, now: i64) {
     let mut records: Vec<(i64, Vec<u8>)> = file
         .groups()
-        .filter(|group| !group.name.starts_with(NO_RECORD))
-        .filter_map(|group| Some((Said::by(group).ts?, group.name.to_vec())))
+        .filter(|group| !group.name.starts_with(NOT_A_RECORD))
+        .filter_map(|group| Some((GroupValues::of(group).ts?, group.name.to_vec())))
         .collect();
     records.sort_unstable();
     records.truncate(records.len().div_ceil(2));
     let dropped: HashSet<Vec<u8>> =
         records.into_iter().filter(|&(at, _)| at < now).map(|(_, group)| group).collect();
     for group in &dropped {
-        file.remove(&note(NETWORK_OF, group));
-        file.remove(&note(OUTCOME_OF, group));
+        file.remove(&groups::network_note(group));
+        file.remove(&groups::outcome_note(group));
         file.remove(group);
     }
 }

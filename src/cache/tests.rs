@@ -1,26 +1,40 @@
-//! The cache against the file system, other processes, GLib and librepo. What a text means is tested in `records`.
+//! Tests of the cache with the file system, other processes, GLib and librepo. What a text means is
+//! tested in `records`.
 //!
-//! These need the inside of the crate, and other processes of it: they start this test program again, in a part that is
-//! named by its environment.
+//! Some tests need other processes with the inside of the crate. They start this test program
+//! again; environment variables say which part it is to run.
 
-mod files;
+mod file;
 mod glib;
 mod librepo;
 mod processes;
 
-use super::*;
+use super::file::{CacheFile, FileError, LOCK_TIMEOUT, Lock, Status};
+use super::groups::RecordName;
+use super::number;
+use super::policy::Remembered;
+use super::records::{self, KeptSeed, Records};
+
+use crate::network::Network;
+use crate::sys;
 use crate::url::{Endpoint, Mirror};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 use support::build;
 
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 const NOBODY: u32 = 65_534;
 
-fn key(url: &str) -> Key {
-    Key::new(url, &Mirror::parse(url)).unwrap_or_else(|| panic!("{url} has no key"))
+fn record_name(url: &str) -> RecordName {
+    RecordName::for_url(url)
 }
 
 fn endpoint(url: &str) -> Endpoint {
@@ -30,25 +44,25 @@ fn endpoint(url: &str) -> Endpoint {
     }
 }
 
-fn latency(milliseconds: u64) -> Update {
-    Update::Latency(Duration::from_millis(milliseconds))
+fn latency(milliseconds: u64) -> Remembered {
+    Remembered::Latency(Duration::from_millis(milliseconds))
 }
 
 /// Writes one latency, now.
 fn write(path: &Path) -> Status {
-    let updates = [(key("http://mirror.example/"), latency(5))];
-    Cache::open(path).write(SystemTime::now(), None, updates, None)
+    let learned = [(record_name("http://mirror.example/"), latency(5))];
+    CacheFile::new(path).write(SystemTime::now(), None, learned, None)
 }
 
-fn read(path: &Path) -> (Memory, Status) {
-    Cache::open(path).read(SystemTime::now(), None, MONTH)
+fn read(path: &Path) -> (Records, Status) {
+    CacheFile::new(path).read(SystemTime::now(), None, MONTH)
 }
 
 fn is_root() -> bool {
     sys::effective_user() == 0
 }
 
-/// Whether something is there that a test needs. If not, the test is skipped.
+/// Returns whether something that a test needs is installed. If not, the test is skipped.
 fn have(what: &str, found: bool) -> bool {
     if !found {
         lab::skip(&format!("{what} is not installed: tests/run installs it"));
@@ -56,10 +70,11 @@ fn have(what: &str, found: bool) -> bool {
     found
 }
 
-/// A program of `tests/c`, built with what pkg-config knows of a library; none where the library is missing.
+/// Builds a program of `tests/c` with the flags that pkg-config gives for a library; returns none
+/// if the library is not installed.
 fn program(source: &'static str, library: &str) -> Option<PathBuf> {
     static BUILT: Mutex<BTreeMap<&str, PathBuf>> = Mutex::new(BTreeMap::new());
-    // A panic of another test's has built nothing.
+    // If another test panicked, the map is still in order.
     let mut built = BUILT.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if let Some(program) = built.get(source) {
         return Some(program.clone());
@@ -70,9 +85,9 @@ fn program(source: &'static str, library: &str) -> Option<PathBuf> {
         return None;
     }
     let flags = String::from_utf8(flags?.stdout).expect("flags");
-    let folder = build::target().join("tmp/cache");
-    fs::create_dir_all(&folder).expect("the target folder can be written");
-    let program = folder.join(source.trim_end_matches(".c"));
+    let directory = build::target().join("tmp/cache");
+    fs::create_dir_all(&directory).expect("a directory");
+    let program = directory.join(source.trim_end_matches(".c"));
     let mut command = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
     command.args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-o"]).arg(&program);
     build::run(command.arg(build::root().join("tests/c").join(source)).args(flags.split_whitespace()));
@@ -80,13 +95,13 @@ fn program(source: &'static str, library: &str) -> Option<PathBuf> {
     Some(program)
 }
 
-/// This program again, in a part of [`another_process`].
+/// This program again, as one part of [`another_process`].
 fn part(part: &str, path: &Path) -> Command {
-    // By this name, not by its path: the folder of the build may be closed to whom it is started as.
+    // Not by its path: the user it is started as may have no access to the build directory.
     start("/proc/self/exe".into(), &[], part, path)
 }
 
-/// The same, started by another command.
+/// As [`part`], but started through another command.
 fn part_through(starter: &[&str], part: &str, path: &Path) -> Command {
     let this = std::env::current_exe().expect("a test knows itself").into_os_string();
     let words: Vec<OsString> = starter[1..].iter().map(OsString::from).chain([this]).collect();
@@ -102,7 +117,7 @@ fn start(program: OsString, words: &[OsString], part: &str, path: &Path) -> Comm
     command
 }
 
-/// What a part that reports has to say, without the words of the harness.
+/// Runs a part and returns its report, without the output of the test harness.
 fn report(command: &mut Command) -> String {
     let output = build::run(command);
     let line =
@@ -110,7 +125,8 @@ fn report(command: &mut Command) -> String {
     line.unwrap_or_else(|| panic!("no report: {output}"))
 }
 
-/// The parts that other tests start; by itself it does nothing.
+/// The parts that other tests start in a process of their own; without being told a part it does
+/// nothing.
 #[test]
 fn another_process() {
     let Ok(part) = std::env::var("FASTESTMIRROR_CACHE_PART") else { return };
@@ -118,11 +134,11 @@ fn another_process() {
     match part.split_once(' ') {
         None if part == "write" => println!("report: {}", write(&path)),
         None if part == "read" => {
-            let (memory, status) = read(&path);
-            println!("report: {} {status}", memory.len());
+            let (records, status) = read(&path);
+            println!("report: {} {status}", records.len());
         }
         Some(("write-mirrors-of", name)) => processes::write_mirrors_of(name, &path),
-        Some(("write-for-ever", start)) => processes::write_for_ever(start.parse().expect("a number"), &path),
+        Some(("write-forever", start)) => processes::write_forever(start.parse().expect("a number"), &path),
         _ => panic!("there is no part {part}"),
     }
 }

@@ -1,65 +1,30 @@
-//! What the bench `rank` times: the rule, URLs, filters, and the cache, without a network.
+//! What the bench `rank` times: the rule, the list, URLs, and the cache, without a network.
 
-use crate::cache::{self, Cache, Key, Update};
-use crate::filter::Pattern;
+use crate::cache::RecordName;
+use crate::cache::file::{CacheFile, Status};
+use crate::cache::policy::Remembered;
+use crate::list::{List, Target};
+use crate::options::{Options, Pattern};
 use crate::outcome::Outcome;
-use crate::rank::{self, Entry, Rule};
-use crate::url::{Host, Mirror};
+use crate::rank::{self, Entry};
+use crate::ranking::Candidate;
+use crate::url::Mirror;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// Parsed URLs, with a latency and a weight for each.
-pub struct Mirrors<'a> {
-    urls: &'a [String],
-    mirrors: Vec<Mirror>,
-    latencies: &'a [Duration],
-    weights: Vec<f64>,
+/// A list as it was read, with a latency for each mirror.
+pub struct Mirrors {
+    options: Options,
+    list: List,
+    entries: Vec<Entry>,
+    latencies: Vec<Duration>,
 }
 
-/// What the rule takes.
-pub struct Entries<'a>(Vec<Entry<'a>>);
-
-/// What a caller drops, and what it prefers.
+/// What a caller excludes, and what it prefers.
+#[derive(Default)]
 pub struct Filters {
     exclude: Vec<Pattern>,
     prefer: Vec<Pattern>,
-}
-
-/// Reads URLs; returns how many can be connected to.
-pub fn parse(urls: &[String]) -> usize {
-    urls.iter().filter(|url| Mirror::parse(url).host().is_some()).count()
-}
-
-impl<'a> Mirrors<'a> {
-    pub fn new(urls: &'a [String], latencies: &'a [Duration]) -> Mirrors<'a> {
-        let mirrors = urls.iter().map(|url| Mirror::parse(url)).collect();
-        Mirrors { urls, mirrors, latencies, weights: vec![1.0; urls.len()] }
-    }
-
-    pub fn weighted(self, weights: Vec<f64>) -> Mirrors<'a> {
-        Mirrors { weights, ..self }
-    }
-
-    pub fn entries(&self) -> Entries<'_> {
-        self.filtered(&Filters { exclude: Vec::new(), prefer: Vec::new() })
-    }
-
-    /// As `Ranker` makes them.
-    pub fn filtered(&self, filters: &Filters) -> Entries<'_> {
-        let matches = |patterns: &[Pattern], host: Option<&Host>| {
-            host.is_some_and(|host| patterns.iter().any(|pattern| pattern.matches(host)))
-        };
-        let entries = self.mirrors.iter().enumerate().map(|(index, mirror)| Entry {
-            host: mirror.host(),
-            outcome: match matches(&filters.exclude, mirror.host()) {
-                true => Outcome::Excluded,
-                false => Outcome::Measured(self.latencies[index]),
-            },
-            weight: self.weights[index],
-            preferred: matches(&filters.prefer, mirror.host()),
-        });
-        Entries(entries.collect())
-    }
 }
 
 impl Filters {
@@ -69,30 +34,70 @@ impl Filters {
     }
 }
 
-impl Entries<'_> {
+/// Reads URLs; returns to how many of them a connection can be made.
+pub fn parse(urls: &[String]) -> usize {
+    urls.iter().filter(|url| Mirror::parse(url).host().is_some()).count()
+}
+
+impl Mirrors {
+    /// Reads a list, which gives each host its place in the table of hosts.
+    pub fn read(
+        urls: &[String],
+        latencies: &[Duration],
+        weight: impl Fn(usize) -> f64,
+        filters: &Filters,
+    ) -> Mirrors {
+        let options = Options {
+            exclude: filters.exclude.clone(),
+            prefer: filters.prefer.clone(),
+            max_endpoints: usize::MAX,
+            ..Options::default()
+        };
+        let candidates =
+            urls.iter().enumerate().map(|(n, url)| Candidate { url: url.clone(), weight: weight(n) });
+        let list = List::read(candidates.collect(), &options).expect("some mirror is left");
+        let mut entries = Vec::new();
+        for (mirror, latency) in list.mirrors.iter().zip(latencies) {
+            let host = match mirror.target {
+                Target::Remote { host, .. } => Some(host),
+                Target::Local | Target::Unsupported => None,
+            };
+            let outcome = if mirror.is_excluded { Outcome::Excluded } else { Outcome::Measured(*latency) };
+            entries.push(Entry { host, outcome, weight: mirror.weight });
+        }
+        Mirrors { options, list, entries, latencies: latencies.to_vec() }
+    }
+
     /// The rule itself.
     pub fn rank(&self, seed: u64) -> Vec<usize> {
-        rank::rank(&self.0, &Rule { factor: 2.0, slack: Duration::ZERO }, seed).order
+        rank::rank(&self.entries, &self.list.hosts, &self.options.rule, seed).order
     }
 }
 
 const NOW: Duration = Duration::from_secs(1_790_000_000);
 
 /// Reads a cache file; returns how many of the mirrors are in it.
-pub fn read_cache(path: &Path, mirrors: &Mirrors<'_>) -> usize {
-    let (memory, status) = Cache::open(path).read(SystemTime::UNIX_EPOCH + NOW, None, NOW);
-    assert_eq!(status, cache::Status::Fine);
-    let known = |mirror: &&Mirror| match mirror {
-        Mirror::Remote(_, endpoint) => memory.of(endpoint).is_some(),
+pub fn read_cache(path: &Path, mirrors: &Mirrors) -> usize {
+    let (records, status) = CacheFile::new(path).read(SystemTime::UNIX_EPOCH + NOW, None, NOW);
+    assert_eq!(status, Status::Fine);
+    let is_known = |mirror: &&crate::list::ListedMirror| match mirror.target {
+        Target::Remote { endpoint: Some(endpoint), .. } => {
+            records.get(&mirrors.list.endpoint(endpoint)).is_some()
+        }
         _ => false,
     };
-    mirrors.mirrors.iter().filter(known).count()
+    mirrors.list.mirrors.iter().filter(is_known).count()
 }
 
 /// Puts the latencies of all these mirrors into a cache file.
-pub fn write_cache(path: &Path, mirrors: &Mirrors<'_>) {
-    let updates = (mirrors.urls.iter().zip(&mirrors.mirrors).zip(mirrors.latencies))
-        .filter_map(|((url, mirror), latency)| Some((Key::new(url, mirror)?, Update::Latency(*latency))));
-    let status = Cache::open(path).write(SystemTime::UNIX_EPOCH + NOW, None, updates, None);
+pub fn write_cache(path: &Path, mirrors: &Mirrors) {
+    let mut learned = Vec::new();
+    for (mirror, latency) in mirrors.list.mirrors.iter().zip(&mirrors.latencies) {
+        if let Target::Remote { protocol, endpoint: Some(endpoint), .. } = mirror.target {
+            let name = RecordName::new(&mirror.url, protocol, &mirrors.list.endpoint(endpoint));
+            learned.push((name, Remembered::Latency(*latency)));
+        }
+    }
+    let status = CacheFile::new(path).write(SystemTime::UNIX_EPOCH + NOW, None, learned, None);
     assert!(status.is_fine(), "{status}");
 }

@@ -1,9 +1,11 @@
 //! What the fuzz targets call.
 
+use crate::cache::RecordName;
 use crate::cache::keyfile::KeyFile;
-use crate::cache::records::{self, KeptSeed, Key, Known, Update};
+use crate::cache::policy::Remembered;
+use crate::cache::records::{self, KeptSeed};
 use crate::network::Network;
-use crate::url::Mirror;
+use crate::url::{Endpoint, Mirror};
 use std::time::{Duration, SystemTime};
 
 const NOW: u64 = 1_790_000_000;
@@ -12,7 +14,7 @@ const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The reader and the writer of the cache, on any bytes.
 pub fn cache(text: &[u8]) {
-    // Whatever can be read can be kept, byte for byte.
+    // What can be read comes out again, byte for byte.
     if let Ok(file) = KeyFile::parse(text) {
         assert_eq!(file.to_bytes(), text);
         for group in file.groups() {
@@ -21,45 +23,39 @@ pub fn cache(text: &[u8]) {
     }
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
     let before = records::read(text, now, Some(&HERE), MONTH);
-    let url = "http://new.example:81/";
-    let mirror = Mirror::parse(url);
-    let Mirror::Remote(_, endpoint) = &mirror else { unreachable!() };
-    let updates = [
-        (Key::new(url, &mirror).unwrap(), Update::Latency(Duration::from_millis(5))),
-        (Key::new("http://[::1]/", &Mirror::parse("http://[::1]/")).unwrap(), Update::Refused),
-    ];
+    let (name, endpoint) = record("http://new.example:81/").expect("a URL");
+    let (refused, _) = record("http://[::1]/").expect("a URL");
+    let latency = Remembered::Latency(Duration::from_millis(5));
+    let learned = [(name, latency), (refused, Remembered::Refused)];
     let seed = KeptSeed { seed: 7, rotate_every: MONTH };
-    let (written, foreign) = records::merge(text, now, Some(&HERE), &updates, Some(seed));
-    assert_eq!(before.is_err() && !text.is_empty(), foreign.is_some());
-    // It is a cache afterwards, knows what was written (unless the text has newer news) and forgets nothing else.
+    let (written, problem) = records::merge(text, now, Some(&HERE), &learned, Some(seed));
+    assert_eq!(before.is_err() && !text.is_empty(), problem.is_some());
+    // It is a cache afterwards, knows what was written (unless the text is newer), and has lost nothing.
     let after = records::read(&written, now, Some(&HERE), MONTH).expect("a cache");
-    assert!(matches!(
-        after.of(endpoint),
-        Some(Known::Latency(_) | Known::Refused | Known::Unreachable | Known::OutsidePool)
-    ));
+    assert!(after.get(&endpoint).is_some());
     assert!(after.seed(MONTH, now).is_some());
     if let Ok(before) = before {
         assert!(after.len() >= before.len());
     }
-    // To write nothing more changes nothing more.
-    let (again, foreign) = records::merge(&written, now, Some(&HERE), &[], None);
-    assert_eq!((String::from_utf8_lossy(&again), foreign), (String::from_utf8_lossy(&written), None));
+    // Writing nothing changes nothing.
+    let (again, problem) = records::merge(&written, now, Some(&HERE), &[], None);
+    assert_eq!((String::from_utf8_lossy(&again), problem), (String::from_utf8_lossy(&written), None));
+}
+
+/// The record of a URL's endpoint, and the endpoint.
+fn record(url: &str) -> Option<(RecordName, Endpoint)> {
+    let Mirror::Remote(protocol, endpoint) = Mirror::parse(url) else { return None };
+    Some((RecordName::new(url, protocol, &endpoint), endpoint))
 }
 
 /// URLs of mirrors, on any text: what they lead to, and under what they are remembered.
 pub fn url(url: &str) {
-    let mirror = Mirror::parse(url);
-    let Mirror::Remote(protocol, endpoint) = &mirror else {
-        assert!(Key::new(url, &mirror).is_none());
-        return;
-    };
+    let Some((name, endpoint)) = record(url) else { return };
     assert!(endpoint.port > 0);
-    assert_eq!(mirror.protocol(), Some(*protocol));
-    // What a URL is remembered as leads back to its endpoint.
-    let key = Key::new(url, &mirror).expect("it is connected to");
+    // The record of a URL leads back to its endpoint.
     let (now, latency) = (SystemTime::UNIX_EPOCH, Duration::from_millis(5));
-    let (file, _) = records::merge(b"", now, None, &[(key, Update::Latency(latency))], None);
+    let (file, _) = records::merge(b"", now, None, &[(name, Remembered::Latency(latency))], None);
     assert!(!file.contains(&b'@'));
-    let memory = records::read(&file, now, None, Duration::ZERO).expect("a cache");
-    assert_eq!(memory.of(endpoint), Some(Known::Latency(latency)));
+    let records = records::read(&file, now, None, Duration::ZERO).expect("a cache");
+    assert_eq!(records.get(&endpoint), Some(Remembered::Latency(latency)));
 }

@@ -1,9 +1,9 @@
 //! Non-blocking sockets in one epoll set: starts connection attempts and reads the kernel's handshake times.
 //!
-//! No policy: whom to try, when, and what an answer means is `schedule.rs`'s to decide.
+//! No policy: what to try, when, and what an answer means is decided in `schedule.rs`.
 #![forbid(unsafe_code)]
 
-use super::schedule::{Attempt, Failure};
+use super::schedule::{Attempt, AttemptFailure};
 use crate::sys::{self, Epoll};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, ErrorKind};
@@ -11,32 +11,34 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-/// The token of what is waited for besides the sockets.
+/// The token of everything that is waited for besides the sockets.
 const OTHER: u64 = u64::MAX;
 
 /// A timed handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Handshake {
-    pub(crate) latency: Duration,
-    /// A SYN was sent again, so the number may be off by a millisecond or, after a lost SYN-ACK, by a second.
-    pub(crate) imprecise: bool,
+pub(super) struct Handshake {
+    pub(super) latency: Duration,
+    /// Whether a SYN was sent again, so that the latency may be off by a millisecond or, after a lost
+    /// SYN-ACK, by a second.
+    pub(super) imprecise: bool,
 }
 
-/// How an attempt ended.
-pub(crate) type Ended = Result<Handshake, Failure>;
+/// How an attempt finished.
+pub(super) type AttemptResult = Result<Handshake, AttemptFailure>;
 
 /// What came of starting an attempt.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Started {
+pub(super) enum Started {
     Connecting,
-    Failed(Failure),
-    /// Neither the mirror nor the network is at fault: this process or system has no room for it just now.
+    Failed(AttemptFailure),
+    /// This process or system has no room for it just now, which says nothing about the mirror or the
+    /// network.
     NoRoom,
 }
 
 /// The sockets of one run.
 #[derive(Debug)]
-pub(crate) struct Connector {
+pub(super) struct Connector {
     epoll: Epoll,
     /// By attempt.
     sockets: Vec<Option<(Socket, Instant)>>,
@@ -44,24 +46,24 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    pub(crate) fn new(attempts: usize) -> io::Result<Connector> {
+    pub(super) fn new(attempts: usize) -> io::Result<Connector> {
         let sockets = (0..attempts).map(|_| None).collect();
         Ok(Connector { epoll: Epoll::new()?, sockets, tokens: Vec::new() })
     }
 
-    /// Lets `wait` end when `fd` becomes readable.
-    pub(crate) fn watch(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
+    /// Makes `wait` return when `fd` becomes readable.
+    pub(super) fn watch(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         self.epoll.add_readable(fd, OTHER)
     }
 
     /// Sends the SYN of an attempt.
-    pub(crate) fn start(&mut self, attempt: Attempt, address: SocketAddr, now: Instant) -> Started {
+    pub(super) fn start(&mut self, attempt: Attempt, address: SocketAddr, now: Instant) -> Started {
         match self.connect(attempt, address, now) {
             Ok(()) => Started::Connecting,
             Err(error) if no_room(&error) => Started::NoRoom,
             Err(error) => match failure(&error) {
-                Failure::Refused => Started::Failed(Failure::Refused),
-                _ => Started::Failed(Failure::NoRoute),
+                AttemptFailure::Refused => Started::Failed(AttemptFailure::Refused),
+                _ => Started::Failed(AttemptFailure::NoRoute),
             },
         }
     }
@@ -80,38 +82,43 @@ impl Connector {
         Ok(())
     }
 
-    /// Gives an attempt up; nothing is sent.
-    pub(crate) fn close(&mut self, attempt: Attempt) {
+    /// Gives an attempt up. Nothing is sent.
+    pub(super) fn close(&mut self, attempt: Attempt) {
         self.sockets[attempt.0] = None;
     }
 
-    /// Waits for at most `timeout` and tells how the attempts ended that did. Their sockets are closed.
-    pub(crate) fn wait(&mut self, timeout: Duration, mut tell: impl FnMut(Attempt, Ended)) -> io::Result<()> {
+    /// Waits for at most `timeout` and reports how attempts finished. Their sockets are closed.
+    pub(super) fn wait(
+        &mut self,
+        timeout: Duration,
+        mut report: impl FnMut(Attempt, AttemptResult),
+    ) -> io::Result<()> {
         self.tokens.clear();
         self.epoll.wait(timeout, &mut self.tokens)?;
         for token in self.tokens.drain(..).filter(|&token| token != OTHER) {
             let attempt = Attempt(token as usize);
             if let Some((socket, sent)) = self.sockets[attempt.0].take() {
-                tell(attempt, read(&socket, sent));
+                report(attempt, read(&socket, sent));
             }
         }
         Ok(())
     }
 }
 
-/// Reads how a connect has ended.
+/// Reads how a connect has finished.
 ///
-/// The number is the kernel's: taken when the SYN-ACK came in, it does not grow when this process is late.
-fn read(socket: &Socket, sent: Instant) -> Ended {
+/// The latency is the kernel's, taken when the SYN-ACK came in, so it does not grow when this process is
+/// late.
+fn read(socket: &Socket, sent: Instant) -> AttemptResult {
     let info = sys::tcp_info(socket.as_fd()).map_err(|error| failure(&error))?;
     if !info.established {
         let error = socket.take_error().ok().flatten();
-        // A peer that has hung up already, with an RST even (the error then depends on a FIN before it), did shake
-        // hands first.
-        let hung_up = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
-        let shook_hands = error.as_ref().is_none_or(|e| hung_up.contains(&e.kind()));
-        if !shook_hands || info.rtt.is_zero() {
-            return Err(error.as_ref().map_or(Failure::Unreachable, failure));
+        // A peer that has closed the connection already, even with an RST (the error then depends on
+        // whether a FIN came before it), did complete the handshake first.
+        let has_closed = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+        let has_shaken_hands = error.as_ref().is_none_or(|e| has_closed.contains(&e.kind()));
+        if !has_shaken_hands || info.rtt.is_zero() {
+            return Err(error.as_ref().map_or(AttemptFailure::Unreachable, failure));
         }
     }
     let latency = if info.rtt.is_zero() { sent.elapsed() } else { info.rtt };
@@ -126,9 +133,9 @@ fn no_room(error: &io::Error) -> bool {
     )
 }
 
-fn failure(error: &io::Error) -> Failure {
+fn failure(error: &io::Error) -> AttemptFailure {
     match error.kind() {
-        ErrorKind::ConnectionRefused => Failure::Refused,
-        _ => Failure::Unreachable,
+        ErrorKind::ConnectionRefused => AttemptFailure::Refused,
+        _ => AttemptFailure::Unreachable,
     }
 }

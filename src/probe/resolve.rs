@@ -1,7 +1,7 @@
 //! Names to addresses, on worker threads, because the system's resolver blocks and may hang.
 //!
-//! The names are taken in the order given. When the run is over, idle workers are joined and a worker whose
-//! look-up hangs is left behind: it owns all that it touches, and ends with its look-up.
+//! The names are looked up in the order given. When the run is over, idle workers are joined, and a worker
+//! whose lookup hangs is left behind: it owns all that it touches, and ends with its lookup.
 #![forbid(unsafe_code)]
 
 use super::schedule::Addresses;
@@ -13,26 +13,27 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, Builder, JoinHandle};
 
-/// Address space that is touched only as far as a look-up goes; name service modules want more than libc.
+/// The stack of a worker. Only what a lookup touches takes memory; name service modules need more than
+/// libc does.
 const STACK: usize = 1024 * 1024;
 
-/// What a run gets at the least, however many look-ups of other runs hang.
+/// How many workers a run gets at least, however many lookups of other runs hang.
 const LEAST: usize = 8;
 
-/// What the workers are called.
+/// The name of a worker thread.
 const THREAD_NAME: &str = "mirror-lookup";
 
-/// The system's look-up, or a test's.
-pub(crate) type LookUp = dyn Fn(&str) -> LookedUp + Send + Sync;
+/// The system's lookup, or a test's.
+pub(super) type Lookup = dyn Fn(&str) -> LookupResult + Send + Sync;
 
 /// The addresses of a name that are worth trying, or why there are none.
-pub(crate) type LookedUp = Result<Addresses, NotFound>;
+pub(super) type LookupResult = Result<Addresses, NotFound>;
 
-/// A finished look-up: the position of the name, and what was found, or the panic that ended it.
-pub(crate) type Resolved = (usize, thread::Result<LookedUp>);
+/// A finished lookup: the position of the name, and what was found, or the panic that ended it.
+pub(super) type Resolved = (usize, thread::Result<LookupResult>);
 
-/// The look-ups of one run.
-pub(crate) struct Resolver {
+/// The lookups of one run.
+pub(super) struct Resolver {
     work: Arc<Work>,
     finished: mpsc::Receiver<Resolved>,
     workers: Vec<Worker>,
@@ -40,7 +41,7 @@ pub(crate) struct Resolver {
 
 #[derive(Debug)]
 struct Worker {
-    /// In a look-up, so that joining it could take forever.
+    /// Whether it is in a lookup, so that joining it could take forever.
     busy: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
@@ -49,19 +50,19 @@ struct Worker {
 struct Work {
     names: Vec<String>,
     next: AtomicUsize,
-    /// The run is over.
+    /// Whether the run is over.
     over: AtomicBool,
-    /// The run was woken and has not listened since: whatever finishes now, it will hear of.
+    /// Whether the run was woken and has not looked since: it will see what finishes now.
     woken: AtomicBool,
     waker: Waker,
-    look_up: Arc<LookUp>,
+    lookup: Arc<Lookup>,
 }
 
 impl Resolver {
-    /// Starts to look up `names` with at most `workers` threads; `waker` tells that some have finished. Where those of
-    /// other runs still work or hang, it is fewer, so that hung look-ups do not pile up. Where no thread can be started,
-    /// every look-up ends for want of room.
-    pub(crate) fn start(names: Vec<String>, workers: usize, waker: Waker, look_up: Arc<LookUp>) -> Resolver {
+    /// Starts to look up `names` with at most `workers` threads; `waker` is woken when some have finished.
+    /// There are fewer threads while those of other runs work or hang, so that hung lookups do not pile up.
+    /// If no thread can be started, every lookup fails for want of room.
+    pub(super) fn start(names: Vec<String>, workers: usize, waker: Waker, lookup: Arc<Lookup>) -> Resolver {
         let (sender, finished) = mpsc::channel();
         let wanted = workers.min(names.len());
         let admitted = wanted.min((2 * workers).saturating_sub(Live::count()).max(LEAST));
@@ -71,22 +72,22 @@ impl Resolver {
             over: AtomicBool::new(false),
             woken: AtomicBool::new(false),
             waker,
-            look_up,
+            lookup,
         });
         let workers: Vec<_> = sys::with_signals_blocked(|| {
             let start = |_| Worker::start(work.clone(), sender.clone()).ok();
-            // The first may be done with all names before the last is there.
+            // The first worker may have looked up all names before the last is started.
             (0..admitted).take_while(|_| work.has_names()).map_while(start).collect()
         });
         if workers.is_empty() && wanted > 0 {
-            (0..work.names.len()).for_each(|name| work.tell(&sender, (name, Ok(Err(NotFound::NoRoom)))));
+            (0..work.names.len()).for_each(|name| work.report(&sender, (name, Ok(Err(NotFound::NoRoom)))));
         }
         Resolver { work, finished, workers }
     }
 
-    /// The look-ups that have finished since the last call.
-    pub(crate) fn finished(&self) -> impl Iterator<Item = Resolved> + '_ {
-        // In this order: what finishes from now on wakes again, even if it is heard already.
+    /// Returns the lookups that have finished since the last call.
+    pub(super) fn finished(&self) -> impl Iterator<Item = Resolved> + '_ {
+        // In this order: what finishes from now on wakes the run again, even if it is returned here already.
         self.work.woken.store(false, SeqCst);
         self.finished.try_iter()
     }
@@ -96,9 +97,10 @@ impl Drop for Resolver {
     fn drop(&mut self) {
         self.work.over.store(true, SeqCst);
         for worker in self.workers.drain(..) {
-            // Either we see the worker busy, or it sees that the run is over before it takes a name.
+            // Either the worker is seen to be busy here, or it sees that the run is over before it takes a
+            // name.
             if !worker.busy.load(SeqCst) {
-                // A worker catches its panics, so there is no news in the result.
+                // A worker catches its panics, so the result says nothing.
                 let _ = worker.thread.join();
             }
         }
@@ -121,12 +123,13 @@ impl Worker {
     }
 }
 
-/// Counts the workers of this process, hung ones of earlier runs included, for as long as it exists.
+/// Counts one worker of this process for as long as it exists. Hung workers of earlier runs are among them.
 struct Live {
     process: u32,
 }
 
-/// The process in the upper half, its count in the lower: a forked child inherits the number, but not the threads.
+/// The process in the upper half, its count in the lower: a forked child inherits the count, but not the
+/// threads.
 static LIVE: AtomicU64 = AtomicU64::new(0);
 
 impl Live {
@@ -152,12 +155,12 @@ impl Drop for Live {
 }
 
 impl Work {
-    /// Whether there are names that nobody has taken.
+    /// Returns whether there are names that no worker has taken.
     fn has_names(&self) -> bool {
         self.next.load(SeqCst) < self.names.len()
     }
 
-    /// Looks up one name; false if there is none to take any more.
+    /// Looks up one name. Returns false if there is none left to take.
     fn one(&self, busy: &AtomicBool, sender: &mpsc::Sender<Resolved>) -> bool {
         busy.store(true, SeqCst);
         let index = self.next.fetch_add(1, SeqCst);
@@ -165,19 +168,20 @@ impl Work {
         let found = name.map(|name| {
             catch_unwind(AssertUnwindSafe(|| {
                 fault::point("lookup");
-                (self.look_up)(name)
+                (self.lookup)(name)
             }))
         });
-        // Before it is told: a run that ends with this news is to join this worker, which holds the run's waker.
+        // Before it is reported: a run that ends with this news must join this worker, which holds the run's
+        // waker.
         busy.store(false, SeqCst);
         if let Some(addresses) = found {
-            self.tell(sender, (index, addresses));
+            self.report(sender, (index, addresses));
         }
         name.is_some()
     }
 
-    fn tell(&self, sender: &mpsc::Sender<Resolved>, resolved: Resolved) {
-        // Nobody listens any more when the run is over.
+    fn report(&self, sender: &mpsc::Sender<Resolved>, resolved: Resolved) {
+        // When the run is over, it does not receive any more.
         if sender.send(resolved).is_ok() && !self.woken.swap(true, SeqCst) {
             self.waker.wake();
         }
@@ -195,16 +199,16 @@ mod tests {
         (0..count).map(|n| format!("h{n}.example")).collect()
     }
 
-    fn address() -> LookedUp {
+    fn address() -> LookupResult {
         Ok(Addresses { first: ([192, 0, 2, 1], 0).into(), second: None })
     }
 
-    /// Waits until `count` look-ups have finished.
+    /// Waits until `count` lookups have finished.
     fn wait_for((resolver, epoll): &(Resolver, Epoll), count: usize) -> Vec<Resolved> {
         let (mut found, deadline) = (Vec::new(), Instant::now() + Duration::from_secs(20));
         while found.len() < count {
             let left = deadline.checked_duration_since(Instant::now());
-            let left = left.unwrap_or_else(|| panic!("only {} of {count} look-ups came back", found.len()));
+            let left = left.unwrap_or_else(|| panic!("only {} of {count} lookups came back", found.len()));
             // Never longer than the news take.
             epoll.wait(left, &mut Vec::new()).unwrap();
             found.extend(resolver.finished());
@@ -213,14 +217,14 @@ mod tests {
     }
 
     /// As a run does it: the waker is watched first, and then in the resolver's hands alone.
-    fn start(count: usize, workers: usize, look_up: Arc<LookUp>) -> (Resolver, Epoll) {
+    fn start(count: usize, workers: usize, lookup: Arc<Lookup>) -> (Resolver, Epoll) {
         let (waker, epoll) = (Waker::new().unwrap(), Epoll::new().unwrap());
         epoll.add_readable(std::os::fd::AsFd::as_fd(&waker), 0).unwrap();
-        (Resolver::start(names(count), workers, waker, look_up), epoll)
+        (Resolver::start(names(count), workers, waker, lookup), epoll)
     }
 
     #[test]
-    fn news_of_workers_that_have_ended_is_still_heard() {
+    fn results_of_finished_workers_are_returned() {
         for _ in 0..200 {
             let run = start(2, 2, Arc::new(|_| address()));
             std::thread::sleep(Duration::from_micros(300));
@@ -229,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_is_looked_up_once_in_the_order_given() {
+    fn names_are_looked_up_once_in_the_order_given() {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let log = asked.clone();
         let run = start(
@@ -249,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn many_workers_share_the_names() {
+    fn workers_share_the_names() {
         let run = start(1000, 64, Arc::new(|_| address()));
         let mut found: Vec<_> = wait_for(&run, 1000).into_iter().map(|(n, _)| n).collect();
         found.sort();
@@ -257,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn look_ups_run_with_all_signals_blocked_and_the_caller_does_not() {
+    fn workers_block_all_signals_and_the_caller_does_not() {
         fn blocked() -> u64 {
             let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
             let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();

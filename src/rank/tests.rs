@@ -3,6 +3,7 @@
 use super::*;
 use Outcome::*;
 use proptest::prelude::*;
+use std::collections::{HashMap, HashSet};
 
 const RULE: Rule = Rule { factor: 2.0, slack: Duration::ZERO };
 
@@ -14,20 +15,46 @@ fn host(name: &str) -> Host {
     Host::Name(name.into())
 }
 
+/// What the rule takes, with each host once.
+#[derive(Default)]
+struct Table {
+    entries: Vec<Entry>,
+    hosts: Vec<ListedHost>,
+}
+
+impl Table {
+    fn add(&mut self, host: Option<&Host>, outcome: Outcome, weight: f64) {
+        let host = host.map(|host| {
+            HostId(self.hosts.iter().position(|listed| listed.host == *host).unwrap_or_else(|| {
+                let host = host.clone();
+                self.hosts.push(ListedHost { host, is_preferred: false, is_reachable: true });
+                self.hosts.len() - 1
+            }))
+        });
+        self.entries.push(Entry { host, outcome, weight });
+    }
+
+    fn rank(&self, rule: &Rule, seed: u64) -> Ranked {
+        rank(&self.entries, &self.hosts, rule, seed)
+    }
+}
+
+/// Hosts in the pool with these weights.
+fn weighted(hosts: &[Host], weights: &[f64]) -> Table {
+    let mut table = Table::default();
+    for (host, weight) in hosts.iter().zip(weights) {
+        table.add(Some(host), ms(5.0), *weight);
+    }
+    table
+}
+
 /// Ranks mirrors named by their host; an empty name is a mirror without one.
 fn ranked(mirrors: &[(&str, Outcome)], rule: &Rule, seed: u64) -> Ranked {
-    let hosts: Vec<_> = mirrors.iter().map(|(name, _)| (!name.is_empty()).then(|| host(name))).collect();
-    let entries: Vec<_> = mirrors
-        .iter()
-        .zip(&hosts)
-        .map(|((_, outcome), host)| Entry {
-            host: host.as_ref(),
-            outcome: *outcome,
-            weight: 1.0,
-            preferred: false,
-        })
-        .collect();
-    rank(&entries, rule, seed)
+    let mut table = Table::default();
+    for (name, outcome) in mirrors {
+        table.add((!name.is_empty()).then(|| host(name)).as_ref(), *outcome, 1.0);
+    }
+    table.rank(rule, seed)
 }
 
 /// A case whose pool holds one host at the most, so that the seed does not matter.
@@ -41,25 +68,25 @@ fn case(mirrors: &[(&str, Outcome)], order: &[usize], pool: &[usize]) {
 }
 
 #[test]
-fn the_near_one_leads_and_the_others_follow_by_latency() {
+fn nearest_leads_and_the_others_follow_by_latency() {
     case(&[("far", ms(90.0)), ("mid", ms(50.0)), ("near", ms(10.0))], &[2, 1, 0], &[2]);
 }
 
 #[test]
-fn twice_the_best_is_outside_the_pool() {
+fn pool_ends_below_twice_the_best() {
     case(&[("twice", ms(20.0)), ("near", ms(10.0))], &[1, 0], &[1]);
     let just = ranked(&[("just", ms(19.999)), ("near", ms(10.0))], &RULE, 1);
     assert_eq!(just.pool, [true, true]);
 }
 
 #[test]
-fn a_remembered_latency_counts_like_a_measured_one() {
+fn cached_latency_counts_like_a_measured_one() {
     let cached = |latency: u64| Cached(Duration::from_millis(latency));
     case(&[("b", ms(40.0)), ("c", cached(90)), ("a", cached(10))], &[2, 0, 1], &[2]);
 }
 
 #[test]
-fn classes_stand_in_their_order_and_keep_the_order_given() {
+fn classes_follow_each_other_and_keep_the_given_order() {
     case(
         &[
             ("r", Refused),
@@ -79,12 +106,12 @@ fn classes_stand_in_their_order_and_keep_the_order_given() {
 }
 
 #[test]
-fn ties_keep_the_order_given() {
+fn ties_keep_the_given_order() {
     case(&[("z", ms(50.0)), ("a", ms(50.0)), ("near", ms(10.0)), ("m", ms(50.0))], &[2, 0, 1, 3], &[2]);
 }
 
 #[test]
-fn without_a_latency_the_order_given_stands_behind_the_local_ones() {
+fn given_order_follows_local_mirrors_if_there_is_no_latency() {
     case(
         &[
             ("r", Refused),
@@ -145,7 +172,7 @@ fn factor_and_slack_set_the_pool() {
 }
 
 #[test]
-fn preferred_hosts_come_first_in_the_pool_and_in_the_rest_and_are_not_lifted_when_dead() {
+fn preferred_hosts_lead_pool_and_rest_unless_they_are_dead() {
     let mirrors = [
         ("near", ms(10.0), false),
         ("liked", ms(15.0), true),
@@ -156,23 +183,21 @@ fn preferred_hosts_come_first_in_the_pool_and_in_the_rest_and_are_not_lifted_whe
         ("refused", Refused, false),
         ("refused-liked", Refused, true),
     ];
-    let hosts = mirrors.map(|(name, ..)| host(name));
-    let entry = |n: usize| Entry {
-        host: Some(&hosts[n]),
-        outcome: mirrors[n].1,
-        weight: 1.0,
-        preferred: mirrors[n].2,
-    };
-    let entries: Vec<_> = (0..mirrors.len()).map(entry).collect();
-    for seed in 0..20 {
-        assert_eq!(rank(&entries, &RULE, seed).order, [1, 0, 3, 2, 4, 5, 6, 7]);
+    let mut table = Table::default();
+    for (name, outcome, is_preferred) in mirrors {
+        table.add(Some(&host(name)), outcome, 1.0);
+        table.hosts.last_mut().expect("one for each mirror").is_preferred = is_preferred;
     }
-    // Nor where nobody has answered.
-    assert_eq!(rank(&entries[4..], &RULE, 1).order, [0, 1, 2, 3]);
+    for seed in 0..20 {
+        assert_eq!(table.rank(&RULE, seed).order, [1, 0, 3, 2, 4, 5, 6, 7]);
+    }
+    // Nor when no mirror has answered.
+    table.entries.drain(..4);
+    assert_eq!(table.rank(&RULE, 1).order, [0, 1, 2, 3]);
 }
 
 #[test]
-fn many_hosts_that_all_look_alike_are_ambiguous() {
+fn ambiguous_if_nearly_all_of_many_hosts_are_in_the_pool() {
     let names: Vec<_> = (0..40).map(|i| format!("h{i}")).collect();
     let world = |near: usize, far: usize| -> Vec<(&str, Outcome)> {
         names
@@ -194,17 +219,10 @@ fn many_hosts_that_all_look_alike_are_ambiguous() {
 /// The same seed gives the same order on every machine and in every version: these must never change.
 /// Computed beforehand by a second implementation (SipHash-2-4 and the logarithm in Python).
 #[test]
-fn the_shuffle_keeps_its_committed_vectors() {
+fn shuffle_keeps_its_committed_vectors() {
     let names = ["a.example", "b.example", "c.example", "192.0.2.7", "2001:db8::7", "xn--mnchen-3ya.example"];
     let hosts: Vec<Host> = names.iter().map(|n| n.parse().map(Host::Address).unwrap_or(host(n))).collect();
-    let order = |seed, weights: [f64; 6]| {
-        let entries: Vec<_> = hosts
-            .iter()
-            .zip(weights)
-            .map(|(h, weight)| Entry { host: Some(h), outcome: ms(5.0), weight, preferred: false })
-            .collect();
-        rank(&entries, &RULE, seed).order
-    };
+    let order = |seed, weights: [f64; 6]| weighted(&hosts, &weights).rank(&RULE, seed).order;
     let vectors = [
         (0, [1, 4, 3, 0, 5, 2], [4, 0, 2, 3, 1, 5]),
         (1, [0, 1, 2, 4, 5, 3], [0, 4, 2, 3, 1, 5]),
@@ -224,7 +242,7 @@ fn chi_square_limit(degrees: f64) -> f64 {
 }
 
 #[test]
-fn every_permutation_of_the_pool_is_equally_likely() {
+fn shuffle_makes_every_permutation_equally_likely() {
     const SEEDS: u64 = 24_000;
     let mirrors =
         [("a.example", ms(5.0)), ("b.example", ms(6.0)), ("c.example", ms(7.0)), ("d.example", ms(8.0))];
@@ -239,18 +257,14 @@ fn every_permutation_of_the_pool_is_equally_likely() {
 }
 
 #[test]
-fn a_host_leads_in_proportion_to_its_weight() {
+fn weights_are_the_proportion_in_which_hosts_lead() {
     const SEEDS: u64 = 24_000;
     let weights = [1.0, 2.0, 4.0, 0.5];
     let hosts = ["a", "b", "c", "d"].map(host);
-    let entries: Vec<_> = hosts
-        .iter()
-        .zip(weights)
-        .map(|(h, weight)| Entry { host: Some(h), outcome: ms(5.0), weight, preferred: false })
-        .collect();
+    let table = weighted(&hosts, &weights);
     let mut leads = [0.0; 4];
     for seed in 0..SEEDS {
-        leads[rank(&entries, &RULE, seed).order[0]] += 1.0;
+        leads[table.rank(&RULE, seed).order[0]] += 1.0;
     }
     let expected = weights.map(|w| SEEDS as f64 * w / weights.iter().sum::<f64>());
     let chi_square: f64 = leads.iter().zip(expected).map(|(n, e)| (n - e).powi(2) / e).sum();
@@ -258,27 +272,25 @@ fn a_host_leads_in_proportion_to_its_weight() {
 }
 
 #[test]
-fn weights_of_any_size_shuffle() {
+fn weights_may_have_any_size() {
     for weight in [f64::from_bits(1), f64::MIN_POSITIVE, 1e-300, 1.0, f64::MAX] {
         let hosts = ["a", "b", "c"].map(host);
-        let entry = |h| Entry { host: Some(h), outcome: ms(5.0), weight, preferred: false };
-        let entries: Vec<_> = hosts.iter().map(entry).collect();
-        let leads: std::collections::HashSet<_> =
-            (0..100).map(|seed| rank(&entries, &RULE, seed).order[0]).collect();
+        let table = weighted(&hosts, &[weight; 3]);
+        let leads: HashSet<_> = (0..100).map(|seed| table.rank(&RULE, seed).order[0]).collect();
         assert_eq!(leads.len(), 3, "{weight}");
     }
 }
 
 #[test]
-fn the_highest_weight_of_a_hosts_urls_counts_whatever_became_of_them() {
+fn weights_of_a_host_are_the_highest_of_its_urls() {
     let (a, b) = (host("a"), host("b"));
-    let entry = |h, outcome, weight| Entry { host: Some(h), outcome, weight, preferred: false };
-    let entries = [entry(&a, ms(5.0), 1.0), entry(&b, ms(5.0), 1.0), entry(&a, Refused, 1e9)];
-    assert!((0..100).all(|seed| rank(&entries, &RULE, seed).order[0] == 0));
+    let mut table = weighted(&[a.clone(), b], &[1.0, 1.0]);
+    table.add(Some(&a), Refused, 1e9);
+    assert!((0..100).all(|seed| table.rank(&RULE, seed).order[0] == 0));
 }
 
 #[test]
-fn a_host_that_is_listed_twice_earns_no_double_share() {
+fn listing_a_host_twice_earns_no_double_share() {
     const SEEDS: usize = 10_000;
     let mirrors = [("a", ms(5.0)), ("b", ms(5.0)), ("a", ms(6.0)), ("a", ms(7.0))];
     let leads = (0..SEEDS).filter(|&seed| ranked(&mirrors, &RULE, seed as u64).order[0] == 1).count();
@@ -309,30 +321,26 @@ fn any_world() -> impl Strategy<Value = Vec<(Option<Host>, Outcome, f64)>> {
     )
 }
 
-fn entries(world: &[(Option<Host>, Outcome, f64)]) -> Vec<Entry<'_>> {
-    world
-        .iter()
-        .map(|(host, outcome, weight)| Entry {
-            host: host.as_ref(),
-            outcome: *outcome,
-            weight: *weight,
-            preferred: false,
-        })
-        .collect()
+fn table(world: &[(Option<Host>, Outcome, f64)]) -> Table {
+    let mut table = Table::default();
+    for (host, outcome, weight) in world {
+        table.add(host.as_ref(), *outcome, *weight);
+    }
+    table
 }
 
 proptest! {
     #[test]
-    fn the_order_is_a_permutation_of_what_was_not_excluded(world in any_world(), seed: u64) {
-        let mut order = rank(&entries(&world), &RULE, seed).order;
+    fn order_is_a_permutation_of_all_but_the_excluded(world in any_world(), seed: u64) {
+        let mut order = table(&world).rank(&RULE, seed).order;
         order.sort();
         let kept: Vec<_> = (0..world.len()).filter(|&i| world[i].1 != Excluded).collect();
         prop_assert_eq!(order, kept);
     }
 
     #[test]
-    fn the_pool_comes_before_the_rest_and_the_rest_ascends(world in any_world(), seed: u64) {
-        let Ranked { order, pool, .. } = rank(&entries(&world), &RULE, seed);
+    fn pool_comes_before_the_rest_and_the_rest_ascends(world in any_world(), seed: u64) {
+        let Ranked { order, pool, .. } = table(&world).rank(&RULE, seed);
         let lowest = |host: &Option<Host>| world.iter().filter(|e| e.0 == *host).filter_map(|e| e.1.latency()).min();
         let known: Vec<_> = order.iter().copied().filter(|&i| world[i].1.latency().is_some()).collect();
         let best = known.iter().filter_map(|&i| world[i].1.latency()).min();
@@ -357,12 +365,12 @@ proptest! {
     }
 
     #[test]
-    fn one_seed_gives_two_hosts_the_same_order_in_every_list(world in any_world(), other in any_world(), seed: u64) {
+    fn seed_gives_two_hosts_the_same_order_in_every_list(world in any_world(), other in any_world(), seed: u64) {
         // Equal weights; in each list the hosts in the order in which its pool names them.
         let leaders = |world: &[(Option<Host>, Outcome, f64)]| -> Vec<Host> {
-            let mut entries = entries(world);
-            entries.iter_mut().for_each(|e| e.weight = 1.0);
-            let ranked = rank(&entries, &RULE, seed);
+            let mut table = table(world);
+            table.entries.iter_mut().for_each(|entry| entry.weight = 1.0);
+            let ranked = table.rank(&RULE, seed);
             let mut hosts: Vec<_> = ranked.order.iter().filter(|&&i| ranked.pool[i]).filter_map(|&i| world[i].0.clone()).collect();
             hosts.dedup();
             hosts
@@ -375,7 +383,7 @@ proptest! {
     }
 
     #[test]
-    fn ranking_again_gives_the_same(world in any_world(), seed: u64) {
-        prop_assert_eq!(rank(&entries(&world), &RULE, seed), rank(&entries(&world), &RULE, seed));
+    fn ranking_again_gives_the_same_order(world in any_world(), seed: u64) {
+        prop_assert_eq!(table(&world).rank(&RULE, seed), table(&world).rank(&RULE, seed));
     }
 }

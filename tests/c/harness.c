@@ -270,7 +270,7 @@ static void cache_is_used_by_the_next_run(void)
     fm_ranker *ranker = new_ranker();
     CHECK(fm_ranker_set_cache(ranker, directory) == FM_OK);
     CHECK(fm_rank(ranker, urls, NULL, 3, &ranking) == FM_OK);
-    CHECK(strstr(fm_ranking_warning(ranking, 0), directory) && strstr(fm_ranking_warning(ranking, 0), "it is a folder"));
+    CHECK(strstr(fm_ranking_warning(ranking, 0), directory) && strstr(fm_ranking_warning(ranking, 0), "it is a directory"));
     fm_ranking_free(ranking);
     CHECK(fm_ranker_set_cache(ranker, NULL) == FM_OK);
     fm_ranker_free(ranker);

@@ -1,10 +1,10 @@
-//! Our parser held against GLib's own, on generated files.
+//! Our parser compared with GLib's own, on generated files.
 
 use super::*;
 use crate::cache::keyfile::KeyFile;
 use std::fmt::Write as _;
 
-/// Repeatable: a failure names the file.
+/// A generator with a fixed seed, so that a failure can be repeated.
 struct Random(u64);
 
 impl Random {
@@ -24,7 +24,7 @@ impl Random {
     }
 }
 
-/// What the grammar turns on, and a little of everything else.
+/// The bytes that have a meaning in the grammar, and a few others.
 const PIECES: &[&[u8]] = &[
     b"[",
     b"]",
@@ -84,7 +84,7 @@ const PIECES: &[&[u8]] = &[
     b"http://mirror.example",
 ];
 
-/// Lines that a real file may have, and some of its accidents.
+/// Lines of real files, and some damaged ones.
 const LINES: &[&[u8]] = &[
     b"[:_librepo_:]\n",
     b"version=1\n",
@@ -125,7 +125,7 @@ fn files(count: usize) -> Vec<Vec<u8>> {
     let mut files: Vec<Vec<u8>> = Vec::new();
     for number in 0..count {
         let mut file = Vec::new();
-        // Without a group at the beginning nearly all are invalid by their first line.
+        // Without a group at the beginning, nearly all files are invalid in their first line.
         if number % 8 != 0 {
             file.extend_from_slice(random.pick(&[
                 &b"[a]\n"[..],
@@ -158,16 +158,16 @@ fn number(number: Option<impl ToString>) -> String {
     number.map_or("-".into(), |number| number.to_string())
 }
 
-/// As `tests/c/keyfile.c` puts it, without the doubles.
+/// Our reading of a file in the format of `tests/c/keyfile.c`, without the doubles.
 fn ours(file: &[u8]) -> String {
     let Ok(file) = KeyFile::parse(file) else { return "invalid\n".into() };
     let mut text = String::new();
     for group in file.groups() {
         writeln!(text, "group {}", hex(group.name)).unwrap();
         for (key, _) in group.pairs() {
-            // Of a key that is there twice GLib tells the last value twice.
+            // Of a key that stands there twice, GLib lists the last value twice.
             let value = group.pairs().filter(|(name, _)| *name == key).last().unwrap().1;
-            let (int64, integer) = (number::integer64(value), number::integer(value));
+            let (int64, integer) = (number::parse_int64(value), number::parse_int(value));
             writeln!(text, "key {} {} {} {}", hex(key), hex(value), number(int64), number(integer)).unwrap();
         }
     }
@@ -176,7 +176,6 @@ fn ours(file: &[u8]) -> String {
 
 fn ask(program: &Path, arguments: &[&str], input: Vec<u8>) -> String {
     let mut command = Command::new(program);
-    // GLib complains of what is not UTF-8 where a program has asked for it.
     let command = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().expect("it was built");
     let mut stdin = child.stdin.take().expect("a pipe");
@@ -188,7 +187,7 @@ fn ask(program: &Path, arguments: &[&str], input: Vec<u8>) -> String {
 }
 
 #[test]
-fn our_parser_and_glibs_agree() {
+fn parser_agrees_with_glib() {
     let Some(program) = program("keyfile.c", "glib-2.0") else { return };
     let files = files(40_000);
     let mut input = Vec::new();
@@ -215,7 +214,7 @@ fn our_parser_and_glibs_agree() {
         }
         assert_eq!(ours(file), without_doubles, "{:?}", String::from_utf8_lossy(file));
         valid += u32::from(theirs != "invalid\n");
-        // What is read is also what is kept.
+        // Every file that is read is preserved.
         if let Ok(parsed) = KeyFile::parse(file) {
             assert_eq!(parsed.to_bytes(), *file);
         }
@@ -223,28 +222,28 @@ fn our_parser_and_glibs_agree() {
     assert!(theirs.next().is_none());
     let _ =
         writeln!(io::stderr(), "measured: {} files, {valid} of them valid, judged as by GLib", files.len());
-    // Both kinds are there, and there are numbers among the values.
+    // There are enough valid and invalid files, and enough numbers among the values.
     assert!(valid > 5_000 && valid < 35_000 && numbers > 1_000, "{valid} {numbers}");
 }
 
-/// What we believe as a latency is the number that GLib reads.
+/// Checks that we read a double as GLib does.
 fn check_double(value: &str, theirs: &str) {
     let bytes: Vec<u8> = value.as_bytes()[1..]
         .chunks(2)
         .map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap())
         .collect();
-    let ours = number::double(&bytes);
+    let ours = number::parse_double(&bytes);
     if let Some(ours) = ours.filter(|number| number.is_finite()) {
         assert_eq!(ours.to_bits().to_string(), theirs, "{bytes:?}");
     } else {
-        // GLib also takes infinities, not-a-numbers, and hexadecimal digits, none of which are a latency of anybody's.
+        // GLib also reads infinities, NaN and hexadecimal digits, none of which is a latency.
         let finite = theirs.parse().is_ok_and(|bits| f64::from_bits(bits).is_finite());
         assert!(!finite || bytes.contains(&b'x') || bytes.contains(&0x0b), "{bytes:?} {theirs}");
     }
 }
 
 #[test]
-fn a_latency_is_written_as_glib_writes_it() {
+fn latency_is_written_as_glib_writes_it() {
     let Some(program) = program("keyfile.c", "glib-2.0") else { return };
     let mut random = Random(3);
     let mut numbers: Vec<f64> = (0..10_000u32)
@@ -274,6 +273,6 @@ fn a_latency_is_written_as_glib_writes_it() {
     let theirs: Vec<&str> = output.lines().collect();
     assert_eq!(theirs.len(), numbers.len());
     for (number, theirs) in numbers.iter().zip(theirs) {
-        assert_eq!(number::as_glib_does(*number), theirs, "{number:e}");
+        assert_eq!(number::format_double(*number), theirs, "{number:e}");
     }
 }

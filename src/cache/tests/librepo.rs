@@ -1,4 +1,4 @@
-//! The real librepo reads what we write, and we read what it writes.
+//! The real librepo reads what we write, and we read what librepo writes.
 
 use super::*;
 use std::net::{Ipv4Addr, TcpListener};
@@ -6,12 +6,12 @@ use std::net::{Ipv4Addr, TcpListener};
 const HERE: Network = Network { ipv4: Some(1), ipv6: None };
 const THERE: Network = Network { ipv4: Some(2), ipv6: None };
 
-/// What librepo said of a run.
+/// What librepo reported about a run.
 #[derive(Debug)]
 struct Run {
     cache: String,
     probes: u32,
-    /// URL, latency in seconds, from the cache; in librepo's order.
+    /// URL, latency in seconds, and whether it came from the cache; in librepo's order.
     mirrors: Vec<(String, f64, bool)>,
 }
 
@@ -32,7 +32,7 @@ fn librepo(program: &Path, cache: &Path, max_age: u64, urls: &[String]) -> Run {
     run
 }
 
-/// Mirrors on loopback, alive as long as the listeners are: the kernel answers for them.
+/// Mirrors on loopback, for which the kernel answers as long as the listeners exist.
 fn mirrors(count: u8) -> (Vec<TcpListener>, Vec<String>) {
     let listeners: Vec<_> =
         (1..=count).map(|n| TcpListener::bind((Ipv4Addr::new(127, 0, 0, n), 0)).unwrap()).collect();
@@ -46,28 +46,31 @@ fn closed() -> String {
     format!("http://{}", listener.local_addr().unwrap())
 }
 
-/// Now, in whole seconds, as files have it.
+/// The current time in whole seconds, as in the file.
 fn now() -> SystemTime {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }
 
 #[test]
-fn librepo_uses_what_we_write_and_leaves_it_as_it_is() {
+fn librepo_uses_what_we_write_and_preserves_it() {
     let Some(program) = program("librepo_cache.c", "librepo") else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("cache");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("cache");
     let (_listeners, urls) = mirrors(5);
     let latencies = [31_415, 27_183, 16_180, 14_142, 17_321].map(Duration::from_micros);
-    let updates: Vec<_> = urls
+    let learned: Vec<_> = urls
         .iter()
         .zip(latencies)
-        .map(|(url, latency)| (key(&format!("{url}/pub/os/")), Update::Latency(latency)))
-        .chain([(key(&closed()), Update::Refused), (key("http://far.example/"), Update::OutsidePool)])
+        .map(|(url, latency)| (record_name(&format!("{url}/pub/os/")), Remembered::Latency(latency)))
+        .chain([
+            (record_name(&closed()), Remembered::Refused),
+            (record_name("http://far.example/"), Remembered::OutsidePool),
+        ])
         .collect();
     let seed = KeptSeed { seed: 7, rotate_every: MONTH };
-    let cache = Cache::open(&path);
-    assert_eq!(cache.write(now(), Some(&HERE), updates.clone(), Some(seed)), Status::Fine);
+    let cache = CacheFile::new(&path);
+    assert_eq!(cache.write(now(), Some(&HERE), learned.clone(), Some(seed)), Status::Fine);
     let before = fs::read_to_string(&path).unwrap();
 
     let run = librepo(&program, &path, 1000, &urls);
@@ -76,72 +79,75 @@ fn librepo_uses_what_we_write_and_leaves_it_as_it_is() {
         urls.iter().zip(latencies).map(|(url, latency)| (url.clone(), latency.as_secs_f64(), true)).collect();
     expected.sort_by(|a, b| a.1.total_cmp(&b.1));
     assert_eq!(run.mirrors, expected);
-    assert_eq!(fs::read_to_string(&path).unwrap(), before, "librepo wrote something else than we");
+    assert_eq!(fs::read_to_string(&path).unwrap(), before, "librepo changed the file");
 
-    // A failure of ours is nothing that librepo believes: it tries for itself.
-    let Key(refused) = &updates[5].0;
+    // librepo does not use our record of a failure but connects itself.
+    let RecordName(refused) = &learned[5].0;
     let run = librepo(&program, &path, 1000, std::slice::from_ref(refused));
     assert_eq!(run.probes, 1);
-    // Nor do we believe its own.
+    // Nor do we use librepo's.
     let after = fs::read_to_string(&path).unwrap();
     assert!(after.contains(&format!("[{refused}]\nts=")) && after.contains("connectime=-1"), "{after}");
-    let (memory, _) = cache.read(now(), Some(&HERE), MONTH);
-    assert_eq!(memory.of(&endpoint(refused)), Some(Known::Refused));
+    let (records, _) = cache.read(now(), Some(&HERE), MONTH);
+    assert_eq!(records.get(&endpoint(refused)), Some(Remembered::Refused));
     assert!(after.starts_with(&before), "our groups did not survive: {after}");
 }
 
 #[test]
-fn we_use_what_librepo_writes_and_would_have_written_the_same() {
+fn file_of_librepo_is_used_and_is_what_we_would_write() {
     let Some(program) = program("librepo_cache.c", "librepo") else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("cache");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("cache");
     let (_listeners, urls) = mirrors(6);
     let run = librepo(&program, &path, 1000, &urls);
     assert_eq!(run.probes, 6);
-    let (memory, status) = read(&path);
-    assert_eq!((memory.len(), status), (6, Status::Fine));
+    let (records, status) = read(&path);
+    assert_eq!((records.len(), status), (6, Status::Fine));
     for (url, latency, _) in &run.mirrors {
         let expected = Duration::from_secs_f64(*latency).max(Duration::from_micros(1));
-        assert_eq!(memory.of(&endpoint(url)), Some(Known::Latency(expected)), "{url}");
+        assert_eq!(records.get(&endpoint(url)), Some(Remembered::Latency(expected)), "{url}");
     }
-    // Byte for byte: the same latencies in the same order in the same second. librepo's are differences of two times, which
-    // may be the last digit beside the number of microseconds that is meant: that digit is GLib's business.
+    // Byte for byte, given the same latencies in the same order and second. librepo's latencies are
+    // differences of two doubles, whose last digit may be off; that digit is taken from librepo.
     let theirs = fs::read_to_string(&path).unwrap();
     let ts: u64 = theirs.split("ts=").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
     let latency_of = |seconds: f64| Duration::from_secs_f64(seconds);
-    let updates: Vec<_> = run
+    let learned: Vec<_> = run
         .mirrors
         .iter()
-        .map(|(url, seconds, _)| (key(url), Update::Latency(latency_of(*seconds))))
+        .map(|(url, seconds, _)| (record_name(url), Remembered::Latency(latency_of(*seconds))))
         .collect();
     let then = SystemTime::UNIX_EPOCH + Duration::from_secs(ts);
-    let (ours, _) = records::merge(b"", then, None, &updates, None);
+    let (ours, _) = records::merge(b"", then, None, &learned, None);
     let mut ours = String::from_utf8(ours).unwrap();
     for (_, seconds, _) in &run.mirrors {
-        let line = |seconds| format!("\nconnectime={}\n", number::as_glib_does(seconds));
+        let line = |seconds| format!("\nconnectime={}\n", number::format_double(seconds));
         ours = ours.replace(&line(latency_of(*seconds).as_secs_f64()), &line(*seconds));
     }
     assert_eq!(ours, theirs);
-    // And a writing of ours adds to it, and changes nothing.
-    let added = [(key("http://new.example/"), latency(5))];
-    assert_eq!(Cache::open(&path).write(now(), None, added, None), Status::Fine);
+    // When we write, records are added, and nothing else changes.
+    let added = [(record_name("http://new.example/"), latency(5))];
+    assert_eq!(CacheFile::new(&path).write(now(), None, added, None), Status::Fine);
     assert!(fs::read_to_string(&path).unwrap().starts_with(&theirs));
     assert_eq!(librepo(&program, &path, 1000, &urls).probes, 0);
 }
 
 #[test]
-fn what_librepo_renews_counts_and_our_notes_stay_behind() {
+fn record_renewed_by_librepo_counts_and_outdates_our_note() {
     let Some(program) = program("librepo_cache.c", "librepo") else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("cache");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("cache");
     let (_listeners, urls) = mirrors(2);
-    let cache = Cache::open(&path);
+    let cache = CacheFile::new(&path);
     let failed = closed();
-    let updates =
-        [(key(&urls[0]), latency(900)), (key(&urls[1]), latency(800)), (key(&failed), Update::Unreachable)];
+    let learned = [
+        (record_name(&urls[0]), latency(900)),
+        (record_name(&urls[1]), latency(800)),
+        (record_name(&failed), Remembered::Unreachable),
+    ];
     let seed = KeptSeed { seed: 7, rotate_every: MONTH };
     let earlier = now() - Duration::from_secs(500);
-    assert_eq!(cache.write(earlier, Some(&HERE), updates, Some(seed)), Status::Fine);
+    assert_eq!(cache.write(earlier, Some(&HERE), learned, Some(seed)), Status::Fine);
     let ours = |text: String| -> Vec<String> {
         text.split("\n\n")
             .map(|group| group.trim_end().to_string())
@@ -150,49 +156,52 @@ fn what_librepo_renews_counts_and_our_notes_stay_behind() {
     };
     let notes = ours(fs::read_to_string(&path).unwrap());
     assert_eq!(notes.len(), 4);
-    // Elsewhere nothing of it counts.
-    let (memory, _) = cache.read(now(), Some(&THERE), MONTH);
-    assert_eq!(memory.len(), 0);
+    // In another network none of it counts.
+    let (records, _) = cache.read(now(), Some(&THERE), MONTH);
+    assert_eq!(records.len(), 0);
 
-    // librepo finds both too old.
+    // For librepo both are too old.
     assert_eq!(librepo(&program, &path, 100, &urls).probes, 2);
-    assert_eq!(ours(fs::read_to_string(&path).unwrap()), notes, "librepo has touched our groups");
-    // Its records count anywhere, now that the notes are older.
-    let (memory, _) = cache.read(now(), Some(&THERE), MONTH);
+    assert_eq!(ours(fs::read_to_string(&path).unwrap()), notes, "librepo changed our groups");
+    // Its records count in any network, since the notes are older.
+    let (records, _) = cache.read(now(), Some(&THERE), MONTH);
     for url in &urls {
-        let Some(Known::Latency(latency)) = memory.of(&endpoint(url)) else { panic!("{memory:?}") };
+        let Some(Remembered::Latency(latency)) = records.get(&endpoint(url)) else { panic!("{records:?}") };
         assert!(latency < Duration::from_millis(800), "{latency:?}");
     }
-    assert_eq!(memory.seed(MONTH, now()), Some(7));
-    // The next writing of ours drops the notes that speak of nothing.
-    assert_eq!(cache.write(now(), None, [(key("http://new.example/"), latency(5))], None), Status::Fine);
+    assert_eq!(records.seed(MONTH, now()), Some(7));
+    // Our next write removes the notes that no longer belong to a record.
+    assert_eq!(
+        cache.write(now(), None, [(record_name("http://new.example/"), latency(5))], None),
+        Status::Fine
+    );
     assert_eq!(ours(fs::read_to_string(&path).unwrap()).len(), 2);
 }
 
 #[test]
-fn what_librepo_cannot_store_does_no_harm_to_it() {
+fn record_that_librepo_cannot_write_does_not_disturb_it() {
     let Some(program) = program("librepo_cache.c", "librepo") else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("cache");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("cache");
     let urls = ["http://[::1]:1/pub", "https://user:secret@127.0.0.1:1/pub"];
-    let cache = Cache::open(&path);
-    assert_eq!(cache.write(now(), None, urls.map(|url| (key(url), latency(5))), None), Status::Fine);
+    let cache = CacheFile::new(&path);
+    assert_eq!(cache.write(now(), None, urls.map(|url| (record_name(url), latency(5))), None), Status::Fine);
     let before = fs::read_to_string(&path).unwrap();
     assert!(!before.contains("secret") && before.contains("[http://%5B::1%5D:1]\n"), "{before}");
     let (_listeners, other) = mirrors(1);
     assert_eq!(librepo(&program, &path, 1000, &other).cache, "read");
     assert!(fs::read_to_string(&path).unwrap().starts_with(&before));
-    let (memory, _) = read(&path);
+    let (records, _) = read(&path);
     for url in urls {
-        assert_eq!(memory.of(&endpoint(url)), Some(Known::Latency(Duration::from_millis(5))), "{url}");
+        assert_eq!(records.get(&endpoint(url)), Some(Remembered::Latency(Duration::from_millis(5))), "{url}");
     }
 }
 
 #[test]
-fn a_file_is_a_cache_to_both_or_to_none() {
+fn file_is_a_cache_to_both_or_to_neither() {
     let Some(program) = program("librepo_cache.c", "librepo") else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("cache");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("cache");
     let url = "http://127.0.0.1:1".to_string();
     let ts = now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let record = format!("[{url}]\nts={ts}\nconnectime=0.5\n");
@@ -213,8 +222,8 @@ fn a_file_is_a_cache_to_both_or_to_none() {
     ];
     for (file, is_cache) in table {
         fs::write(&path, &file).unwrap();
-        let (memory, status) = read(&path);
-        assert_eq!((status == Status::Fine, memory.len()), (is_cache, usize::from(is_cache)), "{file}");
+        let (records, status) = read(&path);
+        assert_eq!((status == Status::Fine, records.len()), (is_cache, usize::from(is_cache)), "{file}");
         let run = librepo(&program, &path, 1000, std::slice::from_ref(&url));
         assert_eq!((run.cache == "read", run.probes), (is_cache, u32::from(!is_cache)), "{file} {run:?}");
     }

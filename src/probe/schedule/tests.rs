@@ -3,7 +3,7 @@
 mod random;
 mod world;
 
-use super::departure::BURST;
+use super::pacing::BURST;
 use super::*;
 use std::net::Ipv6Addr;
 use world::*;
@@ -21,13 +21,23 @@ fn live(rtts: impl IntoIterator<Item = u64>) -> impl Iterator<Item = Site> {
     rtts.into_iter().map(|rtt| v4(Answers(rtt)))
 }
 
+/// A host to measure that is given by its address.
+fn literal(n: u8, latency: Option<Duration>) -> HostKnowledge {
+    let addresses = Addresses::choose(&[([192, 0, 2, n], 0).into()]);
+    HostKnowledge { is_measured: true, addresses, latency }
+}
+
+fn endpoint((host, port): (usize, u16)) -> TimedEndpoint {
+    TimedEndpoint { host: HostId(host), port }
+}
+
 #[test]
-fn no_mirror_means_idle() {
+fn idle_without_a_mirror() {
     world([]).run().ends(StopReason::Idle, 0);
 }
 
 #[test]
-fn one_mirror_is_complete_when_it_answers() {
+fn complete_when_the_only_mirror_answers() {
     world([v4(Answers(30))]).run().ends(StopReason::Complete, 30).outcomes(&[measured(30)]);
     world([v4(Answers(30)).named(5)]).run().ends(StopReason::Complete, 35).outcomes(&[measured(30)]);
     world([v4(Refuses(30))]).run().ends(StopReason::Complete, 30).outcomes(&[Outcome::Refused]);
@@ -35,19 +45,19 @@ fn one_mirror_is_complete_when_it_answers() {
 }
 
 #[test]
-fn a_single_silent_mirror_gets_a_second_syn_and_then_the_timeout() {
+fn single_silent_mirror_gets_a_second_syn_and_the_timeout() {
     let run = world([v4(Silent)]).run();
     run.ends(StopReason::Timeout, 2000).outcomes(&[Outcome::Unanswered]);
     assert_eq!(run.syns_to(0), [0, 250]);
 }
 
 #[test]
-fn a_single_mirror_whose_syn_is_lost_is_measured_by_the_second() {
+fn single_mirror_is_measured_by_its_second_syn_if_the_first_is_lost() {
     world([v4(Loses(30))]).run().ends(StopReason::Complete, 280).outcomes(&[measured(30)]);
 }
 
 #[test]
-fn a_timeout_of_zero_probes_nothing() {
+fn timeout_of_zero_measures_nothing() {
     let run = world(live([1, 2])).timeout(0).run();
     run.ends(StopReason::Timeout, 0).outcomes(&[Outcome::Unanswered; 2]);
     assert!(run.syns.is_empty());
@@ -55,21 +65,21 @@ fn a_timeout_of_zero_probes_nothing() {
 }
 
 #[test]
-fn the_timeout_ends_what_nothing_else_does() {
+fn timeout_stops_what_nothing_else_does() {
     let run = world((0..50).map(|_| v4(Silent))).timeout(700).run();
     run.ends(StopReason::Timeout, 700);
     assert_eq!(run.syns.len(), 100);
 }
 
 #[test]
-fn cancel_ends_at_once_and_keeps_what_is_known() {
+fn cancel_stops_at_once_and_keeps_what_is_known() {
     let mut world = world(live([10, 90]));
     world.cancel = Some(40);
     world.run().ends(StopReason::Cancelled, 40).outcomes(&[measured(10), Outcome::Unanswered]);
 }
 
 #[test]
-fn settled_when_nobody_silent_can_be_in_the_pool_and_fallbacks_are_known() {
+fn settled_when_no_silent_mirror_can_be_in_the_pool_and_fallbacks_are_known() {
     // Best 10: the pool ends at 20. Sixteen fallbacks answer by 45; the far and the dead are not waited for.
     let near = [10, 12, 15];
     let fallbacks = (30..46).collect::<Vec<_>>();
@@ -91,12 +101,12 @@ fn settled_when_nobody_silent_can_be_in_the_pool_and_fallbacks_are_known() {
 }
 
 #[test]
-fn two_urls_of_one_host_are_one_fallback() {
+fn fallbacks_count_hosts_and_not_urls() {
     let start = Instant::now();
     let options = world([]).fallbacks(2).options;
-    let host = |n: u8| Known { addresses: Addresses::choose(&[([192, 0, 2, n], 0).into()]), latency: None };
-    let endpoints = vec![(0, 80), (1, 80), (1, 443), (2, 80)];
-    let mut schedule = Schedule::new(options, (0..3).map(host).collect(), endpoints, Vec::new(), start);
+    let endpoints = [(0, 80), (1, 80), (1, 443), (2, 80)].map(endpoint);
+    let hosts = (0..3).map(|n| literal(n, None)).collect();
+    let mut schedule = Schedule::new(options, hosts, endpoints.into(), start);
     while let Step::Connect(..) = schedule.next(start) {}
     let first = |endpoint| Attempt::new(endpoint, false);
     schedule.answered(first(0), ms(10), start + ms(10));
@@ -108,23 +118,24 @@ fn two_urls_of_one_host_are_one_fallback() {
 }
 
 #[test]
-fn look_ups_leave_their_descriptors_to_the_attempts_when_they_are_done() {
+fn lookups_leave_their_descriptors_to_attempts_when_they_finish() {
     let mut world = world((0..20).map(|n| v4(Silent).named(if n < 10 { 5 } else { 20 })));
-    world.options = Options { look_ups: 4, descriptors: 15, ..world.options };
+    world.options = ScheduleOptions { lookups: 4, descriptors: 15, ..world.options };
     let run = world.run();
     let sent_until = |time| run.syns.iter().filter(|(sent, ..)| *sent <= ms(time)).count();
-    // Four look-ups hold three each, until all are done.
+    // Four lookups hold three each, until all are done.
     assert_eq!((sent_until(19), sent_until(30)), (3, 15));
     run.ends(StopReason::Timeout, 2000);
 }
 
 #[test]
-fn a_cached_host_with_a_new_endpoint_is_one_fallback() {
+fn fallbacks_count_a_cached_host_with_a_new_endpoint_once() {
     let start = Instant::now();
     let options = world([]).fallbacks(2).options;
-    let addresses = Addresses::choose(&[([192, 0, 2, 1], 0).into()]);
-    let known = vec![Known { addresses, latency: Some(ms(90)) }, Known { addresses, latency: None }];
-    let mut schedule = Schedule::new(options, known, vec![(0, 443), (1, 80)], vec![ms(10)], start);
+    let cached = HostKnowledge { is_measured: false, addresses: None, latency: Some(ms(10)) };
+    let hosts = vec![literal(0, Some(ms(90))), literal(1, None), cached];
+    let endpoints = [(0, 443), (1, 80)].map(endpoint);
+    let mut schedule = Schedule::new(options, hosts, endpoints.into(), start);
     while let Step::Connect(..) = schedule.next(start) {}
     schedule.answered(Attempt::new(0, false), ms(80), start + ms(80));
     assert_eq!(schedule.latencies, [ms(10), ms(80)]);
@@ -132,7 +143,7 @@ fn a_cached_host_with_a_new_endpoint_is_one_fallback() {
 }
 
 #[test]
-fn a_late_best_mirror_is_waited_for_through_its_look_up() {
+fn lookup_of_a_late_best_mirror_is_waited_for() {
     // The pool so far ends at 100 + 2; the best one's name comes at 40, its answer at 45.
     let sites = live(50..70).chain([v4(Answers(5)).named(40), v4(Silent)]);
     let run = world(sites).fallbacks(0).run();
@@ -141,7 +152,7 @@ fn a_late_best_mirror_is_waited_for_through_its_look_up() {
 }
 
 #[test]
-fn a_slow_resolver_that_makes_progress_is_waited_for() {
+fn slow_resolver_that_makes_progress_is_waited_for() {
     // Twenty rounds of names, 30 ms each; the last one is the best.
     let sites = (1..=20).flat_map(|round| (0..8).map(move |_| v4(Answers(40)).named(round * 30)));
     let run = world(sites.chain([v4(Answers(3)).named(600)])).fallbacks(0).run();
@@ -151,7 +162,7 @@ fn a_slow_resolver_that_makes_progress_is_waited_for() {
 }
 
 #[test]
-fn one_name_that_hangs_costs_fifty_milliseconds_at_most() {
+fn hanging_name_costs_fifty_milliseconds_at_most() {
     let hung = || v4(Answers(1)).named(HANGS);
     world(live(10..40).chain([hung()])).run().ends(StopReason::Settled, 50);
     // Three times the median where that is longer.
@@ -162,8 +173,8 @@ fn one_name_that_hangs_costs_fifty_milliseconds_at_most() {
 }
 
 #[test]
-fn a_name_without_an_address_is_unresolved() {
-    let nowhere = Site { look_up: Some(7), paths: vec![] };
+fn name_without_an_address_is_unresolved() {
+    let nowhere = Site { lookup: Some(7), paths: vec![] };
     world([nowhere, v4(Answers(3))])
         .run()
         .ends(StopReason::Complete, 7)
@@ -171,7 +182,7 @@ fn a_name_without_an_address_is_unresolved() {
 }
 
 #[test]
-fn one_dead_mirror_costs_the_quiet_time_and_one_hedge() {
+fn dead_mirror_costs_the_quiet_time_and_one_hedge() {
     let rtts = [8, 20, 40, 60, 80, 100, 120, 140, 160, 180, 200];
     let run = world(live(rtts).chain([v4(Silent)])).run();
     run.ends(StopReason::Quiet, 400);
@@ -185,7 +196,7 @@ fn one_dead_mirror_costs_the_quiet_time_and_one_hedge() {
 }
 
 #[test]
-fn a_lost_syn_is_made_up_for_by_a_hedge() {
+fn hedge_makes_up_for_a_lost_syn() {
     let run = world(live([5, 9, 12]).chain([v4(Loses(8))])).run();
     run.ends(StopReason::Complete, 12 + 50 + 8).outcomes(&[
         measured(5),
@@ -196,7 +207,7 @@ fn a_lost_syn_is_made_up_for_by_a_hedge() {
 }
 
 #[test]
-fn a_hedge_that_is_answered_does_not_put_off_the_next() {
+fn hedge_is_not_delayed_by_answers_to_hedges() {
     // The second one's turn comes 70 ms after the first's, which is answered in between.
     let lost = [v4(Loses(30)), v4(Loses(200)).named(350)];
     let run = world(live((1..=7).map(|n| n * 40)).chain(lost)).run();
@@ -215,7 +226,7 @@ fn a_hedge_that_is_answered_does_not_put_off_the_next() {
 }
 
 #[test]
-fn mirrors_that_are_only_far_get_no_hedge() {
+fn hedge_is_not_sent_to_mirrors_that_are_only_far() {
     let run = world(live((1..=40).map(|n| n * 8))).fallbacks(usize::MAX).run();
     run.ends(StopReason::Complete, 320);
     assert_eq!(run.syns.len(), 40);
@@ -224,22 +235,22 @@ fn mirrors_that_are_only_far_get_no_hedge() {
 }
 
 #[test]
-fn a_failure_tries_the_other_family_at_once() {
+fn failure_tries_the_other_family_at_once() {
     let run = world([both(Unreachable(1), Answers(20)), both(Refuses(3), Answers(9))]).run();
     run.ends(StopReason::Complete, 21).outcomes(&[measured(20), measured(9)]);
     assert_eq!((run.syns_to(0), run.syns_to(1)), (vec![0, 1], vec![0, 3]));
 }
 
 #[test]
-fn a_failure_tries_the_next_address_but_never_the_same() {
-    let two = Site { look_up: None, paths: vec![(false, Refuses(4)), (false, Answers(6))] };
+fn failure_tries_the_next_address_but_never_the_same() {
+    let two = Site { lookup: None, paths: vec![(false, Refuses(4)), (false, Answers(6))] };
     let run = world([two, v4(Refuses(5))]).run();
     run.ends(StopReason::Complete, 10).outcomes(&[measured(6), Outcome::Refused]);
     assert_eq!((run.syns_to(0), run.syns_to(1)), (vec![0, 4], vec![0]));
 }
 
 #[test]
-fn of_two_failures_the_refusal_is_reported() {
+fn failure_is_a_refusal_if_either_attempt_was_refused() {
     world([
         both(Unreachable(1), Refuses(20)),
         both(Refuses(3), Unreachable(9)),
@@ -251,14 +262,14 @@ fn of_two_failures_the_refusal_is_reported() {
 }
 
 #[test]
-fn a_family_that_is_dead_everywhere_costs_rfc_8305s_delay() {
+fn family_that_is_dead_everywhere_costs_the_delay_of_rfc_8305() {
     let run = world((0..5).map(|n| both(Silent, Answers(10 + n)))).run();
     run.ends(StopReason::Complete, 264);
     assert_eq!(run.outcomes[4], measured(14));
 }
 
 #[test]
-fn a_family_that_is_dead_where_the_other_is_alive_costs_the_pools_limit() {
+fn family_that_is_dead_while_the_other_answers_costs_the_limit() {
     // The single-family mirror answers at 10: the limit is 20, and the others go to IPv4 then.
     let run = world([v4(Answers(10))].into_iter().chain((0..5).map(|n| both(Silent, Answers(12 + n))))).run();
     run.ends(StopReason::Complete, 36);
@@ -271,7 +282,7 @@ fn a_family_that_is_dead_where_the_other_is_alive_costs_the_pools_limit() {
 }
 
 #[test]
-fn one_mirror_with_a_dead_family_is_hedged_over_the_other() {
+fn family_that_is_dead_for_one_mirror_is_hedged_over_the_other() {
     let run =
         world([both(Answers(10), Answers(10)), both(Answers(30), Silent), both(Silent, Answers(12))]).run();
     run.ends(StopReason::Complete, 30 + 50 + 12);
@@ -279,7 +290,7 @@ fn one_mirror_with_a_dead_family_is_hedged_over_the_other() {
 }
 
 #[test]
-fn an_answer_to_the_first_syn_still_counts_after_the_hedge() {
+fn hedge_does_not_cancel_the_first_syn() {
     // The far one is hedged in the long silence, and answers its first SYN afterwards.
     let run = world(live([10, 105])).run();
     run.ends(StopReason::Complete, 105).outcomes(&[measured(10), measured(105)]);
@@ -287,7 +298,7 @@ fn an_answer_to_the_first_syn_still_counts_after_the_hedge() {
 }
 
 #[test]
-fn what_is_cached_sets_the_limit_and_counts_as_a_fallback() {
+fn cached_latency_sets_the_limit_and_counts_as_a_fallback() {
     let mut world = world(live([40]).chain([v4(Silent)])).fallbacks(2);
     world.cached = vec![ms(10), ms(90), ms(80)];
     world.run().ends(StopReason::Settled, 22).outcomes(&[Outcome::Unanswered; 2]);
@@ -297,7 +308,7 @@ fn what_is_cached_sets_the_limit_and_counts_as_a_fallback() {
 }
 
 #[test]
-fn the_first_burst_is_small() {
+fn burst_of_the_first_syns_is_small() {
     let run = world((0..600).map(|_| v4(Answers(40)))).run();
     let by = |time| run.syns.iter().filter(|syn| syn.0 <= ms(time)).count();
     assert_eq!((by(0), by(9), by(10), by(39)), (128, 128, 512, 512));
@@ -312,7 +323,7 @@ fn the_first_burst_is_small() {
 }
 
 #[test]
-fn few_slots_mean_waves_and_the_dead_give_way() {
+fn few_slots_mean_waves_and_dead_mirrors_give_way() {
     let run = world((0..100).map(|_| v4(Answers(10)))).in_flight(10).run();
     run.ends(StopReason::Complete, 100);
     assert_eq!(run.most_in_flight, 10);
@@ -325,7 +336,7 @@ fn few_slots_mean_waves_and_the_dead_give_way() {
 }
 
 #[test]
-fn broken_ipv6_and_few_slots_do_not_cost_the_first_of_the_list() {
+fn few_slots_and_broken_ipv6_do_not_cost_the_first_of_the_list() {
     // The nearest come first in the list, and so do their dead IPv6 addresses in the slots.
     let site = |n: u64| both(Silent, Answers(10 + n / 4));
     for (mirrors, in_flight) in [(300, 381), (421, 381), (600, 512), (1000, 381), (421, 93)] {
@@ -342,20 +353,20 @@ fn broken_ipv6_and_few_slots_do_not_cost_the_first_of_the_list() {
 }
 
 #[test]
-fn few_slots_do_not_cost_those_whose_answers_are_on_their_way() {
+fn few_slots_do_not_cost_mirrors_whose_answers_are_on_their_way() {
     let run = world((0..100).map(|n| v4(Answers(120 + n)))).fallbacks(usize::MAX).in_flight(60).run();
     assert_eq!(run.outcomes, (0..100).map(|n| measured(120 + n)).collect::<Vec<_>>());
 }
 
 #[test]
-fn slots_full_of_the_dead_before_any_answer_are_given_up_at_half_time() {
+fn few_slots_full_of_dead_mirrors_are_given_up_after_half_the_timeout() {
     let run = world((0..5).map(|_| v4(Silent)).chain(live([10]))).in_flight(5).run();
     assert_eq!(run.outcomes[5], measured(10), "{run:#?}");
     assert!(run.elapsed < ms(2000));
 }
 
 #[test]
-fn a_process_without_descriptors_goes_on_with_those_it_has() {
+fn no_room_goes_on_with_the_descriptors_there_are() {
     let mut world = world((0..60).map(|_| v4(Answers(10))));
     world.descriptors = 7;
     let run = world.run();

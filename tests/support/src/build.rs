@@ -42,17 +42,6 @@ pub fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-/// The example command `rank`.
-pub fn rank() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        // No network inside the lab, and none needed: the test itself has been built from the same
-        // packages.
-        run(cargo(&["build", "--example", "rank", "--offline"]).arg("--target-dir").arg(target()));
-        target().join("debug/examples/rank")
-    })
-}
-
 /// The folder of `libfastestmirror.so` and `libfastestmirror.a` with librepo's functions in them.
 pub fn with_librepo() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();

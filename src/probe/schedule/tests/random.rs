@@ -14,13 +14,13 @@ fn any_path() -> impl Strategy<Value = Path> {
 }
 
 fn any_site() -> impl Strategy<Value = Site> {
-    let look_up = prop_oneof![4 => Just(None), 4 => (0u64..200).prop_map(Some), 1 => Just(Some(HANGS))];
+    let lookup = prop_oneof![4 => Just(None), 4 => (0u64..200).prop_map(Some), 1 => Just(Some(HANGS))];
     let paths = prop::collection::vec((any::<bool>(), any_path()), 0..4);
-    (look_up, paths, any_path()).prop_map(|(look_up, mut paths, path)| {
-        if look_up.is_none() && paths.is_empty() {
+    (lookup, paths, any_path()).prop_map(|(lookup, mut paths, path)| {
+        if lookup.is_none() && paths.is_empty() {
             paths.push((false, path));
         }
-        Site { look_up, paths }
+        Site { lookup, paths }
     })
 }
 
@@ -40,7 +40,7 @@ fn any_world() -> impl Strategy<Value = World> {
 
 proptest! {
     #[test]
-    fn the_promises_hold_in_any_world(world in any_world()) {
+    fn promises_hold_in_any_world(world in any_world()) {
         // `conclude` asserts that no endpoint gets a second outcome.
         let run = world.run();
         prop_assert!(run.elapsed <= world.options.timeout, "past the timeout: {:?}", run.elapsed);
@@ -63,18 +63,22 @@ proptest! {
 
     /// Against events that no network would send in that order, at any time.
     #[test]
-    fn no_sequence_of_events_breaks_it(
+    fn no_sequence_of_events_breaks_the_promises(
         hosts in 1usize..12,
         in_flight in 1usize..9,
         events in prop::collection::vec((0u8..8, 0usize..24, 0u64..120), 0..120),
     ) {
         let start = Instant::now();
-        let options = Options { in_flight, ..world([]).options };
+        let options = ScheduleOptions { in_flight, ..world([]).options };
         let address = |n: usize| both(Silent, Silent).addresses(n);
         let literal = (0..hosts)
-            .map(|n| Known { addresses: address(n).filter(|_| n % 2 == 0), latency: None })
+            .map(|n| HostKnowledge {
+                is_measured: true,
+                addresses: address(n).filter(|_| n % 2 == 0),
+                latency: None,
+            })
             .collect();
-        let mut schedule = Schedule::new(options, literal, (0..hosts).map(|n| (n, 80)).collect(), vec![], start);
+        let mut schedule = Schedule::new(options, literal, (0..hosts).map(|n| endpoint((n, 80))).collect(), start);
         let mut looking_up: Vec<_> = (0..hosts).filter(|n| n % 2 == 1).collect();
         let (mut flights, mut tried, mut now) = (Vec::<Attempt>::new(), vec![0; hosts], start);
         for (kind, which, wait) in events {
@@ -113,12 +117,12 @@ proptest! {
                 }
                 (4, Some(attempt)) => {
                     flights.retain(|&a| a != attempt);
-                    schedule.failed(attempt, Failure::Refused);
+                    schedule.failed(attempt, AttemptFailure::Refused);
                 }
                 (5 | 6, _) if !looking_up.is_empty() => {
                     let host = looking_up.remove(which % looking_up.len());
                     let found = address(host).filter(|_| kind == 5).ok_or(Outcome::Unresolved);
-                    schedule.resolved(host, found, now);
+                    schedule.resolved(HostId(host), found, now);
                 }
                 _ => {}
             }

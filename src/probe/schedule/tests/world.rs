@@ -18,8 +18,8 @@ pub(super) use Path::*;
 
 #[derive(Debug, Clone)]
 pub(super) struct Site {
-    /// How long its look-up takes; `None` for a literal.
-    pub(super) look_up: Option<u64>,
+    /// How long its lookup takes; `None` for a literal.
+    pub(super) lookup: Option<u64>,
     /// In the resolver's order: (is IPv6, fate).
     pub(super) paths: Vec<(bool, Path)>,
 }
@@ -27,16 +27,16 @@ pub(super) struct Site {
 pub(super) const HANGS: u64 = 1_000_000;
 
 pub(super) fn v4(path: Path) -> Site {
-    Site { look_up: None, paths: vec![(false, path)] }
+    Site { lookup: None, paths: vec![(false, path)] }
 }
 
 pub(super) fn both(ipv6: Path, ipv4: Path) -> Site {
-    Site { look_up: None, paths: vec![(true, ipv6), (false, ipv4)] }
+    Site { lookup: None, paths: vec![(true, ipv6), (false, ipv4)] }
 }
 
 impl Site {
-    pub(super) fn named(self, look_up: u64) -> Site {
-        Site { look_up: Some(look_up), ..self }
+    pub(super) fn named(self, lookup: u64) -> Site {
+        Site { lookup: Some(lookup), ..self }
     }
 
     fn address(&self, site: usize, n: usize) -> SocketAddr {
@@ -57,7 +57,7 @@ impl Site {
 enum Event {
     Resolved(usize),
     Answer(Attempt, Duration),
-    Failure(Attempt, Failure),
+    Failure(Attempt, AttemptFailure),
     Cancel,
 }
 
@@ -65,7 +65,7 @@ enum Event {
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) sites: Vec<Site>,
-    pub(super) options: Options,
+    pub(super) options: ScheduleOptions,
     pub(super) cached: Vec<Duration>,
     pub(super) cancel: Option<u64>,
     /// How many sockets the process can open, whatever the schedule believes.
@@ -87,12 +87,12 @@ pub(super) struct Run {
 pub(super) fn world(sites: impl IntoIterator<Item = Site>) -> World {
     World {
         sites: sites.into_iter().collect(),
-        options: Options {
+        options: ScheduleOptions {
             timeout: ms(2000),
             fallbacks: 16,
             rule: Rule { factor: 2.0, slack: Duration::ZERO },
             in_flight: 512,
-            look_ups: 64,
+            lookups: 64,
             descriptors: usize::MAX,
         },
         cached: Vec::new(),
@@ -120,20 +120,26 @@ impl World {
 
     pub(super) fn run(&self) -> Run {
         let start = Instant::now();
-        let literal = |(n, site): (usize, &Site)| match site.look_up {
-            None => Known { addresses: site.addresses(n), latency: None },
-            Some(_) => Known::default(),
+        let literal = |(n, site): (usize, &Site)| match site.lookup {
+            None => HostKnowledge { is_measured: true, addresses: site.addresses(n), latency: None },
+            Some(_) => HostKnowledge { is_measured: true, addresses: None, latency: None },
         };
+        let cached = |&latency: &Duration| HostKnowledge {
+            is_measured: false,
+            addresses: None,
+            latency: Some(latency),
+        };
+        let hosts = self.sites.iter().enumerate().map(literal).chain(self.cached.iter().map(cached));
+        let endpoint = |site: usize| TimedEndpoint { host: HostId(site), port: 80 };
         let mut schedule = Schedule::new(
             self.options.clone(),
-            self.sites.iter().enumerate().map(literal).collect(),
-            (0..self.sites.len()).map(|site| (site, 80)).collect(),
-            self.cached.clone(),
+            hosts.collect(),
+            (0..self.sites.len()).map(endpoint).collect(),
             start,
         );
         let mut events: Vec<(Duration, Event)> = Vec::new();
         for (n, site) in self.sites.iter().enumerate() {
-            events.extend(site.look_up.map(|time| (ms(time), Event::Resolved(n))));
+            events.extend(site.lookup.map(|time| (ms(time), Event::Resolved(n))));
         }
         events.extend(self.cancel.map(|time| (ms(time), Event::Cancel)));
         let mut in_flight: Vec<Attempt> = Vec::new();
@@ -154,7 +160,7 @@ impl World {
                 match events.remove(position).1 {
                     Event::Resolved(site) => {
                         let found = self.sites[site].addresses(site).ok_or(Outcome::Unresolved);
-                        schedule.resolved(site, found, start + now);
+                        schedule.resolved(HostId(site), found, start + now);
                     }
                     Event::Answer(attempt, latency) if in_flight.contains(&attempt) => {
                         in_flight.retain(|&other| other.endpoint() != attempt.endpoint());
@@ -185,8 +191,8 @@ impl World {
                         Loses(rtt) if !lost => Some((rtt, Event::Answer(attempt, ms(rtt)))),
                         Loses(_) | Silent => None,
                         Answers(rtt) => Some((rtt, Event::Answer(attempt, ms(rtt)))),
-                        Refuses(rtt) => Some((rtt, Event::Failure(attempt, Failure::Refused))),
-                        Unreachable(rtt) => Some((rtt, Event::Failure(attempt, Failure::Unreachable))),
+                        Refuses(rtt) => Some((rtt, Event::Failure(attempt, AttemptFailure::Refused))),
+                        Unreachable(rtt) => Some((rtt, Event::Failure(attempt, AttemptFailure::Unreachable))),
                     };
                     events.extend(event.map(|(rtt, event)| (now + ms(rtt), event)));
                     run.syns.push((now, attempt, address));

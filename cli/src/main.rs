@@ -1,0 +1,157 @@
+//! The command `fastestmirror`: ranks the mirrors of a mirrorlist, a metalink or the command line,
+//! and prints the order in which to try them.
+//!
+//! This file is the way from the arguments to the exit status. What is read on it is in `options`,
+//! `input` and `metalink`; what is printed, in `table`, `json` and `progress`.
+
+#[cfg(feature = "demo")]
+mod demo;
+mod exit;
+mod input;
+mod json;
+mod metalink;
+mod options;
+mod progress;
+mod table;
+mod text;
+
+use exit::Exit;
+use fastestmirror::{Cancel, Error, Outcome, Ranker, Ranking};
+use input::Input;
+use options::{Format, Options, Request};
+use signal_hook::consts::SIGINT;
+use std::ffi::OsString;
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+
+fn main() -> ExitCode {
+    run().unwrap_or_else(|exit| exit.report())
+}
+
+fn run() -> Result<ExitCode, Exit> {
+    match options::parse(std::env::args_os())? {
+        #[cfg(feature = "demo")]
+        Request::Demonstrate { svg } => demo::run(svg.as_deref()),
+        #[cfg(not(feature = "demo"))]
+        Request::Demonstrate { .. } => Err(Exit::unusable(
+            "this build has no demonstration: it was built without the feature \"demo\"\n\
+             To rank the mirrors of a file called demo, use ./demo.",
+        )),
+        Request::Rank(options) => rank(*options),
+    }
+}
+
+/// Ranks the mirrors of the input and prints the result.
+fn rank(options: Options) -> Result<ExitCode, Exit> {
+    let Options { mut ranker, format, weights, input } = options;
+    let input = read(input)?;
+    let preferences = if weights {
+        input.preferences.clone().ok_or_else(|| {
+            Exit::unusable(
+                "--weights needs preferences, and only a metalink of version 3 has them: leave it out",
+            )
+        })?
+    } else {
+        vec![1; input.urls.len()]
+    };
+
+    let interrupted = cancel_on_interrupt(&mut ranker);
+    let progress = progress::Line::show(&mut ranker);
+    let ranked =
+        ranker.rank(input.urls.iter().zip(preferences).map(|(url, weight)| (url, f64::from(weight))));
+    drop(progress);
+    if let Ok(interrupted) = interrupted {
+        // From now on Ctrl-C ends the process as usual.
+        interrupted.store(true, SeqCst);
+    }
+    let ranking = ranked.map_err(|error| match error {
+        Error::AllExcluded { .. } => {
+            Exit::unusable(&format!("{error}: loosen --include, --exclude, --protocol or --https-only"))
+        }
+        error => Exit::failed(&text::escape(&error.to_string())),
+    })?;
+
+    for warning in &ranking.warnings {
+        let _ = writeln!(io::stderr(), "fastestmirror: warning: {}", text::escape(warning));
+    }
+    match print(&ranking, format, &input) {
+        // A reader that has closed the pipe has all that it wants; the status is still about the
+        // mirrors.
+        Err(failure) if failure.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(Exit::unwritable(&failure));
+        }
+        _ => {}
+    }
+    if ranking.mirrors.iter().any(|mirror| has_answered(mirror.outcome)) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    // The table has said so already.
+    let message = match format {
+        Format::Table => "",
+        _ => "fastestmirror: warning: no mirror answered: keeping the given order\n",
+    };
+    Err(Exit::no_answer(message))
+}
+
+/// Whether the outcome shows a mirror that is there: a local one, or one whose latency is known.
+fn has_answered(outcome: Outcome) -> bool {
+    outcome == Outcome::Local || outcome.latency().is_some()
+}
+
+/// Reads what the arguments name: one file, or URLs.
+fn read(arguments: Vec<OsString>) -> Result<Input, Exit> {
+    let urls = arguments.iter().filter(|argument| input::is_url(argument)).count();
+    let read = match arguments.as_slice() {
+        arguments if arguments.len() == urls => input::from_arguments(arguments.to_vec()),
+        [file] => input::read(file),
+        _ if urls == 0 => {
+            return Err(options::conflict(
+                "only one file can be read; for several mirrorlists: cat FILE... | fastestmirror -",
+            ));
+        }
+        arguments => {
+            let file = arguments.iter().find(|argument| !input::is_url(argument));
+            let file = file.map_or_else(Default::default, |file| file.to_string_lossy());
+            let reason = format!(
+                "\"{file}\" is not a URL, and files and URLs cannot be mixed; a URL needs a scheme, such as https://"
+            );
+            return Err(options::conflict(&reason));
+        }
+    };
+    read.map_err(|error| Exit::unusable(&error.to_string()))
+}
+
+/// Makes the first Ctrl-C stop measuring. Every later one ends the process as usual, and so does
+/// the first once the returned flag is set.
+fn cancel_on_interrupt(ranker: &mut Ranker) -> io::Result<Arc<AtomicBool>> {
+    let cancel = Cancel::new()?;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    // In this order: the first signal must find the flag unset.
+    signal_hook::flag::register_conditional_default(SIGINT, interrupted.clone())?;
+    signal_hook::flag::register(SIGINT, interrupted.clone())?;
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT])?;
+    ranker.cancel(&cancel);
+    thread::spawn(move || signals.forever().for_each(|_| cancel.cancel()));
+    Ok(interrupted)
+}
+
+fn print(ranking: &Ranking, format: Format, input: &Input) -> io::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match format {
+        Format::Table => {
+            let columns = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| size.ws_col);
+            table::write(&mut out, ranking, Some(columns.into()).filter(|&columns| columns > 0))?;
+        }
+        Format::Json => json::write(&mut out, ranking)?,
+        Format::Urls => {
+            for mirror in &ranking.mirrors {
+                let url = if input.is_metalink { metalink::base(&mirror.url) } else { &mirror.url };
+                writeln!(out, "{}", text::percent_encode(url))?;
+            }
+        }
+    }
+    out.flush()
+}

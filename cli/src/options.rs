@@ -1,0 +1,501 @@
+//! The command line: what it may contain, what that means, and the help.
+
+use crate::exit::Exit;
+use crate::text::escape_lines;
+use clap::error::{ContextKind, ErrorKind};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
+use fastestmirror::{Error, Family, Protocol, Ranker};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Rank(Box<Options>),
+    /// Show the demonstration, and draw it into the file `svg`.
+    Demonstrate {
+        #[cfg_attr(not(feature = "demo"), allow(dead_code, reason = "there is no demonstration to draw"))]
+        svg: Option<PathBuf>,
+    },
+}
+
+/// How to rank.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// A ranker set up with all options about ranking.
+    pub(crate) ranker: Ranker,
+    pub(crate) format: Format,
+    /// Whether a metalink's preferences are used as weights.
+    pub(crate) weights: bool,
+    /// The name of a file, or URLs; at least one.
+    pub(crate) input: Vec<OsString>,
+}
+
+/// How the result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Table,
+    Json,
+    Urls,
+}
+
+const ABOUT: &str = "\
+Ranks package mirrors: times one TCP handshake with each, shuffles those nearer than
+twice the best, so that they share the load, and appends the rest by latency.";
+
+const USAGE: &str = "\
+fastestmirror [OPTIONS] FILE | - | URL...
+       fastestmirror demo [--svg FILE]";
+
+const EXAMPLES: &str = "\
+Examples:
+  fastestmirror demo                             a demonstration in a simulated internet
+  fastestmirror mirrorlist                       a table of the mirrors, in the order to try
+  fastestmirror --urls mirrorlist > sorted       the URLs alone in that order, for dnf
+  curl -s URL | fastestmirror --weights -        a metalink from standard input
+  fastestmirror --json mirrorlist | jq -r '.mirrors[0].url'
+
+A mirrorlist has one URL per line; empty lines and lines that begin with # are skipped,
+and any other line is an error. The URLs of a metalink end in repodata/repomd.xml, which
+--urls cuts off. A file called demo is ranked as ./demo. Ctrl-C stops measuring and
+prints what is known by then.
+
+Exit status: 0 if a mirror answered or is local; 1 if the system fails, for example with
+a full disk; 2 if the arguments or the input cannot be used; 3 if no mirror answered (the
+list is printed all the same, in the given order).";
+
+const DEMO_ABOUT: &str = "\
+Ranks 421 mirrors of a simulated internet as seen from three cities, and prints the true
+latencies beside the measured ones. Nothing leaves this machine. It needs root or user
+namespaces, and /dev/net/tun; without them it ranks a few loopback addresses instead.";
+
+fn command() -> Command {
+    let option = |name: &'static str, value: &'static str| {
+        Arg::new(name).long(name).value_name(value).allow_negative_numbers(true)
+    };
+    let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
+    let repeatable = |name, value| option(name, value).action(ArgAction::Append);
+    base_command("fastestmirror")
+        .about(ABOUT)
+        .override_usage(USAGE)
+        .after_help(EXAMPLES)
+        .arg(
+            Arg::new("input")
+                .value_name("INPUT")
+                .help("A mirrorlist or metalink: a FILE, or - for standard input; or the URLs themselves")
+                .value_parser(value_parser!(OsString))
+                .num_args(0..),
+        )
+        .arg(flag("json").help("Print one JSON object instead of the table"))
+        .arg(flag("urls").help("Print the URLs alone, in order: a mirrorlist again"))
+        .arg(
+            option("timeout", "SECONDS")
+                .value_parser(timeout)
+                .help("Stop measuring after this time, lookups included [default: 2]"),
+        )
+        .arg(
+            option("fallbacks", "N|all")
+                .value_parser(fallbacks)
+                .help("Measure until N hosts outside the pool have answered too [default: 16]"),
+        )
+        .arg(
+            option("factor", "F")
+                .value_parser(factor)
+                .help("The pool: all hosts nearer than F times the best latency [default: 2] ..."),
+        )
+        .arg(
+            option("slack", "MS")
+                .value_parser(slack)
+                .help("... or nearer than the best latency plus MS milliseconds [default: 0]"),
+        )
+        .arg(flag("weights").help("Let mirrors with a higher preference in the metalink lead more often"))
+        .arg(
+            option("seed", "N")
+                .value_parser(seed)
+                .help("Shuffle the pool by this seed: the same order every time"),
+        )
+        .arg(
+            option("cache", "FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Remember results in this file, in librepo's format, for later runs"),
+        )
+        .arg(
+            option("max-age", "SECONDS")
+                .value_parser(period)
+                .help("Use remembered latencies up to this age [default: 30 days]"),
+        )
+        .arg(
+            option("rotate", "SECONDS")
+                .value_parser(period)
+                .help("Keep the same order of the pool for this long; needs --cache"),
+        )
+        .arg(flag("https-only").help("Leave out every mirror that is not https"))
+        .arg(
+            repeatable("protocol", "NAME")
+                .value_parser(protocol)
+                .help("Keep only http, https, ftp or file mirrors; repeatable"),
+        )
+        .arg(
+            repeatable("include", "PATTERN")
+                .value_parser(pattern)
+                .help("Keep only hosts that match, for example *.de or .gov; repeatable"),
+        )
+        .arg(
+            repeatable("exclude", "PATTERN")
+                .value_parser(pattern)
+                .help("Leave out hosts that match; repeatable"),
+        )
+        .arg(
+            repeatable("prefer", "PATTERN")
+                .value_parser(pattern)
+                .help("Put hosts that match first, in the pool and after it; repeatable"),
+        )
+        .arg(flag("ipv4").help("Connect over IPv4 only"))
+        .arg(flag("ipv6").help("Connect over IPv6 only"))
+        .group(ArgGroup::new("format").args(["json", "urls"]))
+        .group(ArgGroup::new("family").args(["ipv4", "ipv6"]))
+        .group(ArgGroup::new("protocols").args(["https-only", "protocol"]))
+}
+
+fn demo_command() -> Command {
+    base_command("fastestmirror demo")
+        .about(DEMO_ABOUT)
+        .override_usage("fastestmirror demo [--svg FILE]")
+        .arg(
+            Arg::new("svg")
+                .long("svg")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("Also draw the first of its rankings into this file, as an SVG"),
+        )
+}
+
+fn base_command(name: &'static str) -> Command {
+    Command::new(name)
+        .version(env!("CARGO_PKG_VERSION"))
+        .help_template("{about}\n\n{usage-heading} {usage}\n\n{all-args}{after-help}")
+}
+
+/// Reads the command line; the first argument is the program's name.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, Exit> {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    if arguments.len() <= 1 {
+        return Err(usage());
+    }
+    if arguments[1] == "demo" {
+        let mut matches = demo_command().try_get_matches_from(&arguments[1..]).map_err(exit)?;
+        return Ok(Request::Demonstrate { svg: matches.remove_one("svg") });
+    }
+    let mut matches = command().try_get_matches_from(arguments).map_err(exit)?;
+    let input: Vec<_> = matches.remove_many("input").map(Iterator::collect).unwrap_or_default();
+    if input.is_empty() {
+        return Err(conflict("there is nothing to rank: name a FILE, - for standard input, or URLs"));
+    }
+    if matches.contains_id("rotate") && !matches.contains_id("cache") {
+        return Err(conflict("--rotate needs --cache FILE, the file in which the order is kept"));
+    }
+    let ranker = ranker(&matches).map_err(|error| conflict(&error.to_string()))?;
+    let format = match (matches.get_flag("json"), matches.get_flag("urls")) {
+        (true, _) => Format::Json,
+        (_, true) => Format::Urls,
+        _ => Format::Table,
+    };
+    let weights = matches.get_flag("weights");
+    Ok(Request::Rank(Box::new(Options { ranker, format, weights, input })))
+}
+
+/// A ranker set up as the options say.
+fn ranker(matches: &ArgMatches) -> Result<Ranker, Error> {
+    let mut ranker = Ranker::new();
+    // These values are in range: the parsers below have checked them with the library.
+    if let Some(timeout) = matches.get_one::<Duration>("timeout") {
+        ranker.timeout(*timeout)?;
+    }
+    if let Some(factor) = matches.get_one::<f64>("factor") {
+        ranker.factor(*factor)?;
+    }
+    if let Some(slack) = matches.get_one::<Duration>("slack") {
+        ranker.slack(*slack)?;
+    }
+    let patterns = |name| -> Vec<&str> {
+        matches.get_many::<String>(name).unwrap_or_default().map(String::as_str).collect()
+    };
+    ranker.include(&patterns("include"))?;
+    ranker.exclude(&patterns("exclude"))?;
+    ranker.prefer(&patterns("prefer"))?;
+    if let Some(fallbacks) = matches.get_one::<usize>("fallbacks") {
+        ranker.fallbacks(*fallbacks);
+    }
+    if let Some(seed) = matches.get_one::<u64>("seed") {
+        ranker.seed(*seed);
+    }
+    ranker.cache(matches.get_one::<PathBuf>("cache").map(PathBuf::as_path));
+    if let Some(age) = matches.get_one::<Duration>("max-age") {
+        ranker.max_age(*age);
+    }
+    if let Some(period) = matches.get_one::<Duration>("rotate") {
+        ranker.rotate_every(*period);
+    }
+    if matches.get_flag("https-only") {
+        ranker.protocols(&[Protocol::Https]);
+    }
+    if let Some(protocols) = matches.get_many::<Protocol>("protocol") {
+        ranker.protocols(&protocols.copied().collect::<Vec<_>>());
+    }
+    if matches.get_flag("ipv4") {
+        ranker.family(Family::Ipv4);
+    }
+    if matches.get_flag("ipv6") {
+        ranker.family(Family::Ipv6);
+    }
+    Ok(ranker)
+}
+
+/// The end for a call without arguments.
+fn usage() -> Exit {
+    let mut exit = Exit::unusable("");
+    exit.message = format!(
+        "Usage: {USAGE}\n\nFor a first look, try 'fastestmirror demo'; for all options, 'fastestmirror --help'.\n"
+    );
+    exit
+}
+
+/// The end for arguments that cannot be used together.
+pub(crate) fn conflict(reason: &str) -> Exit {
+    exit(command().error(ErrorKind::ArgumentConflict, reason))
+}
+
+fn exit(mut error: clap::Error) -> Exit {
+    // The advice to write an unknown option after `--` would make it the name of a file.
+    error.remove(ContextKind::Suggested);
+    // A message quotes arguments, and those may come from a list, by way of xargs for example.
+    let message = escape_lines(&error.render().to_string());
+    if error.use_stderr() {
+        // The reason, the usage and a hint at --help, without a line of its own at the end.
+        Exit::unusable(message.strip_prefix("error: ").unwrap_or(&message).trim_end())
+    } else {
+        Exit::answer(message)
+    }
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    duration(text, "seconds", 1.0, |timeout| Ranker::new().timeout(timeout).map(drop))
+}
+
+fn slack(text: &str) -> Result<Duration, String> {
+    duration(text, "milliseconds", 1000.0, |slack| Ranker::new().slack(slack).map(drop))
+}
+
+fn period(text: &str) -> Result<Duration, String> {
+    let number = text.parse::<f64>().unwrap_or(f64::NAN);
+    Duration::try_from_secs_f64(number).map_err(|_| "it must be a number of seconds from 0".to_string())
+}
+
+/// Reads a duration in a unit, of which a second has `per_second`. The library knows the allowed
+/// range, so that its words are the message, whatever is wrong with the text.
+fn duration(
+    text: &str,
+    unit: &str,
+    per_second: f64,
+    check: impl Fn(Duration) -> Result<(), Error>,
+) -> Result<Duration, String> {
+    let number = text.parse::<f64>().unwrap_or(f64::NAN);
+    let value = Duration::try_from_secs_f64(number / per_second).unwrap_or(Duration::MAX);
+    match check(value) {
+        Ok(()) => Ok(value),
+        Err(error) => Err(format!("it must be a number of {unit} from 0, {}", allowed(&error))),
+    }
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    let value = text.parse().unwrap_or(f64::NAN);
+    let checked = Ranker::new().factor(value).map(drop);
+    checked.map(|()| value).map_err(|error| format!("it must be a number {}", allowed(&error)))
+}
+
+fn protocol(text: &str) -> Result<Protocol, String> {
+    const ALL: [Protocol; 4] = [Protocol::Http, Protocol::Https, Protocol::Ftp, Protocol::File];
+    match ALL.iter().find(|protocol| protocol.scheme() == text) {
+        Some(protocol) => Ok(*protocol),
+        None => Err("it must be http, https, ftp or file".into()),
+    }
+}
+
+fn pattern(text: &str) -> Result<String, String> {
+    let checked = Ranker::new().include(&[text]).map(drop);
+    checked.map(|()| text.to_string()).map_err(|error| format!("it must be {}", allowed(&error)))
+}
+
+/// What the option may be, from the library's error about it.
+fn allowed(error: &Error) -> String {
+    match error {
+        Error::InvalidOption { allowed, .. } => allowed.to_string(),
+        error => error.to_string(),
+    }
+}
+
+fn fallbacks(text: &str) -> Result<usize, String> {
+    match text {
+        "all" => Ok(Ranker::ALL),
+        _ => text.parse().map_err(|_| format!("it must be a whole number from 0 to {}, or all", usize::MAX)),
+    }
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("it must be a whole number from 0 to {}", u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Options, Exit> {
+        match parse(["fastestmirror"].iter().chain(arguments).map(OsString::from))? {
+            Request::Rank(options) => Ok(*options),
+            Request::Demonstrate { .. } => panic!("this is the demonstration: {arguments:?}"),
+        }
+    }
+
+    #[test]
+    fn commands_are_consistent_and_their_help_fits_a_terminal() {
+        command().debug_assert();
+        demo_command().debug_assert();
+        let help = command().render_help().to_string();
+        assert!(help.lines().count() <= 50, "{help}");
+        for line in help.lines().chain(demo_command().render_help().to_string().lines()) {
+            assert!(line.chars().count() <= 100, "{line}");
+        }
+    }
+
+    #[test]
+    fn options_reach_the_ranker() {
+        let options = parsed(&[
+            "--timeout=0.25",
+            "--fallbacks",
+            "all",
+            "--factor",
+            "1.5",
+            "--slack",
+            "2.5",
+            "--seed",
+            "7",
+            "--ipv6",
+            "--https-only",
+            "--urls",
+            "--weights",
+            "list",
+        ]);
+        let options = options.expect("usable");
+        let ranker = format!("{:?}", options.ranker);
+        let all = format!("fallbacks: {}", usize::MAX);
+        for part in [
+            "timeout: 250ms",
+            &all,
+            "factor: 1.5",
+            "slack: 2.5ms",
+            "seed: Some(7)",
+            "family: Ipv6",
+            "protocols: [Https]",
+        ] {
+            assert!(ranker.contains(part), "{part} in {ranker}");
+        }
+        assert_eq!((options.format, options.weights), (Format::Urls, true));
+        assert_eq!(options.input, ["list"]);
+        let protocols = parsed(&["--protocol=ftp", "--protocol", "file", "list"]).expect("usable");
+        assert!(format!("{:?}", protocols.ranker).contains("protocols: [Ftp, File]"));
+    }
+
+    #[test]
+    fn input_is_what_is_no_option() {
+        assert_eq!(parsed(&["-"]).expect("usable").input, ["-"]);
+        assert_eq!(parsed(&["--", "--json"]).expect("usable").input, ["--json"]);
+        assert_eq!(parsed(&["a", "--json", "b"]).expect("usable").input, ["a", "b"]);
+    }
+
+    #[test]
+    fn demo_is_a_command_only_as_the_first_argument() {
+        let svg = |arguments: &[&str]| match parse(arguments.iter().map(OsString::from)) {
+            Ok(Request::Demonstrate { svg }) => svg,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(svg(&["fastestmirror", "demo"]), None);
+        assert_eq!(svg(&["fastestmirror", "demo", "--svg", "a.svg"]), Some("a.svg".into()));
+        for file in [&["./demo"][..], &["--json", "demo"], &["--", "demo"]] {
+            assert!(parsed(file).expect("usable").input[0].to_string_lossy().ends_with("demo"));
+        }
+        let error = parsed(&["demo", "list"]).expect_err("the demonstration takes no list");
+        assert_eq!(error.status, 2);
+        assert!(error.message.starts_with("fastestmirror: unexpected argument 'list'"), "{}", error.message);
+    }
+
+    #[test]
+    fn nothing_to_rank_is_an_error_with_the_usage() {
+        let error = parsed(&[]).expect_err("no argument");
+        assert_eq!(error.status, 2);
+        assert!(error.message.starts_with("Usage: fastestmirror [OPTIONS] FILE"), "{}", error.message);
+        let error = parsed(&["--json"]).expect_err("no input");
+        assert_eq!(error.status, 2);
+        assert!(error.message.starts_with("fastestmirror: there is nothing to rank:"), "{}", error.message);
+    }
+
+    #[test]
+    fn invalid_values_are_reported_with_the_option_and_its_range() {
+        let seconds = "it must be a number of seconds from 0, at most 3600 s";
+        let milliseconds = "it must be a number of milliseconds from 0, at most 60 s";
+        let whole = format!("it must be a whole number from 0 to {}, or all", usize::MAX);
+        let table = [
+            ("--timeout", "3601", seconds),
+            ("--timeout", "-1", seconds),
+            ("--timeout", "nan", seconds),
+            ("--timeout", "inf", seconds),
+            ("--timeout", "2s", seconds),
+            ("--timeout", "", seconds),
+            ("--slack", "60001", milliseconds),
+            ("--slack", "-0.1", milliseconds),
+            ("--max-age", "-1", "it must be a number of seconds from 0"),
+            ("--factor", "0.99", "it must be a number from 1 to 1000"),
+            ("--factor", "NaN", "it must be a number from 1 to 1000"),
+            ("--fallbacks", "-1", &whole),
+            ("--fallbacks", "some", &whole),
+            ("--seed", "18446744073709551616", "it must be a whole number from 0 to 18446744073709551615"),
+            ("--seed", "-7", "it must be a whole number from 0 to 18446744073709551615"),
+            ("--protocol", "rsync", "it must be http, https, ftp or file"),
+        ];
+        for (option, value, reason) in table {
+            let exit = parsed(&[option, value, "list"]).expect_err(value);
+            assert_eq!(exit.status, 2);
+            assert!(exit.message.starts_with("fastestmirror: "), "{}", exit.message);
+            assert!(exit.message.contains(&format!("'{option} <")), "{}", exit.message);
+            assert!(exit.message.contains(reason), "{}", exit.message);
+        }
+        for edge in
+            ["--timeout=0", "--timeout=3600", "--slack=60000", "--factor=1", "--factor=1e3", "--fallbacks=0"]
+        {
+            parsed(&[edge, "list"]).expect(edge);
+        }
+    }
+
+    #[test]
+    fn contradictory_options_are_refused() {
+        for pair in [["--json", "--urls"], ["--ipv4", "--ipv6"]] {
+            let exit = parsed(&pair).expect_err("a contradiction");
+            assert_eq!(exit.status, 2);
+            assert!(exit.message.contains(pair[0]) && exit.message.contains(pair[1]), "{}", exit.message);
+        }
+    }
+
+    #[test]
+    fn help_is_an_answer() {
+        for question in [&["--help"][..], &["-h"], &["--version"], &["demo", "--help"]] {
+            let exit = parsed(question).expect_err("an answer");
+            assert_eq!(exit.status, 0, "{}", exit.message);
+        }
+    }
+
+    #[test]
+    fn quoted_arguments_are_free_of_control_characters() {
+        let message = parsed(&["--seed", "\x1b[2J"]).expect_err("no number").message;
+        assert!(message.contains("\\u{1b}[2J") && !message.contains('\x1b'), "{message}");
+    }
+}

@@ -1,0 +1,287 @@
+//! The result for people: a table in sections, each headed by the reason for its place, and a
+//! summary.
+
+use crate::text::{cut, escape, without_password};
+use fastestmirror::{Outcome, RankedMirror, Ranking, StopReason};
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// The line of a mirror.
+struct Row<'a> {
+    url: &'a str,
+    outcome: Outcome,
+    pool: bool,
+    imprecise: bool,
+}
+
+impl<'a> From<&'a RankedMirror> for Row<'a> {
+    fn from(mirror: &'a RankedMirror) -> Row<'a> {
+        Row { url: &mirror.url, outcome: mirror.outcome, pool: mirror.pool, imprecise: mirror.imprecise }
+    }
+}
+
+/// What the summary has to say that is not in the rows.
+struct Facts {
+    stop_reason: StopReason,
+    elapsed: Duration,
+    seed: u64,
+    ambiguous: bool,
+    excluded: usize,
+}
+
+/// Writes the table and the summary. URLs are cut to make the lines of the table fit the `width`.
+pub(crate) fn write(out: &mut impl Write, ranking: &Ranking, width: Option<usize>) -> io::Result<()> {
+    let rows: Vec<Row<'_>> = ranking.mirrors.iter().map(Row::from).collect();
+    let facts = Facts {
+        stop_reason: ranking.stop_reason,
+        elapsed: ranking.elapsed,
+        seed: ranking.seed,
+        ambiguous: ranking.ambiguous,
+        excluded: ranking.excluded.len(),
+    };
+    write_rows(out, &rows, width)?;
+    write_summary(out, &rows, &facts)
+}
+
+/// The heading of the section that a mirror belongs to.
+pub(crate) fn section(outcome: Outcome, pool: bool, any_answered: bool) -> &'static str {
+    match outcome {
+        Outcome::Local => "on this machine",
+        _ if pool => "the pool: near enough to share the load, in random order",
+        Outcome::Measured(_) | Outcome::Cached(_) => "farther away, nearest first",
+        _ if !any_answered => "no mirror answered: keeping the given order",
+        Outcome::Unanswered => "no reply before measuring stopped",
+        _ => "failed",
+    }
+}
+
+fn write_rows(out: &mut impl Write, rows: &[Row<'_>], width: Option<usize>) -> io::Result<()> {
+    let any_answered = rows.iter().any(|row| row.outcome.latency().is_some());
+    let position_width = rows.len().to_string().len().max(3);
+    let bar_width = if width.is_some_and(|width| width < 100) { 8 } else { 16 };
+    let before_url = position_width + " ●  ".len() - "●".len() + 1 + 11 + 2 + bar_width + 1 + 11 + 1;
+    let url_width = width.map(|width| width.saturating_sub(before_url).max(20));
+    let slowest = rows.iter().filter(|row| !row.imprecise).filter_map(|row| row.outcome.latency()).max();
+    // Where all mirrors are near, in a data center for example, two decimals would make them look
+    // alike.
+    let decimals = if slowest.is_some_and(|slowest| slowest < Duration::from_millis(10)) { 3 } else { 2 };
+
+    writeln!(
+        out,
+        "{:>position_width$}    {:>11}  {:bar_width$} {:11} mirror",
+        "#", "latency", "", "outcome"
+    )?;
+    let mut last_section = "";
+    for (position, row) in (1..).zip(rows) {
+        let section = section(row.outcome, row.pool, any_answered);
+        if section != last_section {
+            writeln!(out, "{:─>position_width$} {section}", "")?;
+            last_section = section;
+        }
+        let latency = row.outcome.latency().map_or(String::new(), |latency| {
+            let mark = if row.imprecise { "~" } else { "" };
+            format!("{mark}{:.decimals$} ms", latency.as_secs_f64() * 1e3)
+        });
+        let bar = match (row.outcome.latency(), slowest) {
+            (Some(latency), Some(slowest)) => bar(share(latency, slowest), bar_width),
+            _ => String::new(),
+        };
+        let url = escape(&without_password(row.url));
+        let url = url_width.map_or(url.clone(), |width| cut(&url, width));
+        let pool = if row.pool { '●' } else { ' ' };
+        let outcome = row.outcome.name();
+        writeln!(
+            out,
+            "{position:>position_width$} {pool}  {latency:>11}  {bar:bar_width$} {outcome:11} {url}"
+        )?;
+    }
+    Ok(())
+}
+
+/// The length of a latency's bar, as a share of the longest bar. An imprecise latency may be a
+/// second too long, and would make all other bars short: it does not count as the slowest, and
+/// fills its bar.
+pub(crate) fn share(latency: Duration, slowest: Duration) -> f64 {
+    (latency.as_secs_f64() / slowest.as_secs_f64()).min(1.0)
+}
+
+/// A bar that fills this share of `width` columns, to an eighth of a column.
+pub(crate) fn bar(share: f64, width: usize) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = ((share * 8.0 * width as f64).round() as usize).max(1);
+    "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
+}
+
+fn write_summary(out: &mut impl Write, rows: &[Row<'_>], facts: &Facts) -> io::Result<()> {
+    let count = |counts: &dyn Fn(&Row<'_>) -> bool| rows.iter().filter(|row| counts(row)).count();
+    let local = count(&|row| row.outcome == Outcome::Local);
+    let answered = count(&|row| row.outcome.latency().is_some());
+    let cached = count(&|row| matches!(row.outcome, Outcome::Cached(_)));
+    let imprecise = count(&|row| row.imprecise);
+    let pool = count(&|row| row.pool);
+
+    let mut parts = Vec::new();
+    if rows.len() > local {
+        parts.push(format!("{answered} of {} answered", mirrors(rows.len() - local)));
+        if cached > 0 {
+            parts[0] += &format!(", {cached} of them in an earlier run");
+        }
+    }
+    if pool > 0 {
+        parts.push(format!("{pool} in the pool (●)"));
+    }
+    if local > 0 {
+        let subject = if parts.is_empty() { mirrors(local) } else { local.to_string() };
+        parts.push(format!("{subject} on this machine"));
+    }
+    writeln!(out, "\n{}. Seed of the shuffle: {}.", parts.join("; "), facts.seed)?;
+    writeln!(
+        out,
+        "Measuring stopped after {} ({}): {}.",
+        time(facts.elapsed),
+        facts.stop_reason.name(),
+        facts.stop_reason
+    )?;
+    if facts.excluded > 0 {
+        writeln!(out, "Left out by filters: {}.", mirrors(facts.excluded))?;
+    }
+    if imprecise > 0 {
+        writeln!(out, "Packets were lost, so a latency marked ~ may be too long: {}.", mirrors(imprecise))?;
+    }
+    if facts.ambiguous {
+        writeln!(
+            out,
+            "Nearly all mirrors are equally near: a proxy or a firewall may be answering for them, and then\n\
+             this order means little."
+        )?;
+    }
+    Ok(())
+}
+
+fn mirrors(count: usize) -> String {
+    format!("{count} mirror{}", if count == 1 { "" } else { "s" })
+}
+
+fn time(elapsed: Duration) -> String {
+    match elapsed.as_secs_f64() {
+        seconds if seconds < 0.01 => format!("{:.1} ms", seconds * 1e3),
+        seconds if seconds < 1.0 => format!("{:.0} ms", seconds * 1e3),
+        seconds => format!("{seconds:.2} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(url: &str, outcome: Outcome, pool: bool) -> Row<'_> {
+        Row { url, outcome, pool, imprecise: false }
+    }
+
+    fn measured(milliseconds: u64) -> Outcome {
+        Outcome::Measured(Duration::from_millis(milliseconds))
+    }
+
+    fn table(rows: &[Row<'_>], width: Option<usize>) -> String {
+        let mut out = Vec::new();
+        write_rows(&mut out, rows, width).expect("memory takes all");
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    fn facts() -> Facts {
+        Facts {
+            stop_reason: StopReason::Settled,
+            elapsed: Duration::from_millis(48),
+            seed: 7,
+            ambiguous: false,
+            excluded: 0,
+        }
+    }
+
+    fn summary(rows: &[Row<'_>], facts: &Facts) -> String {
+        let mut out = Vec::new();
+        write_summary(&mut out, rows, facts).expect("memory takes all");
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn table_shows_order_latencies_and_sections() {
+        let imprecise = Row { imprecise: true, ..row("http://d.example/", measured(1000), false) };
+        let rows = [
+            row("file:///srv", Outcome::Local, false),
+            row("http://a.example/", measured(15), true),
+            row("http://b.example/", Outcome::Cached(Duration::from_millis(10)), true),
+            row("http://c.example/", measured(160), false),
+            imprecise,
+            row("http://e.example/", Outcome::Unanswered, false),
+            row("http://f.example/\x1b[2J", Outcome::Unsupported, false),
+        ];
+        let expected = "  \
+  #        latency                   outcome     mirror
+─── on this machine
+  1                                  local       file:///srv
+─── the pool: near enough to share the load, in random order
+  2 ●     15.00 ms  █▌               measured    http://a.example/
+  3 ●     10.00 ms  █                cached      http://b.example/
+─── farther away, nearest first
+  4      160.00 ms  ████████████████ measured    http://c.example/
+  5    ~1000.00 ms  ████████████████ measured    http://d.example/
+─── no reply before measuring stopped
+  6                                  unanswered  http://e.example/
+─── failed
+  7                                  unsupported http://f.example/\\u{1b}[2J
+";
+        assert_eq!(table(&rows, None), expected);
+        assert_eq!(
+            summary(&rows, &facts()),
+            "\n4 of 6 mirrors answered, 1 of them in an earlier run; 2 in the pool (●); 1 on this machine. \
+             Seed of the shuffle: 7.\n\
+             Measuring stopped after 48 ms (settled): no other mirror can belong to the pool.\n\
+             Packets were lost, so a latency marked ~ may be too long: 1 mirror.\n"
+        );
+    }
+
+    #[test]
+    fn table_without_an_answer_has_one_section() {
+        let rows = [
+            row("http://a.example/", Outcome::Refused, false),
+            row("http://b.example/", Outcome::Unanswered, false),
+            row("http://c.example/", Outcome::Refused, false),
+        ];
+        assert_eq!(table(&rows, None).matches("───").count(), 1);
+        let facts = Facts { ambiguous: true, excluded: 2, elapsed: Duration::from_secs(2), ..facts() };
+        let summary = summary(&rows, &facts);
+        for part in ["0 of 3 mirrors answered", "after 2.00 s", "filters: 2 mirrors", "equally near"] {
+            assert!(summary.contains(part), "{part}: {summary}");
+        }
+    }
+
+    #[test]
+    fn summary_of_local_mirrors_counts_no_answers() {
+        let rows = [row("file:///a", Outcome::Local, false), row("file:///b", Outcome::Local, false)];
+        let summary = summary(&rows, &facts());
+        assert!(summary.starts_with("\n2 mirrors on this machine. Seed"), "{summary}");
+    }
+
+    #[test]
+    fn lines_fit_the_terminal() {
+        let url = format!("http://a.example/{}", "x".repeat(500));
+        let rows = [row(&url, measured(1), true)];
+        for width in [70, 80, 99, 100, 200] {
+            let longest = table(&rows, Some(width)).lines().map(|line| line.chars().count()).max();
+            assert_eq!(longest, Some(width));
+        }
+        assert!(table(&rows, None).contains(&url));
+        assert!(table(&rows, Some(3)).contains("http://a.exam…"));
+    }
+
+    #[test]
+    fn bar_is_as_long_as_the_latency() {
+        let table =
+            [(0, "▏"), (1, "▏"), (2, "▎"), (8, "█"), (60, "███████▌"), (64, "████████"), (999, "████████")];
+        for (latency, expected) in table {
+            let share = share(Duration::from_millis(latency), Duration::from_millis(64));
+            assert_eq!(bar(share, 8), expected);
+        }
+    }
+}

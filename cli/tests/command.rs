@@ -1,0 +1,616 @@
+//! The command as a user runs it: a process, its output and its exit status. All mirrors are on
+//! loopback addresses; host names occur only where nothing is looked up.
+
+use serde_json::Value;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+use support::servers::{self, Silent};
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fastestmirror"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A shell that runs the tests in the background may have set SIGINT to be ignored, which is
+    // inherited.
+    // SAFETY: signal(2) is async-signal-safe, so it may be called between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            Ok(())
+        });
+    }
+    command
+}
+
+/// Runs the command with this on standard input, and waits for its end.
+fn run_with(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = command(arguments).stdin(Stdio::piped()).spawn().expect("the command starts");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    let input = input.to_vec();
+    // The command need not read all of its input.
+    thread::spawn(move || drop(stdin.write_all(&input)));
+    finish(child)
+}
+
+fn run(arguments: &[&str]) -> Output {
+    run_with(arguments, b"")
+}
+
+/// Waits for the end of the command. A run takes a few seconds at most; one that hangs is killed,
+/// so that its test fails and does not hang as well.
+fn finish(child: Child) -> Output {
+    let id = child.id();
+    let (done, over) = mpsc::channel::<()>();
+    let watchdog = thread::spawn(move || {
+        if over.recv_timeout(Duration::from_secs(60)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            kill(id, libc::SIGKILL);
+        }
+    });
+    let output = child.wait_with_output().expect("the command can be waited for");
+    drop(done);
+    watchdog.join().expect("the watchdog does not panic");
+    assert_ne!(output.status.signal(), Some(libc::SIGKILL), "the command hung");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    output
+}
+
+fn kill(id: u32, signal: i32) {
+    // SAFETY: kill(2) takes two numbers. The child has not been waited for, so its id is still its
+    // own.
+    unsafe { libc::kill(id as i32, signal) };
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("the output is UTF-8")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("messages are UTF-8")
+}
+
+/// The JSON object of a run, which must be one line.
+fn json(output: &Output) -> Value {
+    let text = stdout(output);
+    assert_eq!(text.matches('\n').count(), 1, "{text}");
+    serde_json::from_str(&text).expect("the output is JSON")
+}
+
+/// The URLs in the order of a run's JSON.
+fn urls(json: &Value) -> Vec<&str> {
+    mirrors(json).iter().map(|mirror| mirror["url"].as_str().expect("a URL is a string")).collect()
+}
+
+fn mirrors(json: &Value) -> &[Value] {
+    json["mirrors"].as_array().expect("mirrors are an array")
+}
+
+/// The path of a file with this content, in the directory that Cargo provides for tests.
+fn file(name: &str, content: impl AsRef<[u8]>) -> String {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, content).expect("the directory for tests is writable");
+    path.into_os_string().into_string().expect("a path is UTF-8")
+}
+
+/// A mirror that accepts connections: the kernel does, while the queue of the listener has room.
+fn open(host: u8) -> (TcpListener, u16) {
+    let listener = TcpListener::bind((Ipv4Addr::new(127, 77, 1, host), 0)).expect("loopback can be bound");
+    let port = listener.local_addr().expect("it is bound").port();
+    (listener, port)
+}
+
+fn metalink(urls: &[(&str, u8)]) -> String {
+    let urls: String = urls
+        .iter()
+        .map(|(url, preference)| {
+            format!("<url protocol='http' type='http' location='DE' preference='{preference}'>{url}</url>\n")
+        })
+        .collect();
+    format!(
+        "<?xml version='1.0' encoding='utf-8'?>\n\
+         <metalink version='3.0' xmlns='http://www.metalinker.org/' type='dynamic' \
+         xmlns:mm0='http://fedorahosted.org/mirrormanager'>\n<files>\n<file name='repomd.xml'>\n\
+         <mm0:timestamp>1</mm0:timestamp>\n<resources maxconnections='1'>\n{urls}\
+         </resources>\n</file>\n</files>\n</metalink>\n"
+    )
+}
+
+#[test]
+fn mirrorlist_is_ranked_in_a_table() {
+    let (_listener, port) = open(1);
+    let list = file(
+        "table.txt",
+        format!(
+            "# a comment\n\nrsync://127.0.0.1/pub\nhttp://127.77.1.2:{}/pub\nhttp://127.77.1.1:{port}/pub\n\
+             file:///srv/mirror\n",
+            servers::closed_port()
+        ),
+    );
+    let output = run(&[&list]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(stderr(&output), "");
+    let text = stdout(&output);
+    let order =
+        ["local", "file:///srv", "the pool", "● ", "measured", &format!(":{port}/pub"), "failed", "refused"];
+    let mut rest = &text[..];
+    for part in order {
+        let at = rest.find(part).unwrap_or_else(|| panic!("{part} is not in its place:\n{text}"));
+        rest = &rest[at + part.len()..];
+    }
+    assert!(text.contains("\n1 of 3 mirrors answered; 1 in the pool (●); 1 on this machine."), "{text}");
+    assert!(text.contains("(complete): every mirror answered or failed."), "{text}");
+}
+
+#[test]
+fn json_has_all_facts_about_each_mirror() {
+    let (_listener, port) = open(3);
+    let closed = format!("http://127.77.1.4:{}/", servers::closed_port());
+    let near = format!("http://127.77.1.3:{port}/");
+    let output = run(&["--json", "--seed", "7", &closed, "rsync://127.77.1.3/", &near, "file:/srv"]);
+    assert_eq!(output.status.code(), Some(0));
+    let json = json(&output);
+    assert_eq!(json["stop_reason"], "complete");
+    assert_eq!(json["seed"], 7);
+    assert_eq!(json["ambiguous"], false);
+    assert!(json["elapsed_ms"].as_f64().expect("a number") >= 0.0);
+    let expected = [(3, "local"), (2, "measured"), (0, "refused"), (1, "unsupported")];
+    let found: Vec<_> = mirrors(&json)
+        .iter()
+        .map(|mirror| (mirror["index"].as_u64().unwrap_or(99), mirror["outcome"].as_str().unwrap_or("")))
+        .collect();
+    assert_eq!(found, expected);
+    let measured = &mirrors(&json)[1];
+    assert_eq!(measured["url"], near.as_str());
+    assert_eq!(measured["address"], format!("127.77.1.3:{port}"));
+    assert_eq!(measured["pool"], true);
+    let latency = measured["latency_ms"].as_f64().expect("a number");
+    assert!(latency >= 0.001 && (latency * 1000.0 - (latency * 1000.0).round()).abs() < 1e-6, "{latency}");
+    let refused = &mirrors(&json)[2];
+    assert!(refused["latency_ms"].is_null() && refused["address"].is_null() && refused["pool"] == false);
+    let fields = r#""outcome":"refused","latency_ms":null,"imprecise":false,"pool":false,"address":null,"from_cache":false}"#;
+    assert!(stdout(&output).contains(fields), "{}", stdout(&output));
+}
+
+#[test]
+fn ipv4_and_ipv6_choose_the_family() {
+    let Ok(listener) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
+        lab::skip("there is no IPv6 on this machine");
+        return;
+    };
+    let v6 = format!("http://[::1]:{}/", listener.local_addr().expect("it is bound").port());
+    let (_listener, port) = open(5);
+    let v4 = format!("http://127.77.1.5:{port}/");
+    for (option, answers) in [("--ipv4", &v4), ("--ipv6", &v6)] {
+        let output = run(&["--json", option, &v4, &v6]);
+        let json = json(&output);
+        assert_eq!(urls(&json)[0], answers);
+        assert_eq!(mirrors(&json)[0]["outcome"], "measured");
+        assert_eq!(mirrors(&json)[1]["outcome"], "unresolved");
+        let address: SocketAddr =
+            mirrors(&json)[0]["address"].as_str().and_then(|a| a.parse().ok()).expect(option);
+        assert_eq!(matches!(address.ip(), IpAddr::V4(_)), option == "--ipv4");
+    }
+}
+
+#[test]
+fn weights_make_a_preferred_mirror_lead_more_often() {
+    let open: Vec<_> = (10..14).map(open).collect();
+    let of = |host: usize| format!("http://127.77.1.{}:{}/f/repodata/repomd.xml", host + 10, open[host].1);
+    let list: Vec<String> = (0..4).map(of).collect();
+    let xml = metalink(&[(&list[0], 1), (&list[1], 1), (&list[2], 100), (&list[3], 1)]);
+    // The factor and the slack put all mirrors into the pool, even if a busy machine delays some of
+    // them.
+    let leads = |weights: &[&str]| {
+        let lead = |seed: u32| {
+            let mut arguments = vec!["--json", "--fallbacks=all", "--factor=1000", "--slack=60000", "--seed"];
+            let seed = seed.to_string();
+            arguments.push(&seed);
+            arguments.extend(weights);
+            arguments.push("-");
+            let json = json(&run_with(&arguments, xml.as_bytes()));
+            assert!(mirrors(&json).iter().all(|mirror| mirror["pool"] == true), "{json}");
+            urls(&json)[0] == list[2]
+        };
+        (0..20).filter(|seed| lead(*seed)).count()
+    };
+    // Seeds and hosts are fixed, and so is the order: these numbers are the same in every run.
+    assert!(leads(&["--weights"]) >= 17);
+    assert!(leads(&[]) <= 12);
+}
+
+#[test]
+fn urls_prints_a_mirrorlist() {
+    let (_listener, port) = open(20);
+    let urls = [
+        format!("http://127.77.1.21:{}/f/repodata/repomd.xml", servers::closed_port()),
+        format!("http://127.77.1.20:{port}/f/repodata/repomd.xml"),
+        "rsync://127.77.1.20/f/repodata/repomd.xml".to_string(),
+    ];
+    let xml = metalink(&[(&urls[0], 100), (&urls[1], 99), (&urls[2], 98)]);
+    let base = |url: &String| url.replace("repodata/repomd.xml", "");
+    let expected = format!("{}\n{}\n{}\n", base(&urls[1]), base(&urls[0]), base(&urls[2]));
+    let output = run_with(&["--urls", "-"], xml.as_bytes());
+    assert_eq!((output.status.code(), stdout(&output)), (Some(0), expected.clone()));
+    // The URLs of a mirrorlist are those of repositories already, whatever they end in.
+    let again = run_with(&["--urls", "-"], expected.as_bytes());
+    assert_eq!(stdout(&again), expected);
+    let list = format!("{}\n", urls[1]);
+    assert_eq!(stdout(&run_with(&["--urls", "-"], list.as_bytes())), list);
+}
+
+#[test]
+fn seed_repeats_the_order() {
+    let list: String = (0..30).map(|n| format!("http://mirror{n}.example/\n")).collect();
+    let file = file("seed.txt", &list);
+    // Nothing is measured, so nothing is shuffled.
+    let output = run(&["--urls", "--timeout", "0", "--seed", "7", &file]);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(3), list));
+
+    let open: Vec<_> = (30..36).map(open).collect();
+    let urls: Vec<String> =
+        (30..).zip(&open).map(|(host, (_, port))| format!("http://127.77.1.{host}:{port}/")).collect();
+    let mut arguments = vec!["--urls", "--slack=60000", "--fallbacks=all", "--seed=7"];
+    arguments.extend(urls.iter().map(String::as_str));
+    assert_eq!(stdout(&run(&arguments)), stdout(&run(&arguments)));
+}
+
+#[test]
+fn input_errors_name_the_file_the_line_and_the_reason() {
+    let huge = vec![b'#'; (16 << 20) + 1];
+    let directory = env!("CARGO_TARGET_TMPDIR");
+    let table: [(&str, &[u8], &str); 10] = [
+        (
+            "html.txt",
+            b"<!DOCTYPE html>\n<title>Sign in</title>",
+            "line 1: this is an HTML page, neither a mirrorlist nor a metalink: check where it came from",
+        ),
+        (
+            "text.txt",
+            b"http://127.0.0.1/\nno such repository\n",
+            "line 2: not a URL: \"no such repository\"; a line is a URL, such as https://..., or a # comment",
+        ),
+        (
+            "control.txt",
+            b"\x1b]0;gotcha\x07\n",
+            "line 1: not a URL: \"\\u{1b}]0;gotcha\\u{7}\"; a line is a URL, such as https://..., or a # comment",
+        ),
+        ("latin1.txt", b"# \xfc\n", "line 1: not UTF-8: convert the list, with iconv for example"),
+        ("empty.txt", b"", "there is no URL in this list"),
+        ("comments.txt", b"# nothing\n", "there is no URL in this list"),
+        ("huge.txt", &huge, "cannot be read: it is larger than 16 MiB, too large for a list"),
+        ("root.xml", b"<?xml version='1.0'?>\n\n<rss/>", "line 3: not a metalink: the root element is <rss>"),
+        (
+            "broken.xml",
+            b"<metalink>\n<files>\n</metalink>",
+            "line 3: malformed XML: expected 'files' tag, not 'metalink'",
+        ),
+        ("none.xml", b"<metalink/>", "there is no URL in this metalink"),
+    ];
+    for (name, content, reason) in table {
+        let path = file(name, content);
+        let output = run(&[&path]);
+        assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()), "{name}");
+        assert_eq!(stderr(&output), format!("fastestmirror: {path}: {reason}\n"));
+        let output = run_with(&["-"], content);
+        assert_eq!(stderr(&output), format!("fastestmirror: standard input: {reason}\n"));
+    }
+    let missing = format!("{directory}/missing\x1b[2J.txt");
+    assert_eq!(
+        stderr(&run(&[&missing])),
+        format!(
+            "fastestmirror: {directory}/missing\\u{{1b}}[2J.txt: cannot be read: No such file or directory; \
+             a URL needs a scheme, such as https://\n"
+        )
+    );
+    let output = run(&[directory]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = format!("fastestmirror: {directory}: cannot be read: Is a directory; name a file in it\n");
+    assert_eq!(stderr(&output), message);
+    let preference = metalink(&[("http://127.0.0.1/", 1), ("http://127.0.0.2/", 101)]);
+    let message =
+        "fastestmirror: standard input: line 8: the preference \"101\" is not a number from 1 to 100\n";
+    assert_eq!(stderr(&run_with(&["-"], preference.as_bytes())), message);
+}
+
+#[test]
+fn argument_errors_are_reported() {
+    let list = file("fine.txt", "http://127.0.0.1/\n");
+    let list = list.as_str();
+    let table: [(&[&str], &str); 16] = [
+        (&[list, list], "only one file can be read"),
+        (&["http://127.0.0.1/", list], "is not a URL, and files and URLs cannot be mixed"),
+        (&["http://127.0.0.1/", "-"], "\"-\" is not a URL"),
+        (&["--json", "--urls", list], "'--json' cannot be used with '--urls'"),
+        (&["--ipv4", "--ipv6", list], "'--ipv4' cannot be used with '--ipv6'"),
+        (
+            &["--timeout", "-1", list],
+            "'--timeout <SECONDS>': it must be a number of seconds from 0, at most 3600 s",
+        ),
+        (
+            &["--slack", "1e9", list],
+            "'--slack <MS>': it must be a number of milliseconds from 0, at most 60 s",
+        ),
+        (&["--factor", "0.5", list], "'--factor <F>': it must be a number from 1 to 1000"),
+        (&["--seed", "x", list], "'--seed <N>': it must be a whole number"),
+        (&["--weights", list], "--weights needs preferences"),
+        (&["--https-only", list], "the filters exclude the only mirror: loosen --include"),
+        (&["--rotate", "60", list], "--rotate needs --cache FILE"),
+        (&["--json"], "there is nothing to rank"),
+        (&[""], "\"\": cannot be read: No such file or directory"),
+        (&["--no-such-option", list], "unexpected argument '--no-such-option' found\n\nUsage:"),
+        (&["demo", list], "unexpected argument"),
+    ];
+    for (arguments, reason) in table {
+        let output = run(arguments);
+        assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()), "{arguments:?}");
+        let message = stderr(&output);
+        assert!(
+            message.starts_with("fastestmirror: ") && message.contains(reason),
+            "{arguments:?}: {message}"
+        );
+    }
+}
+
+#[test]
+fn no_argument_prints_the_usage() {
+    let output = run(&[]);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()));
+    let usage = "Usage: fastestmirror [OPTIONS] FILE | - | URL...\n       fastestmirror demo [--svg FILE]\n";
+    assert!(stderr(&output).starts_with(usage), "{}", stderr(&output));
+}
+
+#[test]
+fn help_goes_to_standard_output() {
+    let output = run(&["--help"]);
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+    for part in [
+        "Usage: fastestmirror [OPTIONS] FILE | - | URL...",
+        "Examples:",
+        "--https-only",
+        "A file called demo is ranked as ./demo.",
+        "Exit status: 0 if",
+    ] {
+        assert!(stdout(&output).contains(part), "{part}");
+    }
+}
+
+#[test]
+fn file_called_demo_is_ranked_as_dot_slash_demo() {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::write(directory.path().join("demo"), "file:///srv/mirror\n").expect("a file");
+    let child = command(&["--urls", "./demo"]).current_dir(&directory).spawn().expect("the command starts");
+    let output = finish(child);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(0), "file:///srv/mirror\n".into()));
+}
+
+#[cfg(not(feature = "demo"))]
+#[test]
+fn demo_says_that_this_build_has_none() {
+    let output = run(&["demo"]);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()));
+    let message = stderr(&output);
+    assert!(message.starts_with("fastestmirror: this build has no demonstration"), "{message}");
+    assert!(message.contains("./demo"), "{message}");
+}
+
+#[test]
+fn no_answer_keeps_the_given_order_with_status_3() {
+    let list = format!(
+        "http://127.77.1.41:{}/\nrsync://127.0.0.1/\nhttp://127.77.1.42:{}/\n",
+        servers::closed_port(),
+        servers::closed_port()
+    );
+    let output = run_with(&["--urls", "-"], list.as_bytes());
+    assert_eq!((output.status.code(), stdout(&output)), (Some(3), list.clone()));
+    assert_eq!(stderr(&output), "fastestmirror: warning: no mirror answered: keeping the given order\n");
+    let output = run_with(&["-"], list.as_bytes());
+    assert_eq!((output.status.code(), stderr(&output)), (Some(3), String::new()));
+    assert!(stdout(&output).contains("no mirror answered: keeping the given order"), "{}", stdout(&output));
+    let output = run(&["--json", "http://mirror.example/", "--timeout", "0"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(json(&output)["stop_reason"], "timeout");
+    assert_eq!(run(&["file:///srv"]).status.code(), Some(0));
+}
+
+#[test]
+fn https_only_leaves_out_other_mirrors() {
+    let (_listener, port) = open(50);
+    let list =
+        format!("http://127.77.1.50:{port}/\nhttps://127.77.1.50:{port}/\nfile:///srv\nrsync://127.0.0.1/\n");
+    let output = run_with(&["--https-only", "--json", "-"], list.as_bytes());
+    let json = json(&output);
+    assert_eq!(urls(&json), [format!("https://127.77.1.50:{port}/")]);
+    assert_eq!(mirrors(&json)[0]["index"], 1);
+    let table = stdout(&run_with(&["--https-only", "-"], list.as_bytes()));
+    assert!(table.contains("Left out by filters: 3 mirrors."), "{table}");
+}
+
+const NASTY: &str =
+    "http://127.77.1.60:1/\x1b[2J\u{7f}\u{85}\u{9b}31m\u{202e}\u{2066}\u{200b}\u{feff}\t\x08\x00end";
+
+/// Whether a text has only characters that show, and line breaks.
+fn is_clean(text: &str) -> bool {
+    let hidden = ['\u{202e}', '\u{2066}', '\u{200b}', '\u{feff}'];
+    text.chars().all(|c| c == '\n' || !(c.is_control() || hidden.contains(&c)))
+}
+
+#[test]
+fn control_characters_are_escaped_in_every_format() {
+    for format in [&["-"][..], &["--json", "-"], &["--urls", "-"]] {
+        let output = run_with(format, NASTY.as_bytes());
+        assert_eq!(output.status.code(), Some(3));
+        let text = stdout(&output);
+        assert!(is_clean(&text), "{text:?}");
+        assert!(text.contains("end"), "{text}");
+    }
+    assert_eq!(json(&run_with(&["--json", "-"], NASTY.as_bytes()))["mirrors"][0]["url"], NASTY);
+    let urls =
+        "http://127.77.1.60:1/%1B[2J%7F%C2%85%C2%9B31m%E2%80%AE%E2%81%A6%E2%80%8B%EF%BB%BF%09%08%00end\n";
+    assert_eq!(stdout(&run_with(&["--urls", "-"], NASTY.as_bytes())), urls);
+}
+
+#[test]
+fn closed_pipe_is_no_error_and_a_full_disk_is() {
+    // More than fits into a pipe.
+    let list: String = (0..3000).map(|n| format!("http://mirror{n}.example/{}\n", "x".repeat(50))).collect();
+    let list = file("long.txt", list);
+    for format in ["--json", "--urls", "--seed=7"] {
+        let mut child = command(&[format, "--timeout=0", &list]).spawn().expect("the command starts");
+        drop(child.stdout.take());
+        let output = finish(child);
+        assert_eq!(output.status.code(), Some(3), "{format}");
+        assert!(!stderr(&output).contains("cannot write"), "{}", stderr(&output));
+    }
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has /dev/full");
+    let output = finish(command(&["--timeout=0", &list]).stdout(full).spawn().expect("the command starts"));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output)
+            .ends_with("fastestmirror: cannot write to standard output: No space left on device\n"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn ctrl_c_prints_what_is_known() {
+    let silent = Silent::start(Ipv4Addr::new(127, 77, 2, 1));
+    let (listener, port) = open(70);
+    let near = format!("http://127.77.1.70:{port}/");
+    let far = format!("http://{}/", silent.address);
+    // The pool is known at once, but too few fallbacks answer to stop, and a silent mirror alone
+    // holds the run until the timeout. Only the signal stops these two early.
+    for (urls, status) in [(vec![&far], 3), (vec![&far, &near], 0)] {
+        let mut arguments = vec!["--json", "--timeout", "50"];
+        arguments.extend(urls.iter().map(|url| url.as_str()));
+        let child = command(&arguments).spawn().expect("the command starts");
+        let id = child.id();
+        if status == 0 {
+            // The latency is known once the connection is there. The quiet time, 100 ms, has only
+            // begun.
+            listener.accept().expect("the command connects");
+        } else {
+            wait_until_it_connects(id);
+        }
+        kill(id, libc::SIGINT);
+        let output = finish(child);
+        assert_eq!(output.status.code(), Some(status), "{output:?}");
+        let json = json(&output);
+        if status == 3 {
+            assert_eq!(json["stop_reason"], "cancelled");
+        }
+        assert_eq!(mirrors(&json).len(), urls.len());
+        assert_eq!(mirrors(&json)[urls.len() - 1]["outcome"], "unanswered");
+    }
+}
+
+/// Waits until the process has an epoll set: then it measures, and its signal handler is installed.
+fn wait_until_it_connects(id: u32) {
+    let has_epoll = || {
+        let descriptors = fs::read_dir(format!("/proc/{id}/fd")).expect("the command runs");
+        descriptors
+            .flatten()
+            .filter_map(|entry| fs::read_link(entry.path()).ok())
+            .any(|target| target.to_string_lossy().contains("eventpoll"))
+    };
+    while !has_epoll() {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn ctrl_c_while_input_is_read_ends_the_process_as_usual() {
+    let mut child = command(&["-"]).stdin(Stdio::piped()).spawn().expect("the command starts");
+    let stdin = child.stdin.take();
+    kill(child.id(), libc::SIGINT);
+    let output = finish(child);
+    drop(stdin);
+    assert_eq!(output.status.signal(), Some(libc::SIGINT));
+}
+
+/// Runs the command on a terminal of this width and returns what it printed there, and its exit
+/// status.
+fn on_terminal(columns: u16, arguments: &[&str]) -> (String, Option<i32>) {
+    let (mut primary, mut secondary) = (0, 0);
+    let size = libc::winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: openpty(3) writes two descriptors, which nothing else owns, and reads the size; null
+    // is allowed for the name and the settings.
+    let (mut master, slave) = unsafe {
+        let failed =
+            libc::openpty(&mut primary, &mut secondary, std::ptr::null_mut(), std::ptr::null(), &size);
+        assert_eq!(failed, 0, "no pseudo-terminal is available");
+        (fs::File::from_raw_fd(primary), OwnedFd::from_raw_fd(secondary))
+    };
+    let mut command = command(arguments);
+    let again = || Stdio::from(slave.try_clone().expect("there are descriptors"));
+    let child =
+        command.env("TERM", "xterm").stdout(again()).stderr(again()).spawn().expect("the command starts");
+    // The command keeps copies of the descriptor; reading ends when the last one is closed.
+    drop((command, slave));
+    let reader = thread::spawn(move || {
+        let mut shown = Vec::new();
+        // Linux reports the end of a terminal as EIO.
+        let _ = master.read_to_end(&mut shown);
+        shown
+    });
+    let output = finish(child);
+    let shown = reader.join().expect("the reader does not panic");
+    (String::from_utf8(shown).expect("UTF-8").replace("\r\n", "\n"), output.status.code())
+}
+
+#[test]
+fn terminal_gets_a_progress_line_and_lines_that_fit() {
+    let silent_server = Silent::start(Ipv4Addr::new(127, 77, 2, 2));
+    let silent = format!("http://{}/", silent_server.address);
+    let (_listener, open_port) = open(61);
+    let list = format!("{NASTY}\n{silent}\nhttp://127.77.1.61:{open_port}/{}tail\n", "x".repeat(300));
+    let list = file("terminal.txt", list);
+    // A silent mirror alone holds the run until the timeout, long enough for the progress line.
+    let (shown, status) = on_terminal(90, &["--timeout=1", &silent]);
+    assert_eq!(status, Some(3));
+    let (progress, _) = shown.rsplit_once("\r\x1b[K").expect("the progress line is erased");
+    assert!(progress.starts_with("\rMeasuring for 0."), "{progress:?}");
+    assert!(progress.len() < 30 * "\rMeasuring for 0.1 s\x1b[K".len(), "{progress:?}");
+
+    let (shown, status) = on_terminal(90, &[&list]);
+    assert_eq!(status, Some(0));
+    let (_, table) = shown.rsplit_once("\r\x1b[K").expect("the progress line is erased");
+    assert!(is_clean(table), "{table:?}");
+    let lines = || table.lines().take_while(|line| !line.is_empty());
+    assert!(lines().count() > 4 && lines().all(|line| line.chars().count() <= 90), "{table}");
+    assert!(table.contains("xx…xx") && table.contains("xtail"), "{table}");
+}
+
+#[test]
+fn cache_is_used_and_an_unusable_one_is_a_warning() {
+    let (_listener, port) = open(40);
+    let url = format!("http://127.77.1.40:{port}/");
+    let cache = file("rank-command.cache", "");
+    fs::remove_file(&cache).expect("it was just made");
+    let first = json(&run(&["--cache", &cache, "--rotate", "3600", "--json", &url]));
+    let second = json(&run(&["--cache", &cache, "--rotate", "3600", "--json", &url]));
+    assert_eq!(
+        (&first["mirrors"][0]["outcome"], &first["stop_reason"]),
+        (&"measured".into(), &"complete".into())
+    );
+    assert_eq!(
+        (&second["mirrors"][0]["outcome"], &second["stop_reason"]),
+        (&"cached".into(), &"idle".into())
+    );
+    assert_eq!(first["mirrors"][0]["latency_ms"], second["mirrors"][0]["latency_ms"]);
+    assert_eq!(first["seed"], second["seed"]);
+    let directory = env!("CARGO_TARGET_TMPDIR");
+    let output = run(&["--cache", directory, "--json", &url]);
+    assert_eq!(output.status.code(), Some(0));
+    let message = stderr(&output);
+    assert!(message.starts_with("fastestmirror: warning: ") && message.contains(directory), "{message}");
+    let warnings = json(&output)["warnings"].as_array().expect("an array").len();
+    assert_eq!(warnings, message.lines().count());
+}

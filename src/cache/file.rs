@@ -1,0 +1,366 @@
+//! The cache as a file: which files are trusted, the lock among writers, the replacement of the old
+//! file by a whole new one. What the text in it means is the business of `records`.
+//!
+//! It opens only regular files and waits for other processes for at most [`LOCK_TIMEOUT`]. A file
+//! that cannot be used is never an error for the caller but a [`Status`], and the run goes on.
+//!
+//! Limitations: librepo takes no lock and writes the file in place, so if librepo and this crate
+//! write at the same moment, the records of one of them may be lost. The new file has the mode,
+//! owner and group of the old one, but not its extended attributes. Symbolic links among the
+//! directories of the path are followed; the path is the caller's choice.
+#![forbid(unsafe_code)]
+
+use super::groups::RecordName;
+use super::policy::{self, Remembered};
+use super::records::{self, KeptSeed, NotACache, Records};
+use crate::network::Network;
+use crate::sys;
+use std::fmt;
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+/// How long to wait for the lock.
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long to sleep between two attempts to take it.
+const LOCK_RETRY: Duration = Duration::from_millis(2);
+/// The mode of new files. They are private because latencies reveal where a machine is.
+const NEW_FILE_MODE: u32 = 0o600;
+
+/// What happened when the file was read or written. Its text is a message for the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// It was read, or written.
+    Fine,
+    /// There was nothing to write: no mirror answered.
+    NothingToWrite,
+    /// There is no file yet.
+    Missing { path: PathBuf },
+    /// It is not a cache, or a damaged one. It is ignored, and the next write replaces it.
+    NotACache { path: PathBuf, why: NotACache },
+    /// Another process held the lock for too long.
+    Locked { path: PathBuf },
+    /// It cannot be read, or is not trusted.
+    Unreadable { path: PathBuf, why: String },
+    /// It cannot be written, or is not trusted.
+    Unwritable { path: PathBuf, why: String },
+}
+
+impl Status {
+    /// Whether there is nothing to report.
+    pub(crate) fn is_fine(&self) -> bool {
+        matches!(self, Status::Fine | Status::NothingToWrite)
+    }
+
+    /// The message, if there is something to report.
+    pub(super) fn problem(&self) -> Option<String> {
+        if self.is_fine() { None } else { Some(self.to_string()) }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Status::Fine => write!(f, "the cache is fine"),
+            Status::NothingToWrite => write!(f, "there is nothing to write to the cache"),
+            Status::Missing { path } => write!(f, "there is no cache {} yet", path.display()),
+            Status::NotACache { path, why } => {
+                write!(f, "ignoring cache {}: {why}; a new one will be written", path.display())
+            }
+            Status::Locked { path } => {
+                let timeout = LOCK_TIMEOUT.as_millis();
+                let path = path.display();
+                write!(f, "cannot write cache {path}: another process kept it locked for {timeout} ms")
+            }
+            Status::Unreadable { path, why } => write!(f, "cannot read cache {}: {why}", path.display()),
+            Status::Unwritable { path, why } => write!(f, "cannot write cache {}: {why}", path.display()),
+        }
+    }
+}
+
+/// Why a file is not used.
+#[derive(Debug)]
+pub(super) enum FileError {
+    Locked,
+    Other(String),
+}
+
+impl From<io::Error> for FileError {
+    fn from(error: io::Error) -> FileError {
+        FileError::Other(error.to_string())
+    }
+}
+
+impl From<&str> for FileError {
+    fn from(why: &str) -> FileError {
+        FileError::Other(why.into())
+    }
+}
+
+impl From<String> for FileError {
+    fn from(why: String) -> FileError {
+        FileError::Other(why)
+    }
+}
+
+/// The text of a file, and what the new file takes over from it.
+#[derive(Debug)]
+struct Existing {
+    text: Vec<u8>,
+    mode: u32,
+    owner: u32,
+    group: u32,
+}
+
+/// The file in which runs are remembered.
+#[derive(Debug, Clone)]
+pub(crate) struct CacheFile {
+    path: PathBuf,
+}
+
+impl CacheFile {
+    /// Opens nothing yet. A relative path counts from the directory that the process is in now.
+    pub(crate) fn new(path: &Path) -> CacheFile {
+        CacheFile { path: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads what counts at this time and in this network; latencies count up to `max_age`.
+    pub(crate) fn read(
+        &self,
+        now: SystemTime,
+        network: Option<&Network>,
+        max_age: Duration,
+    ) -> (Records, Status) {
+        let path = || self.path.clone();
+        match self.load() {
+            Ok(Some(existing)) => match records::read(&existing.text, now, network, max_age) {
+                Ok(records) => (records, Status::Fine),
+                Err(why) => (Records::default(), Status::NotACache { path: path(), why }),
+            },
+            Ok(None) => (Records::default(), Status::Missing { path: path() }),
+            Err(FileError::Locked) => (Records::default(), Status::Locked { path: path() }),
+            Err(FileError::Other(why)) => (Records::default(), Status::Unreadable { path: path(), why }),
+        }
+    }
+
+    /// Adds what a run has learned, and the seed to keep.
+    pub(crate) fn write(
+        &self,
+        now: SystemTime,
+        network: Option<&Network>,
+        learned: impl IntoIterator<Item = (RecordName, Remembered)>,
+        seed: Option<KeptSeed>,
+    ) -> Status {
+        let learned: Vec<(RecordName, Remembered)> = learned.into_iter().collect();
+        let facts = learned.iter().map(|(_, remembered)| *remembered);
+        if !policy::is_worth_writing(facts, seed.is_some()) {
+            return Status::NothingToWrite;
+        }
+        let path = || self.path.clone();
+        match self.replace(|text| records::merge(text, now, network, &learned, seed)) {
+            Ok(None) => Status::Fine,
+            Ok(Some(why)) => Status::NotACache { path: path(), why },
+            Err(FileError::Locked) => Status::Locked { path: path() },
+            Err(FileError::Other(why)) => Status::Unwritable { path: path(), why },
+        }
+    }
+
+    /// Reads the file, if it exists and may be used.
+    fn load(&self) -> Result<Option<Existing>, FileError> {
+        let Some(mut file) = open_regular(&self.path, OpenOptions::new().read(true))? else {
+            return Ok(None);
+        };
+        let metadata = file.metadata()?;
+        self.check_trust(&metadata)?;
+        let size = metadata.len();
+        let too_large = || FileError::Other(NotACache::TooLarge.to_string());
+        if size > records::MAX_SIZE as u64 {
+            return Err(too_large());
+        }
+        let mut text = Vec::with_capacity(size as usize + 1);
+        // It may be growing.
+        (&mut file).take(records::MAX_SIZE as u64 + 1).read_to_end(&mut text)?;
+        if text.len() > records::MAX_SIZE {
+            return Err(too_large());
+        }
+        Ok(Some(Existing { text, mode: metadata.mode(), owner: metadata.uid(), group: metadata.gid() }))
+    }
+
+    /// A file that any user may write to is not trusted. In a directory in which any user may
+    /// create files, such as `/tmp`, only files of root and of our own user are. Elsewhere the
+    /// owner of the directory has decided who may put files into it.
+    fn check_trust(&self, file: &Metadata) -> Result<(), FileError> {
+        const ANY_USER_WRITES: u32 = 0o002;
+        let owner = file.uid();
+        if file.mode() & ANY_USER_WRITES != 0 {
+            return Err("any user may write to it".into());
+        }
+        if owner == 0 || owner == sys::effective_user() {
+            return Ok(());
+        }
+        let directory = fs::metadata(self.directory()?)?;
+        if directory.mode() & ANY_USER_WRITES != 0 {
+            let why = format!("it belongs to user {owner} and any user may write to its directory");
+            return Err(why.into());
+        }
+        Ok(())
+    }
+
+    fn directory(&self) -> Result<&Path, FileError> {
+        Ok(self.path.parent().ok_or("it is not the path of a file")?)
+    }
+
+    /// The path of a file beside the cache.
+    fn sibling(&self, suffix: &str) -> Result<PathBuf, FileError> {
+        let mut name = self.path.file_name().ok_or("it is not the path of a file")?.to_os_string();
+        name.push(suffix);
+        Ok(self.path.with_file_name(name))
+    }
+
+    /// Replaces the file under the lock. A process that is killed meanwhile leaves the old file or
+    /// the new one, and at worst a temporary file, which the next writer removes.
+    fn replace<T>(&self, change: impl FnOnce(&[u8]) -> (Vec<u8>, T)) -> Result<T, FileError> {
+        let temporary = self.sibling(".new")?;
+        // Before the lock, so that no lock is created beside a file that is not used anyway.
+        self.load()?;
+        let _lock = Lock::take(&self.sibling(".lock")?)?;
+        let existing = self.load()?;
+        let (text, result) = change(existing.as_ref().map_or(&[], |existing| &existing.text));
+        if text.len() > records::MAX_SIZE {
+            return Err("it is full of groups that are not about mirrors, and has no room for records".into());
+        }
+        // Left by a process that was killed: under the lock there is no other one.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error_at(&temporary, &error)),
+            _ => {}
+        }
+        if existing.as_ref().is_some_and(|existing| existing.text == text) {
+            return Ok(result);
+        }
+        // create_new implies O_EXCL, which follows no link.
+        let file = OpenOptions::new().write(true).create_new(true).mode(NEW_FILE_MODE).open(&temporary);
+        let mut file = file.map_err(|error| error_at(&temporary, &error))?;
+        let written = write_new(&mut file, &text, existing.as_ref())
+            .and_then(|()| fs::rename(&temporary, &self.path).map_err(FileError::from));
+        if written.is_err() {
+            // If this fails too, the next writer removes the file.
+            let _ = fs::remove_file(&temporary);
+        }
+        written.map(|()| result)
+    }
+}
+
+/// Fills the new file. It is not synced to disk: a crash of the machine may lose the cache, which
+/// costs one run's measuring. An empty or zeroed file is not a cache, and a cut line is not read.
+fn write_new(file: &mut File, text: &[u8], existing: Option<&Existing>) -> Result<(), FileError> {
+    let mode = existing.map_or(NEW_FILE_MODE, |existing| existing.mode & 0o777);
+    if let Some(existing) = existing {
+        let created = file.metadata()?;
+        if (created.uid(), created.gid()) != (existing.owner, existing.group) {
+            fchown(&*file, Some(existing.owner), Some(existing.group)).map_err(|error| {
+                let (owner, group) = (existing.owner, existing.group);
+                FileError::Other(format!("cannot keep its owner {owner} and group {group}: {error}"))
+            })?;
+        }
+    }
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.write_all(text)?;
+    Ok(())
+}
+
+fn error_at(path: &Path, error: &io::Error) -> FileError {
+    FileError::Other(format!("{}: {error}", path.display()))
+}
+
+/// Opens a regular file; returns none if it does not exist. Symbolic links are not followed, and
+/// nothing is opened that may block or have side effects.
+fn open_regular(path: &Path, options: &mut OpenOptions) -> Result<Option<File>, FileError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => check_regular(&found)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error.into()),
+    }
+    // For what may have replaced it since: no link is followed, a FIFO does not block, and a
+    // terminal does not become the controlling one.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    match options.custom_flags(flags).open(path) {
+        Ok(file) => {
+            check_regular(&file.metadata()?)?;
+            Ok(Some(file))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn check_regular(found: &Metadata) -> Result<(), FileError> {
+    let kind = found.file_type();
+    let what = if kind.is_file() {
+        return Ok(());
+    } else if kind.is_symlink() {
+        "it is a symbolic link, which is not followed"
+    } else if kind.is_dir() {
+        "it is a directory"
+    } else if kind.is_fifo() {
+        "it is a FIFO"
+    } else if kind.is_socket() {
+        "it is a socket"
+    } else {
+        "it is a device"
+    };
+    Err(what.into())
+}
+
+/// The lock among writers. Readers need none, since a file is replaced as a whole.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Lock {
+    pub(super) fn take(path: &Path) -> Result<Lock, FileError> {
+        let start = Instant::now();
+        loop {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).mode(NEW_FILE_MODE);
+            let about_lock = |error| match error {
+                FileError::Other(why) => {
+                    FileError::Other(format!("cannot take its lock {}: {why}", path.display()))
+                }
+                FileError::Locked => FileError::Locked,
+            };
+            let file = open_regular(path, &mut options).map_err(about_lock)?;
+            let file = file.ok_or("its directory does not exist")?;
+            while !sys::try_lock(file.as_fd()).map_err(|error| about_lock(error.into()))? {
+                if start.elapsed() >= LOCK_TIMEOUT {
+                    return Err(FileError::Locked);
+                }
+                thread::sleep(LOCK_RETRY);
+            }
+            let lock = Lock(file);
+            // If the lock file was removed while we waited, our lock keeps no other process out.
+            let ours = lock.0.metadata()?;
+            if fs::symlink_metadata(path).is_ok_and(|it| (it.dev(), it.ino()) == (ours.dev(), ours.ino())) {
+                return Ok(lock);
+            }
+            if start.elapsed() >= LOCK_TIMEOUT {
+                return Err(FileError::Locked);
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that another thread has forked meanwhile has the
+        // descriptor too.
+        sys::unlock(self.0.as_fd());
+    }
+}

@@ -1,0 +1,248 @@
+//! The groups of a cache file: their names, the mirrors these stand for, and the values in them.
+#![forbid(unsafe_code)]
+
+use super::keyfile::Group;
+use super::number;
+use super::policy::{self, Fact, Remembered};
+use crate::network::Network;
+use crate::url::{Endpoint, Host, Mirror, Protocol};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The group that makes a file a cache.
+pub(super) const HEADER: &[u8] = b":_librepo_:";
+/// The group for what is about no mirror and has no place in librepo's format.
+pub(super) const OWN: &[u8] = b":_fm_:";
+/// How the names of groups begin that librepo does not take for records.
+pub(super) const NOT_A_RECORD: &[u8] = b":_";
+const NETWORK_NOTE: &[u8] = b":_fm_:network:";
+const OUTCOME_NOTE: &[u8] = b":_fm_:outcome:";
+
+pub(super) const VERSION: &str = "version";
+pub(super) const TS: &str = "ts";
+/// librepo's spelling.
+pub(super) const LATENCY: &str = "connectime";
+pub(super) const NETWORK: &str = "network";
+pub(super) const OUTCOME: &str = "outcome";
+pub(super) const SEED: &str = "seed";
+pub(super) const DRAWN: &str = "drawn";
+
+/// All keys that librepo or this crate writes.
+pub(super) const KEYS: [&str; 7] = [TS, LATENCY, VERSION, NETWORK, OUTCOME, SEED, DRAWN];
+
+/// The values of [`OUTCOME`]. A latency is not among them: it has a key of its own.
+const OUTCOMES: [(&str, Remembered); 3] = [
+    ("refused", Remembered::Refused),
+    ("unreachable", Remembered::Unreachable),
+    ("outside", Remembered::OutsidePool),
+];
+
+/// The value of [`OUTCOME`] for a failure; none for a latency.
+pub(super) fn outcome_word(remembered: Remembered) -> Option<&'static str> {
+    OUTCOMES.iter().find(|(_, outcome)| *outcome == remembered).map(|(word, _)| *word)
+}
+
+/// The group in which a mirror's record stands, and the name under which notes on it stand.
+///
+/// Where possible this is the URL up to its path, letter for letter, since librepo looks for
+/// exactly that (`lr_url_without_path`). Where that part of the URL has a user name, a password, a
+/// query or an IPv6 address, whose brackets the format cannot hold, it is a spelling of our own,
+/// which librepo neither writes nor finds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct RecordName(pub(super) String);
+
+impl RecordName {
+    /// Returns the name for a URL that leads to this endpoint.
+    pub(crate) fn new(url: &str, protocol: Protocol, endpoint: &Endpoint) -> RecordName {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
+        if let Some((scheme, rest)) = url.split_once("://") {
+            let authority = rest.split('/').next().unwrap_or_default();
+            if authority.bytes().all(plain) {
+                return RecordName(format!("{scheme}://{authority}"));
+            }
+        }
+        RecordName::canonical(protocol, endpoint)
+    }
+
+    /// Returns the name for a URL that leads to an endpoint.
+    #[cfg(test)]
+    pub(super) fn for_url(url: &str) -> RecordName {
+        match Mirror::parse(url) {
+            Mirror::Remote(protocol, endpoint) => RecordName::new(url, protocol, &endpoint),
+            other => panic!("{url} has no record: {other:?}"),
+        }
+    }
+
+    /// The name in our own spelling.
+    pub(super) fn canonical(protocol: Protocol, endpoint: &Endpoint) -> RecordName {
+        let scheme = protocol.scheme();
+        let host = match &endpoint.host {
+            Host::Address(IpAddr::V6(address)) => format!("%5B{address}%5D"),
+            host => host.to_string(),
+        };
+        if endpoint.port == protocol.default_port() {
+            RecordName(format!("{scheme}://{host}"))
+        } else {
+            RecordName(format!("{scheme}://{host}:{}", endpoint.port))
+        }
+    }
+
+    /// The mirror that a group is about, in any spelling, librepo's with a password included.
+    pub(super) fn mirror(group: &[u8]) -> Mirror {
+        let Ok(url) = std::str::from_utf8(group) else { return Mirror::Unsupported };
+        if url.contains('%') {
+            Mirror::parse(&url.replacen("%5B", "[", 1).replacen("%5D", "]", 1))
+        } else {
+            Mirror::parse(url)
+        }
+    }
+}
+
+/// The group of the note that says in which network a record's latency was measured.
+pub(super) fn network_note(record: &[u8]) -> Vec<u8> {
+    [NETWORK_NOTE, record].concat()
+}
+
+/// The group of the note that says how a mirror failed.
+pub(super) fn outcome_note(record: &[u8]) -> Vec<u8> {
+    [OUTCOME_NOTE, record].concat()
+}
+
+/// What a group is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum GroupKind {
+    /// A mirror's latency; or something that is not about a mirror.
+    Record,
+    /// The network in which a mirror was measured.
+    NetworkNote,
+    /// How a mirror failed.
+    OutcomeNote,
+}
+
+impl GroupKind {
+    /// Returns what a group is about, and the name of the record that it belongs to.
+    pub(super) fn of(group: &[u8]) -> (GroupKind, &[u8]) {
+        if let Some(record) = group.strip_prefix(NETWORK_NOTE) {
+            (GroupKind::NetworkNote, record)
+        } else if let Some(record) = group.strip_prefix(OUTCOME_NOTE) {
+            (GroupKind::OutcomeNote, record)
+        } else {
+            (GroupKind::Record, group)
+        }
+    }
+}
+
+/// The values in a group, as far as they are used.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct GroupValues<'a> {
+    pub(super) ts: Option<i64>,
+    latency: Option<Duration>,
+    outcome: Option<Remembered>,
+    network: Option<&'a [u8]>,
+    of_file: Option<Box<FileValues>>,
+}
+
+/// Values in the groups that are about no mirror. They are kept apart since there are so many other
+/// groups.
+#[derive(Debug, Default, PartialEq)]
+struct FileValues {
+    version: Option<i32>,
+    seed: Option<u64>,
+    drawn: Option<i64>,
+}
+
+impl<'a> GroupValues<'a> {
+    pub(super) fn of(group: Group<'a>) -> GroupValues<'a> {
+        let mut values = GroupValues::default();
+        for (key, value) in group.pairs() {
+            values.set(key, value);
+        }
+        values
+    }
+
+    /// Takes one pair. Of a key that stands there twice the last value counts, as for GLib.
+    pub(super) fn set(&mut self, key: &[u8], value: &'a [u8]) {
+        match std::str::from_utf8(key) {
+            Ok(TS) => self.ts = number::parse_int64(value),
+            Ok(LATENCY) => {
+                self.latency = number::parse_double(value).and_then(policy::believable_latency);
+            }
+            Ok(NETWORK) => self.network = Some(value),
+            Ok(OUTCOME) => {
+                let known = OUTCOMES.iter().find(|(word, _)| word.as_bytes() == value);
+                self.outcome = known.map(|(_, outcome)| *outcome);
+            }
+            Ok(VERSION) => self.of_file().version = number::parse_int(value),
+            Ok(SEED) => {
+                self.of_file().seed = std::str::from_utf8(value).ok().and_then(|seed| seed.parse().ok());
+            }
+            Ok(DRAWN) => self.of_file().drawn = number::parse_int64(value),
+            _ => {}
+        }
+    }
+
+    fn of_file(&mut self) -> &mut FileValues {
+        self.of_file.get_or_insert_default()
+    }
+
+    /// The latency in a record.
+    pub(super) fn latency(&self) -> Option<Fact> {
+        Some(Fact { at: self.ts?, remembered: Remembered::Latency(self.latency?) })
+    }
+
+    /// The failure in a note on an outcome.
+    pub(super) fn failure(&self) -> Option<Fact> {
+        Some(Fact { at: self.ts?, remembered: self.outcome? })
+    }
+
+    /// The network in a note of either kind.
+    pub(super) fn network(&self) -> Option<Network> {
+        Network::from_text(std::str::from_utf8(self.network?).ok()?)
+    }
+
+    /// The format's version, in the header.
+    pub(super) fn version(&self) -> Option<i32> {
+        self.of_file.as_ref()?.version
+    }
+
+    /// The seed that is kept, and when it was drawn.
+    pub(super) fn seed(&self) -> Option<(u64, i64)> {
+        let of_file = self.of_file.as_ref()?;
+        of_file.seed.zip(of_file.drawn)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::keyfile;
+
+    #[test]
+    fn record_name_is_what_librepo_looks_for_and_never_has_a_password() {
+        let table = [
+            ("http://mirror.example/pub/os", "http://mirror.example"),
+            ("http://mirror.example", "http://mirror.example"),
+            ("HTTP://Mirror.EXAMPLE:80/pub", "HTTP://Mirror.EXAMPLE:80"),
+            ("http://mirror.example./pub", "http://mirror.example."),
+            ("http://mirror.example:/pub", "http://mirror.example:"),
+            ("https://192.0.2.1:8443/a://b", "https://192.0.2.1:8443"),
+            ("https://user:pass@Mirror.example/pub", "https://mirror.example"),
+            ("https://user:p@ss@mirror.example:8443/pub", "https://mirror.example:8443"),
+            ("https://token@mirror.example", "https://mirror.example"),
+            ("https://mirror.example?token=1", "https://mirror.example"),
+            ("https://mirror.example#token/", "https://mirror.example"),
+            ("http://[2001:DB8::1]/pub", "http://%5B2001:db8::1%5D"),
+            ("http://me:pw@[2001:db8::1]:8080/pub", "http://%5B2001:db8::1%5D:8080"),
+        ];
+        for (url, expected) in table {
+            let RecordName(name) = RecordName::for_url(url);
+            assert_eq!(name, expected, "{url}");
+            assert!(keyfile::is_group_name(name.as_bytes()), "{name}");
+            assert_eq!(
+                RecordName::mirror(name.as_bytes()),
+                Mirror::parse(url),
+                "{name} does not lead back to {url}"
+            );
+        }
+    }
+}

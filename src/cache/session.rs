@@ -1,0 +1,121 @@
+//! One run's use of the cache: read at its beginning, written at its end.
+#![forbid(unsafe_code)]
+
+use super::file::{CacheFile, Status};
+use super::groups::RecordName;
+use super::policy::Remembered;
+use super::records::{KeptSeed, Records};
+use crate::network::{self, Network};
+use crate::seed;
+use crate::url::Endpoint;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+/// The options of the cache.
+#[derive(Debug, Clone)]
+pub(crate) struct CacheOptions {
+    /// The file; without one nothing is remembered.
+    pub(crate) path: Option<PathBuf>,
+    /// How old a latency may be.
+    pub(crate) max_age: Duration,
+    /// How long a seed is kept; with zero, none is.
+    pub(crate) rotate_every: Duration,
+}
+
+impl Default for CacheOptions {
+    fn default() -> CacheOptions {
+        // The maximal age is that of librepo's LRO_FASTESTMIRRORMAXAGE.
+        let max_age = Duration::from_secs(30 * 24 * 3600);
+        CacheOptions { path: None, max_age, rotate_every: Duration::ZERO }
+    }
+}
+
+/// The cache during one run, with what it said at the beginning.
+#[derive(Debug)]
+pub(crate) struct CacheSession {
+    file: Option<CacheFile>,
+    now: SystemTime,
+    network: Network,
+    rotate_every: Duration,
+    records: Records,
+    /// Why nothing was read from the file.
+    problem: Option<String>,
+    /// Whether the reason is that the file does not exist yet.
+    is_missing: bool,
+}
+
+impl CacheSession {
+    /// Reads the file, if there is one.
+    pub(crate) fn open(options: &CacheOptions, now: SystemTime) -> CacheSession {
+        let mut session = CacheSession {
+            file: options.path.as_deref().map(CacheFile::new),
+            now,
+            network: Network::default(),
+            rotate_every: options.rotate_every,
+            records: Records::default(),
+            problem: None,
+            is_missing: false,
+        };
+        if let Some(file) = &session.file {
+            session.network = network::here();
+            let (records, status) = file.read(now, Some(&session.network), options.max_age);
+            session.records = records;
+            session.problem = status.problem();
+            session.is_missing = matches!(status, Status::Missing { .. });
+        }
+        session
+    }
+
+    /// Why nothing was read from the file; a file that does not exist yet is a reason, too.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// What is remembered of an endpoint.
+    pub(crate) fn recall(&self, endpoint: &Endpoint) -> Option<Remembered> {
+        self.records.get(endpoint)
+    }
+
+    /// The seed of this run: the kept one, or a new one that is to be kept, or the process's.
+    pub(crate) fn seed(&self) -> (u64, Option<KeptSeed>) {
+        if self.rotate_every.is_zero() || self.file.is_none() {
+            return (seed::for_process(), None);
+        }
+        match self.records.seed(self.rotate_every, self.now) {
+            Some(seed) => (seed, None),
+            None => {
+                let seed = seed::fresh();
+                (seed, Some(KeptSeed { seed, rotate_every: self.rotate_every }))
+            }
+        }
+    }
+
+    /// Writes what was learned, and the seed to keep; returns the warnings about the cache.
+    pub(crate) fn store(
+        &self,
+        learned: impl IntoIterator<Item = (RecordName, Remembered)>,
+        seed: Option<KeptSeed>,
+    ) -> Vec<String> {
+        let mut warnings = Vec::new();
+        // Every cache begins with a file that does not exist, so that is not worth a warning.
+        if !self.is_missing {
+            warnings.extend(self.problem.clone());
+        }
+        let Some(file) = &self.file else { return warnings };
+        let mut learned: Vec<(RecordName, Remembered)> = learned.into_iter().collect();
+        if learned.is_empty() && seed.is_none() {
+            return warnings;
+        }
+        // Identified again: by now the gateway's link-layer address is known. If the machine has
+        // moved in the meantime, what was measured is true of neither network.
+        let network = network::here();
+        if network.differs(&self.network) {
+            learned.clear();
+            warnings.push("the results of this run were not cached: the network changed meanwhile".into());
+        }
+        let problem = file.write(self.now, Some(&network), learned, seed).problem();
+        // Reading may have warned of the same.
+        warnings.extend(problem.filter(|problem| self.problem.as_ref() != Some(problem)));
+        warnings
+    }
+}

@@ -1,0 +1,165 @@
+//! The list as it was read: its mirrors, and one table of their hosts and endpoints, which cache, measuring
+//! and rule share. Pure: nothing is looked up here.
+#![forbid(unsafe_code)]
+
+use crate::options::Options;
+use crate::ranking::{Candidate, Error};
+use crate::url::{Endpoint, Host, Mirror, Protocol};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+/// The position of a host in [`List::hosts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct HostId(pub(crate) usize);
+
+/// The position of an endpoint in [`List::endpoints`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct EndpointId(pub(crate) usize);
+
+/// The mirrors of a run, in the order given, and what they lead to.
+#[derive(Debug)]
+pub(crate) struct List {
+    pub(crate) mirrors: Vec<ListedMirror>,
+    /// Each host once, in the order of its first mirror.
+    pub(crate) hosts: Vec<ListedHost>,
+    /// What may be measured: each endpoint once, in the order of its first mirror, as far as filters,
+    /// address family and limits let it.
+    pub(crate) endpoints: Vec<ListedEndpoint>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ListedMirror {
+    pub(crate) url: String,
+    pub(crate) weight: f64,
+    pub(crate) is_excluded: bool,
+    pub(crate) target: Target,
+}
+
+/// What the URL of a mirror leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    Local,
+    Unsupported,
+    Remote {
+        protocol: Protocol,
+        host: HostId,
+        /// None if it is not to be measured.
+        endpoint: Option<EndpointId>,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct ListedHost {
+    pub(crate) host: Host,
+    pub(crate) is_preferred: bool,
+    /// Whether the host may have an address of the requested family.
+    pub(crate) is_reachable: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct ListedEndpoint {
+    pub(crate) host: HostId,
+    pub(crate) port: u16,
+}
+
+impl List {
+    /// Reads the candidates.
+    ///
+    /// # Errors
+    /// If a weight is not positive and finite, or if the filters exclude every mirror.
+    pub(crate) fn read(candidates: Vec<Candidate>, options: &Options) -> Result<List, Error> {
+        let is_valid = |weight: f64| weight > 0.0 && weight.is_finite();
+        if let Some(bad) = candidates.iter().find(|candidate| !is_valid(candidate.weight)) {
+            return Err(Error::InvalidWeight { url: bad.url.clone(), weight: bad.weight });
+        }
+        let parsed: Vec<Mirror> = candidates.iter().map(|candidate| Mirror::parse(&candidate.url)).collect();
+        let mut table = Table::new(options, parsed.len());
+        let mut mirrors = Vec::with_capacity(candidates.len());
+        for (Candidate { url, weight }, mirror) in candidates.into_iter().zip(&parsed) {
+            let is_excluded = options.excludes(mirror);
+            let target = match mirror {
+                Mirror::Local => Target::Local,
+                Mirror::Unsupported => Target::Unsupported,
+                Mirror::Remote(protocol, endpoint) => {
+                    let host = table.host(&endpoint.host);
+                    let endpoint = if is_excluded { None } else { table.endpoint(host, endpoint.port) };
+                    Target::Remote { protocol: *protocol, host, endpoint }
+                }
+            };
+            mirrors.push(ListedMirror { url, weight, is_excluded, target });
+        }
+        if !mirrors.is_empty() && mirrors.iter().all(|mirror| mirror.is_excluded) {
+            return Err(Error::AllExcluded { mirrors: mirrors.len() });
+        }
+        Ok(List { mirrors, hosts: table.hosts, endpoints: table.endpoints })
+    }
+
+    pub(crate) fn host(&self, HostId(host): HostId) -> &ListedHost {
+        &self.hosts[host]
+    }
+
+    /// Returns the endpoint in full.
+    pub(crate) fn endpoint(&self, EndpointId(endpoint): EndpointId) -> Endpoint {
+        let ListedEndpoint { host, port } = self.endpoints[endpoint];
+        Endpoint { host: self.host(host).host.clone(), port }
+    }
+}
+
+/// The tables of a list while it is read.
+struct Table<'a> {
+    options: &'a Options,
+    hosts: Vec<ListedHost>,
+    host_ids: HashMap<&'a Host, HostId>,
+    endpoints: Vec<ListedEndpoint>,
+    endpoint_ids: HashMap<(HostId, u16), EndpointId>,
+    /// How many endpoints each host has, by host.
+    ports: Vec<usize>,
+}
+
+impl<'a> Table<'a> {
+    fn new(options: &'a Options, mirrors: usize) -> Table<'a> {
+        Table {
+            options,
+            hosts: Vec::with_capacity(mirrors),
+            host_ids: HashMap::with_capacity(mirrors),
+            endpoints: Vec::with_capacity(mirrors),
+            endpoint_ids: HashMap::with_capacity(mirrors),
+            ports: Vec::with_capacity(mirrors),
+        }
+    }
+
+    fn host(&mut self, host: &'a Host) -> HostId {
+        let next = HostId(self.hosts.len());
+        let id = *self.host_ids.entry(host).or_insert(next);
+        if id == next {
+            self.hosts.push(ListedHost {
+                host: host.clone(),
+                is_preferred: self.options.prefers(host),
+                is_reachable: self.options.can_reach(host),
+            });
+            self.ports.push(0);
+        }
+        id
+    }
+
+    /// Returns the endpoint, unless it cannot be reached or there are too many.
+    fn endpoint(&mut self, host: HostId, port: u16) -> Option<EndpointId> {
+        if !self.hosts[host.0].is_reachable {
+            return None;
+        }
+        match self.endpoint_ids.entry((host, port)) {
+            Entry::Occupied(known) => Some(*known.get()),
+            Entry::Vacant(new) => {
+                let ports = &mut self.ports[host.0];
+                if self.endpoints.len() >= self.options.max_endpoints
+                    || *ports >= self.options.max_endpoints_per_host
+                {
+                    return None;
+                }
+                *ports += 1;
+                self.endpoints.push(ListedEndpoint { host, port });
+                Some(*new.insert(EndpointId(self.endpoints.len() - 1)))
+            }
+        }
+    }
+}

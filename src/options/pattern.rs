@@ -1,0 +1,116 @@
+//! Patterns of host names, by which a caller includes, excludes or prefers mirrors. Pure text.
+#![forbid(unsafe_code)]
+
+use crate::url::Host;
+
+/// A glob over the whole host name (`*` any text, `?` any character), or a domain's suffix (`.gov`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pattern(String);
+
+impl Pattern {
+    /// Reads a pattern. Returns none if it could match no host: if it is empty, or has characters that no host
+    /// has.
+    pub(crate) fn new(text: &str) -> Option<Pattern> {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.:*?".contains(&b);
+        let is_valid = !text.is_empty() && text != "." && text.bytes().all(fits);
+        is_valid.then(|| Pattern(text.to_ascii_lowercase()))
+    }
+
+    pub(crate) fn matches(&self, host: &Host) -> bool {
+        let host = host.to_string();
+        let host = host.strip_suffix('.').unwrap_or(&host);
+        if self.0.starts_with('.') && !self.0.contains(['*', '?']) {
+            return host.ends_with(&self.0);
+        }
+        glob(self.0.as_bytes(), host.as_bytes())
+    }
+}
+
+/// Returns whether the pattern matches the whole text. It goes back to the last star only, so that even a
+/// hostile pattern takes no longer than the product of both lengths.
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut last_star = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                last_star = Some((p, t));
+                p += 1;
+            }
+            Some(&c) if c == b'?' || c == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => {
+                // The last star takes one character more.
+                let Some((star, taken)) = last_star else { return false };
+                last_star = Some((star, taken + 1));
+                (p, t) = (star + 1, taken + 1);
+            }
+        }
+    }
+    pattern[p..].iter().all(|&c| c == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn matches(pattern: &str, host: &str) -> bool {
+        let host = host.parse().map_or_else(|_| Host::Name(host.into()), Host::Address);
+        Pattern::new(pattern).expect(pattern).matches(&host)
+    }
+
+    #[test]
+    fn pattern_is_a_glob_or_a_suffix() {
+        let table = [
+            ("mirror.example", "mirror.example", true),
+            ("Mirror.EXAMPLE", "mirror.example", true),
+            ("mirror", "mirror.example", false),
+            ("*.de", "ftp.mirror.de", true),
+            ("*.de", "mirror.de.example", false),
+            ("*", "anything", true),
+            ("m*r?.example", "mirror1.example", true),
+            ("m*r?.example", "mirror.example", false),
+            ("*a*b*c*", "xxaxxbxxcxx", true),
+            ("*a*b*c*", "xxcxxbxxaxx", false),
+            (".gov", "mirror.gov", true),
+            (".gov", "mirror.agency.gov", true),
+            (".gov", "gov", false),
+            (".gov", "mirrorgov", false),
+            (".g?v", "mirror.gov", false),
+            ("*.g?v", "mirror.gov", true),
+            ("192.0.2.*", "192.0.2.7", true),
+            ("2001:db8:*", "2001:db8::7", true),
+            ("2001:DB8::7", "2001:db8::7", true),
+        ];
+        for (pattern, host, expected) in table {
+            assert_eq!(matches(pattern, host), expected, "{pattern} {host}");
+        }
+    }
+
+    #[test]
+    fn pattern_that_can_match_no_host_is_refused() {
+        for text in
+            ["", ".", "http://mirror.example", "mirror.example/", "a b", "münchen.de", "[::1]", "a,b", "a\n"]
+        {
+            assert_eq!(Pattern::new(text), None, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn glob_agrees_with_the_plain_definition(pattern in "[ab?*]{0,8}", text in "[ab]{0,8}") {
+            fn plain(pattern: &[u8], text: &[u8]) -> bool {
+                match (pattern.split_first(), text.split_first()) {
+                    (None, rest) => rest.is_none(),
+                    (Some((b'*', more)), _) => (0..=text.len()).any(|n| plain(more, &text[n..])),
+                    (Some((c, more)), Some((d, rest))) => (*c == b'?' || c == d) && plain(more, rest),
+                    _ => false,
+                }
+            }
+            prop_assert_eq!(glob(pattern.as_bytes(), text.as_bytes()), plain(pattern.as_bytes(), text.as_bytes()));
+        }
+    }
+}

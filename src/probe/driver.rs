@@ -1,0 +1,218 @@
+//! The loop of a run: asks the schedule what to do, does it, and passes on what happened. No decision is
+//! made here.
+#![forbid(unsafe_code)]
+
+use super::connect::{AttemptResult, Connector, Handshake, Started};
+use super::limits::{self, Share};
+use super::resolve::Resolver;
+use super::schedule::{
+    Addresses, Attempt, AttemptFailure, HostKnowledge, Schedule, ScheduleOptions, Step, TimedEndpoint,
+};
+use super::{Cancel, Job, ProbeResult};
+use crate::event::Progress;
+use crate::list::{HostId, ListedHost};
+use crate::outcome::{Outcome, StopReason};
+use crate::sys::{self, NotFound, Waker};
+use crate::url::{Family, Host};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// After a step that took longer than this, the driver first takes in what has happened before it sends
+/// anything.
+const LATE: Duration = Duration::from_millis(1);
+/// How often the interrupt check is called.
+const INTERRUPT_CHECK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Measures the endpoints of a job. The results are in the order of its endpoints.
+///
+/// # Errors
+/// If there is no descriptor even for the epoll set and its waker.
+pub(crate) fn measure(job: Job<'_>) -> io::Result<(StopReason, Vec<ProbeResult>)> {
+    let Job { list, endpoints, latencies, options, cancel, mut interrupt_check, progress } = job;
+    let start = Instant::now();
+    let Share { lookups, descriptors } = limits::share();
+    let schedule_options = ScheduleOptions {
+        timeout: options.timeout,
+        fallbacks: options.fallbacks,
+        rule: options.rule,
+        in_flight: limits::IN_FLIGHT,
+        lookups,
+        descriptors,
+    };
+    let mut timed = Vec::with_capacity(endpoints.len());
+    for endpoint in endpoints {
+        let listed = &list.endpoints[endpoint.0];
+        timed.push(TimedEndpoint { host: listed.host, port: listed.port });
+    }
+    let (hosts, names) = look_into(&list.hosts, &latencies, &timed);
+
+    let connector = Connector::new(2 * endpoints.len())?;
+    if let Some(cancel) = cancel {
+        connector.watch(cancel.descriptor())?;
+    }
+    // A signal ends a wait early only if this thread is the one that receives it.
+    let longest_wait = if interrupt_check.is_some() { INTERRUPT_CHECK_INTERVAL } else { Duration::MAX };
+    let mut is_cancelled =
+        || cancel.is_some_and(Cancel::is_cancelled) || interrupt_check.as_mut().is_some_and(|check| check());
+    let mut resolver = None;
+    let (named, names): (Vec<HostId>, Vec<String>) = names.into_iter().unzip();
+    if !names.is_empty() && !options.timeout.is_zero() && !is_cancelled() {
+        resolver = Some(start_lookups(names, lookups, options.family, &connector)?);
+    }
+    let mut driver = Driver {
+        schedule: Schedule::new(schedule_options, hosts, timed, start),
+        handshakes: vec![None; endpoints.len()],
+        connector,
+        resolver,
+        named,
+        finished: Vec::new(),
+    };
+
+    let (mut last_news, mut completed) = (start, 0);
+    let stop_reason = loop {
+        if driver.schedule.completed() > completed {
+            completed = driver.schedule.completed();
+            progress(driver.progress());
+        }
+        if is_cancelled() {
+            driver.schedule.cancel();
+        }
+        let now = Instant::now();
+        if now > last_news + LATE {
+            last_news = now;
+            driver.take_news(Duration::ZERO)?;
+        }
+        match driver.schedule.next(now) {
+            Step::Connect(attempt, address) => match driver.connector.start(attempt, address, now) {
+                Started::Connecting => {}
+                Started::Failed(failure) => driver.schedule.failed(attempt, failure),
+                Started::NoRoom => driver.schedule.no_room(attempt, now),
+            },
+            Step::Close(attempt) => driver.connector.close(attempt),
+            Step::Wait(until) => {
+                driver.take_news(until.saturating_duration_since(now).min(longest_wait))?;
+                last_news = Instant::now();
+            }
+            // What has arrived while this was being decided still counts.
+            Step::Stop(stop_reason) => {
+                if !driver.take_news(Duration::ZERO)? {
+                    break stop_reason;
+                }
+            }
+        }
+    };
+    Ok((stop_reason, (0..endpoints.len()).map(|endpoint| driver.result(endpoint)).collect()))
+}
+
+/// Returns what is known of each host of the list before the run, and the names to look up: those of the
+/// hosts to be measured that are not given by address.
+fn look_into(
+    hosts: &[ListedHost],
+    latencies: &[Option<Duration>],
+    endpoints: &[TimedEndpoint],
+) -> (Vec<HostKnowledge>, Vec<(HostId, String)>) {
+    let mut known: Vec<HostKnowledge> = latencies
+        .iter()
+        .map(|&latency| HostKnowledge { latency, addresses: None, is_measured: false })
+        .collect();
+    let mut names = Vec::new();
+    for &TimedEndpoint { host, .. } in endpoints {
+        let knowledge = &mut known[host.0];
+        if knowledge.is_measured {
+            continue;
+        }
+        knowledge.is_measured = true;
+        match &hosts[host.0].host {
+            Host::Address(ip) => knowledge.addresses = Addresses::choose(&[SocketAddr::new(*ip, 0)]),
+            Host::Name(name) => names.push((host, name.clone())),
+        }
+    }
+    (known, names)
+}
+
+/// Starts to look names up; `connector` wakes when some are known.
+fn start_lookups(
+    names: Vec<String>,
+    workers: usize,
+    family: Family,
+    connector: &Connector,
+) -> io::Result<Resolver> {
+    let waker = Waker::new()?;
+    connector.watch(waker.as_fd())?;
+    let family = sys::family_in_use(family);
+    let lookup = move |name: &str| {
+        let addresses = sys::lookup(name, family)?;
+        Addresses::choose(&addresses).ok_or(NotFound::NoAddress)
+    };
+    Ok(Resolver::start(names, workers, waker, Arc::new(lookup)))
+}
+
+/// A run under way.
+struct Driver {
+    schedule: Schedule,
+    /// The handshake of each endpoint that has answered.
+    handshakes: Vec<Option<(Attempt, Handshake)>>,
+    connector: Connector,
+    resolver: Option<Resolver>,
+    /// The host of each name that is looked up.
+    named: Vec<HostId>,
+    /// The attempts that have just finished; kept between calls for its memory.
+    finished: Vec<(Attempt, AttemptResult)>,
+}
+
+impl Driver {
+    /// Waits for news for at most `timeout` and passes it on. Returns whether there was any.
+    fn take_news(&mut self, timeout: Duration) -> io::Result<bool> {
+        self.connector.wait(timeout, |attempt, result| self.finished.push((attempt, result)))?;
+        let mut is_news = !self.finished.is_empty();
+        let now = Instant::now();
+        for (attempt, result) in self.finished.drain(..) {
+            match result {
+                // Both attempts may have finished at once.
+                _ if self.handshakes[attempt.endpoint()].is_some() => {}
+                Ok(handshake) => {
+                    self.connector.close(attempt.sibling());
+                    self.handshakes[attempt.endpoint()] = Some((attempt, handshake));
+                    self.schedule.answered(attempt, handshake.latency, now);
+                }
+                Err(failure) => self.schedule.failed(attempt, failure),
+            }
+        }
+        if let Some(resolver) = &self.resolver {
+            for (name, found) in resolver.finished() {
+                // A panic is an internal error (a bug), and no news about the name.
+                let addresses = match found.unwrap_or_else(|panic| resume_unwind(panic)) {
+                    Ok(addresses) => Ok(addresses),
+                    Err(NotFound::NoAddress) => Err(Outcome::Unresolved),
+                    Err(NotFound::NoRoom) => Err(Outcome::Unanswered),
+                };
+                self.schedule.resolved(self.named[name], addresses, now);
+                is_news = true;
+            }
+        }
+        Ok(is_news)
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            completed: self.schedule.completed(),
+            total: self.handshakes.len(),
+            best: self.schedule.best(),
+        }
+    }
+
+    fn result(&self, endpoint: usize) -> ProbeResult {
+        let handshake = self.handshakes[endpoint];
+        ProbeResult {
+            outcome: self.schedule.outcome(endpoint),
+            imprecise: handshake.is_some_and(|(_, handshake)| handshake.imprecise),
+            address: handshake.map(|(attempt, _)| self.schedule.address(attempt)),
+            syn_sent: self.schedule.syn_sent(endpoint),
+            reported_by_network: self.schedule.failure(endpoint) > Some(AttemptFailure::NoRoute),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Which SYN leaves next, and when it may.
+#![forbid(unsafe_code)]
+
+use super::stop::GRACE;
+use super::{Attempt, Schedule, Try};
+use std::time::{Duration, Instant};
+
+/// How long the other family waits for the first: RFC 8305, section 5, "Connection Attempt Delay".
+const FAMILY_DELAY: Duration = Duration::from_millis(250);
+/// The first SYNs leave as a small burst, until an answer shows that the way is open or this time has passed ...
+const BURST_TIME: Duration = Duration::from_millis(10);
+/// ... of at most this many.
+pub(super) const BURST: usize = 128;
+/// How many descriptors a lookup under way may take: one for each name server, of which there are three at
+/// most.
+pub(in crate::probe) const LOOKUP_DESCRIPTORS: usize = 3;
+
+/// Why an attempt is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    First,
+    /// The first attempt has failed.
+    Failure,
+    /// It is the other family's turn.
+    Family,
+    /// The first SYN may have been lost.
+    Hedge,
+}
+
+/// Whether a SYN may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Admission {
+    Now,
+    /// After this attempt is given up.
+    InPlaceOf(Attempt),
+    Later(Instant),
+}
+
+impl Schedule {
+    /// Returns how many attempts may be under way now: more when no lookup needs descriptors any more.
+    fn slots(&self) -> usize {
+        let lookups = self.lookups.min(self.options.lookups);
+        let left = self.options.descriptors.saturating_sub(LOOKUP_DESCRIPTORS * lookups);
+        self.options.in_flight.min(left).max(1).min(self.room)
+    }
+
+    /// Returns the endpoint whose SYN should leave next, and why; lowers `wake` to the time when one will be
+    /// due.
+    pub(super) fn due(&mut self, now: Instant, wake: &mut Instant) -> Option<(usize, Cause)> {
+        let retry = self.retry.front().map(|&endpoint| (endpoint, Cause::Failure));
+        let queued = retry.or_else(|| self.ready.front().map(|&endpoint| (endpoint, Cause::First)));
+        if queued.is_some() && self.in_flight < self.slots() {
+            return queued;
+        }
+        // Even while endpoints wait for a slot, the other family has its turn, since it takes the slot of its
+        // own first attempt.
+        let silence = self.last_answer.map(|last| (last, self.quiet_time() / 2));
+        // If one family has answered and the other has not, waiting for the pool's limit is enough.
+        let family_delay = |answered: bool, other_answered: bool| match self.limit() {
+            Some(limit) if other_answered && !answered => FAMILY_DELAY.min(limit),
+            _ => FAMILY_DELAY,
+        };
+        let delays = [
+            Some(family_delay(self.answered_ipv4, self.answered_ipv6)),
+            Some(family_delay(self.answered_ipv6, self.answered_ipv4)),
+            None,
+        ];
+        let waiting = &mut self.waiting;
+        for (queue, family_delay) in
+            [&mut waiting.ipv4_first, &mut waiting.ipv6_first, &mut waiting.one_family]
+                .into_iter()
+                .zip(delays)
+        {
+            // The oldest one that still waits. All behind it are due later.
+            let oldest: Option<(usize, Instant)> = loop {
+                let Some(&endpoint) = queue.front() else { break None };
+                match self.endpoints[endpoint].tries {
+                    [Try::InFlight(sent), Try::Unused] => break Some((endpoint, sent)),
+                    _ => queue.pop_front(),
+                };
+            };
+            let Some((endpoint, sent)) = oldest else { continue };
+            // While answers come in, the silent mirrors may just be far away. Before the first answer it is
+            // not known how far away all of them are, and a hedge after half the quiet time would send every
+            // SYN of a remote client twice.
+            let hedge = match silence {
+                Some((last_answer, half)) => sent.max(last_answer) + half,
+                None => sent + FAMILY_DELAY,
+            };
+            let (time, cause) = match family_delay {
+                Some(delay) if sent + delay <= hedge => (sent + delay, Cause::Family),
+                _ => (hedge, Cause::Hedge),
+            };
+            if cause == Cause::Hedge && queued.is_some() {
+                continue;
+            }
+            if time <= now {
+                return Some((endpoint, cause));
+            }
+            *wake = (*wake).min(time);
+        }
+        queued
+    }
+
+    /// Returns whether the next SYN to this endpoint may leave now.
+    pub(super) fn admit(&mut self, endpoint: usize, now: Instant) -> Admission {
+        let answered = self.answered_ipv4 || self.answered_ipv6;
+        if let Some(first) = self.first_sent {
+            let burst_end = first + BURST_TIME;
+            if now < burst_end && !answered && self.sent >= BURST {
+                return Admission::Later(burst_end);
+            }
+        }
+        if let Some(time) = self.no_room_until {
+            if now < time {
+                return Admission::Later(time);
+            }
+        }
+        if self.in_flight < self.slots() {
+            return Admission::Now;
+        }
+        // A second attempt takes its first one's place.
+        let first = Attempt::new(endpoint, false);
+        if self.sent_at(first).is_some() {
+            return Admission::InPlaceOf(first);
+        }
+        // Otherwise an attempt makes room that has been silent for so long that it cannot matter any more.
+        let patience = match self.limit() {
+            Some(limit) if self.has_fallbacks(limit) => limit + GRACE,
+            // Answers come in the order of distance: those just beyond the slowest one are still to come.
+            Some(_) => self.quiet_time() * 2,
+            None => self.options.timeout / 2,
+        };
+        while self.flights.front().is_some_and(|&attempt| self.sent_at(attempt).is_none()) {
+            self.flights.pop_front();
+        }
+        let oldest = self.flights.front().map(|&attempt| (attempt, self.sent_at(attempt)));
+        let Some((attempt, Some(sent))) = oldest else { return Admission::Now };
+        if sent + patience <= now { Admission::InPlaceOf(attempt) } else { Admission::Later(sent + patience) }
+    }
+}

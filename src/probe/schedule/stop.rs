@@ -1,0 +1,60 @@
+//! When enough is known.
+#![forbid(unsafe_code)]
+
+use super::Schedule;
+use std::time::{Duration, Instant};
+
+/// How long after the pool's limit an answer may still be on its way through this machine.
+pub(super) const GRACE: Duration = Duration::from_millis(2);
+/// The least quiet time: no two hosts of one region are further apart.
+const LEAST_QUIET_TIME: Duration = Duration::from_millis(100);
+/// What a lookup gets at least before it is left behind.
+const LEAST_LOOKUP_TIME: Duration = Duration::from_millis(50);
+
+impl Schedule {
+    /// Returns the latency below which a host belongs to the pool, as far as is known now.
+    pub(super) fn limit(&self) -> Option<Duration> {
+        self.best().map(|best| self.options.rule.limit(best))
+    }
+
+    /// Returns whether enough hosts outside the pool have a latency.
+    pub(super) fn has_fallbacks(&self, limit: Duration) -> bool {
+        let pool = self.latencies.partition_point(|&latency| latency < limit);
+        self.latencies.len() - pool >= self.options.fallbacks
+    }
+
+    /// Returns how long no reply must come before the silent mirrors are taken to be down or far away.
+    pub(super) fn quiet_time(&self) -> Duration {
+        LEAST_QUIET_TIME.max(self.slowest_answer)
+    }
+
+    /// Returns when running lookups no longer keep the run from stopping. A slow resolver that keeps
+    /// finishing names stays ahead of this time; one name that hangs does not.
+    fn lookups_hold_until(&self) -> Instant {
+        if self.lookups == 0 {
+            return self.start;
+        }
+        let median = self.lookup_times.get(self.lookup_times.len() / 2).copied().unwrap_or_default();
+        self.start + LEAST_LOOKUP_TIME.max(median * 3)
+    }
+
+    /// Returns when the run is settled, if no further SYN leaves.
+    pub(super) fn settled_at(&mut self) -> Option<Instant> {
+        let limit = self.limit()?;
+        if !self.has_fallbacks(limit) {
+            return None;
+        }
+        while self.flights.back().is_some_and(|&attempt| self.sent_at(attempt).is_none()) {
+            self.flights.pop_back();
+        }
+        let last_sent = self.flights.back().and_then(|&attempt| self.sent_at(attempt));
+        let waited = last_sent.map_or(self.start, |sent| sent + limit + GRACE);
+        Some(waited.max(self.lookups_hold_until()))
+    }
+
+    /// Returns when the run is quiet, if nothing more leaves or comes.
+    pub(super) fn quiet_at(&self) -> Option<Instant> {
+        self.last_answer?;
+        Some((self.last_event + self.quiet_time()).max(self.lookups_hold_until()))
+    }
+}
