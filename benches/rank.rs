@@ -1,7 +1,7 @@
-//! What the library costs where nothing is measured: the rule, URLs, the list with its table of hosts, the
-//! cache file; beside a plain sort of the same latencies, which no rule can do without.
+//! What the library costs apart from measuring: the rule, URLs, the list with its table of hosts,
+//! the cache file; beside a plain sort of the same latencies, which no rule can do without.
 //!
-//! `cargo bench --bench rank` prints criterion's figures, and after them what each costs per mirror at its best.
+//! `cargo bench --bench rank` prints criterion's results, and after them the best time per mirror.
 
 use criterion::{Criterion, Throughput};
 use fastestmirror::internals::bench::{Filters, Mirrors, parse, read_cache, write_cache};
@@ -47,10 +47,11 @@ fn bench(full: bool) {
     bench.print();
 }
 
-/// Hosts as they are called, and latencies of 2 to 300 ms in no order; about one in a hundred is in the pool.
+/// URLs with realistic host names, and latencies from 2 to 300 ms in no order. About one mirror in
+/// a hundred is in the pool.
 fn list(size: usize) -> (Vec<String>, Vec<Duration>) {
     let url = |index| format!("https://mirror{index}.m{}.example/pub/linux/updates/", index % 97);
-    // The fractional part of the multiples of the golden ratio is spread evenly.
+    // The fractional parts of the multiples of the golden ratio are evenly spread.
     let spread = |index| (index as f64 * 0.618_033_988_749_895).fract();
     let latency = |index| Duration::from_secs_f64(0.002 * 150f64.powf(spread(index)));
     ((0..size).map(url).collect(), (0..size).map(latency).collect())
@@ -62,11 +63,12 @@ fn sort(latencies: &[Duration]) -> Vec<usize> {
     keyed.into_iter().map(|(_, index)| index).collect()
 }
 
-/// What is timed: by criterion, or not at all but run once.
+/// Times routines with criterion, or only runs each once.
 #[derive(Default)]
 struct Bench {
     criterion: Option<Criterion>,
-    /// What it was, over how many mirrors, and the best time: for a summary that criterion does not give.
+    /// The name, the number of mirrors, and the best time of each: for a summary that criterion
+    /// does not print.
     timed: Vec<(&'static str, usize, Duration)>,
 }
 
@@ -96,7 +98,7 @@ impl Bench {
                 elapsed
             })
         });
-        // A filter on the command line leaves some out.
+        // A filter on the command line may have excluded it.
         if best < Duration::MAX {
             self.timed.push((name, size, best));
         }

@@ -1,4 +1,5 @@
-/* What an adapter in librepo's own fastestmirror.c would be: the list that lr_fastestmirror() gets, put in order. */
+/* What an adapter in librepo's own fastestmirror.c would be: puts the list of lr_fastestmirror() in
+ * order. */
 #include <fastestmirror.h>
 #include <glib.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* Ranks the URLs on the command line, with options, progress, and Ctrl-C to be content with what is known. */
+/* Ranks the URLs on the command line, with options and progress. Ctrl-C stops measuring and keeps
+ * what is known. */
 #define _POSIX_C_SOURCE 200809L
 #include <fastestmirror.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
-//! Ranks the URLs given as arguments, or one per line on standard input, and prints the order in which
-//! to try them: `cargo run --example rank -- http://127.0.0.1:9/pub file:///srv/mirror`.
+//! Ranks the URLs given as arguments, or one per line on standard input, and prints the order in
+//! which to try them: `cargo run --example rank -- http://127.0.0.1:9/pub file:///srv/mirror`.
 
 use fastestmirror::{Ranker, Ranking};
 use std::error::Error;

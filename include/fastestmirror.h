@@ -1,12 +1,13 @@
-/* libfastestmirror: decides in which order a package manager tries its mirrors. C99 and C++11, Linux.
+/* libfastestmirror: decides in which order a package manager tries its mirrors. C99, C++11; Linux.
  *
- * It measures the TCP connect latency of each mirror, shuffles those nearer than twice the best, so that
- * they share the load, and appends the rest by latency. A mirror gets at most two connection attempts in a
- * call, and not a byte on them.
+ * It measures the TCP connect latency of each mirror, shuffles those nearer than twice the best, so
+ * that they share the load, and appends the rest by latency. A mirror gets at most two connection
+ * attempts in a call, and not a byte on them.
  *
- * The order: file: URLs; the pool, shuffled; the others with a latency, nearest first; the silent ones; the
- * failed ones. URLs of one host stand together, at its lowest latency and with its highest weight. If no
- * mirror has answered: file: URLs and then the given order. All but the excluded come out, each once.
+ * The order: file: URLs; the pool, shuffled; the others with a latency, nearest first; the silent
+ * ones; the failed ones. URLs of one host stand together, at its lowest latency and with its
+ * highest weight. If no mirror has answered: file: URLs and then the given order. All but the
+ * excluded come out, each once.
  *
  *     fm_ranker *ranker = fm_ranker_new();
  *     fm_ranking *ranking = NULL;
@@ -19,32 +20,35 @@
  *
  * CONTRACT, for all functions:
  *
- * Ownership. What a _new function or fm_rank() returns is freed with its _free function, and with nothing
- *   else; freeing NULL is fine. Strings and arrays that are passed in are copied and stay the caller's.
- *   Strings that come out belong to the object they come from and are valid until it is freed, unless
- *   their description says otherwise.
- * Errors. Functions that can fail return FM_OK (0) or another fm_status, as an int. Outputs come last and
- *   are written only on success. fm_ranker_error() has the message of the last failure. Whatever fails, the
- *   caller still has its own list in the given order. A mirror that cannot be reached is no error but an
- *   outcome.
- * NULL. A NULL object, array or output is FM_INVALID_ARGUMENT, never a crash; a NULL array is fine where its
- *   count is 0. A pointer that is neither NULL nor valid is undefined behavior.
- * Units. Times are in seconds (double); positions count from 0. Strings are bytes that end in NUL; schemes
- *   and host names are compared as ASCII, ignoring case.
- * Enums. They are passed as int, have the values written here and are never renumbered. A later version may
- *   add values: have a default case.
- * Threads. Different rankers may be used in different threads at once. One ranker serves one call at a time,
- *   and a second one gets FM_BUSY. Only fm_ranker_cancel() may come at any time, from any thread or signal
- *   handler, while the ranker exists: remove the handler before fm_ranker_free(). A ranking never changes
- *   and may be read by all threads. Callbacks run on the thread that called fm_rank(). They may call
- *   fm_ranker_cancel(), and nothing else with this ranker; they must return (no longjmp, no C++ exception).
- * Processes. After a fork the child may use the library with rankers of its own, and free those it has
- *   inherited. A ranker keeps a file descriptor: a program that closes all descriptors, as daemons do, makes
- *   its rankers after that. The shared library is never unloaded: the thread of a name lookup that hangs may
- *   outlive the call, and dlclose() too. No other thread and no descriptor does.
- * Side effects. The library never prints, never exits, installs no signal handler and reads no environment
- *   variable (the system's resolver may). Its threads do nothing but name lookups, with all signals blocked.
- *   An internal error (a bug) that it catches is FM_INTERNAL. When the system has no memory left, it aborts.
+ * Ownership. What a _new function or fm_rank() returns is freed with its _free function, and with
+ *   nothing else; freeing NULL is fine. Strings and arrays that are passed in are copied and stay
+ *   the caller's. Strings that come out belong to the object they come from and are valid until it
+ *   is freed, unless their description says otherwise.
+ * Errors. Functions that can fail return FM_OK (0) or another fm_status, as an int. Outputs come
+ *   last and are written only on success. fm_ranker_error() has the message of the last failure.
+ *   Whatever fails, the caller still has its own list in the given order. A mirror that cannot be
+ *   reached is no error but an outcome.
+ * NULL. A NULL object, array or output is FM_INVALID_ARGUMENT, never a crash; a NULL array is fine
+ *   where its count is 0. A pointer that is neither NULL nor valid is undefined behavior.
+ * Units. Times are in seconds (double); positions count from 0. Strings are bytes that end in NUL;
+ *   schemes and host names are compared as ASCII, ignoring case.
+ * Enums. They are passed as int, have the values written here and are never renumbered. A later
+ *   version may add values: have a default case.
+ * Threads. Different rankers may be used in different threads at once. One ranker serves one call
+ *   at a time, and a second one gets FM_BUSY. Only fm_ranker_cancel() may come at any time, from
+ *   any thread or signal handler, while the ranker exists: remove the handler before
+ *   fm_ranker_free(). A ranking never changes and may be read by all threads. Callbacks run on the
+ *   thread that called fm_rank(). They may call fm_ranker_cancel(), and nothing else with this
+ *   ranker; they must return (no longjmp, no C++ exception).
+ * Processes. After a fork the child may use the library with rankers of its own, and free those it
+ *   has inherited. A ranker keeps a file descriptor: a program that closes all descriptors, as
+ *   daemons do, makes its rankers after that. Nothing outlives a call but the
+ *   thread of a name lookup that hangs, with its descriptors (the resolver's, and one of ours),
+ *   until the lookup returns; so the shared library is never unloaded, even by dlclose().
+ * Side effects. The library never prints, never exits, installs no signal handler and reads no
+ *   environment variable (the system's resolver may). Its threads do nothing but name lookups, with
+ *   all signals blocked. An internal error (a bug) that it catches is FM_INTERNAL. When the system
+ *   has no memory left, it aborts.
  * Versions. Until 1.0 a change of the ABI, structs included, changes the soname.
  */
 
@@ -71,8 +75,8 @@ typedef enum fm_status {
    */
   FM_OK = 0,
   /**
-   * A NULL pointer, a number out of its range, or an unknown enum value. If the call has a ranker,
-   * fm_ranker_error() names the argument.
+   * A NULL pointer, a number out of its range, or an unknown enum value. If the call has a
+   * ranker, fm_ranker_error() names the argument.
    */
   FM_INVALID_ARGUMENT = 1,
   /**
@@ -188,12 +192,13 @@ typedef enum fm_stop_reason {
    */
   FM_STOP_COMPLETE = 1,
   /**
-   * No mirror that is still silent can belong to the pool, unless its packet was lost, and enough
-   * fallbacks are known.
+   * No mirror that is still silent can belong to the pool, unless its packet was lost, and
+   * enough fallbacks are known.
    */
   FM_STOP_SETTLED = 2,
   /**
-   * No reply came for longer than any mirror took to answer: the silent ones are down or far away.
+   * No reply came for longer than any mirror took to answer: the silent ones are down or far
+   * away.
    */
   FM_STOP_QUIET = 3,
   /**
@@ -221,22 +226,22 @@ typedef enum fm_log_level {
 } fm_log_level;
 
 /**
- * Called whenever more endpoints have an outcome: `completed` of `total`, which need not become equal;
- * `best` is the lowest latency so far in seconds, negative while there is none. As every callback it may
- * call fm_ranker_cancel(), and nothing else with this ranker; it must return (no longjmp, no C++
- * exception).
+ * Called whenever more endpoints have an outcome: `completed` of `total`, which need not become
+ * equal; `best` is the lowest latency so far in seconds, negative while there is none. As every
+ * callback it may call fm_ranker_cancel(), and nothing else with this ranker; it must return (no
+ * longjmp, no C++ exception).
  */
 typedef void (*fm_progress_fn)(size_t completed, size_t total, double best, void *userdata);
 
 /**
- * Called with each line for a log: `level` is an fm_log_level, `message` a string in UTF-8 without a
- * line end, a control character or a password, valid during the call.
+ * Called with each line for a log: `level` is an fm_log_level, `message` a string in UTF-8 without
+ * a line end, a control character or a password, valid during the call.
  */
 typedef void (*fm_log_fn)(int level, const char *message, void *userdata);
 
 /**
- * Called at least every 20 ms while measuring. Measuring stops when it returns a value other than 0, as
- * with fm_ranker_cancel().
+ * Called at least every 20 ms while measuring. Measuring stops when it returns a value other than
+ * 0, as with fm_ranker_cancel().
  */
 typedef int (*fm_interrupt_fn)(void *userdata);
 
@@ -273,7 +278,8 @@ typedef struct fm_summary {
    */
   int stop_reason;
   /**
-   * Not 0 if nearly all of many hosts are equally near: a middlebox may be answering for all of them.
+   * Not 0 if nearly all of many hosts are equally near: a middlebox may be answering for all of
+   * them.
    */
   int ambiguous;
 } fm_summary;
@@ -291,7 +297,8 @@ typedef struct fm_mirror {
    */
   const char *url;
   /**
-   * The address that answered in this call, as "192.0.2.7:443" or "[2001:db8::7]:443"; NULL if none did.
+   * The address that answered in this call, as "192.0.2.7:443" or "[2001:db8::7]:443"; NULL if
+   * none did.
    */
   const char *address;
   /**
@@ -303,7 +310,8 @@ typedef struct fm_mirror {
    */
   int outcome;
   /**
-   * Not 0 if it is in the pool: its host is near enough to the best one to share the load with it.
+   * Not 0 if it is in the pool: its host is near enough to the best one to share the load with
+   * it.
    */
   int pool;
   /**
@@ -321,8 +329,8 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Returns what a status means, in a few words. Never NULL, never to be freed; an unknown status has a
- * text too.
+ * Returns what a status means, in a few words. Never NULL, never to be freed; an unknown status
+ * has a text too.
  */
 const char *fm_status_text(int status);
 
@@ -343,28 +351,31 @@ fm_ranker *fm_ranker_new(void);
 void fm_ranker_free(fm_ranker *ranker);
 
 /**
- * Returns the message of the last failed call with this ranker: it names the argument and what is wrong
- * with it. Empty if none has failed; "the ranker is in use" while a call with it is under way; "the ranker
- * is NULL" for NULL. Never NULL; valid until the next call with this ranker, by any thread.
+ * Returns the message of the last failed call with this ranker: it names the argument and what is
+ * wrong with it. Empty if none has failed; "the ranker is in use" while a call with it is under
+ * way; "the ranker is NULL" for NULL. Never NULL; valid until the next call with this ranker, by
+ * any thread.
  */
 const char *fm_ranker_error(const fm_ranker *ranker);
 
 /**
- * Stops the measuring of the call of fm_rank() that is under way in another thread, or that is calling this
- * callback; if none is, of the next one. That call still succeeds, with what is known so far, and uses the
- * cancel up; its stop reason is FM_STOP_CANCELLED unless measuring had stopped already. May be called from
- * a signal handler.
+ * Stops the measuring of the call of fm_rank() that is under way in another thread, or that is
+ * calling this callback; if none is, of the next one. That call still succeeds, with what is known
+ * so far, and uses the cancel up; its stop reason is FM_STOP_CANCELLED unless measuring had
+ * stopped already. May be called from a signal handler.
  */
 void fm_ranker_cancel(const fm_ranker *ranker);
 
 /**
- * Measures `count` mirrors and puts them in order. Blocks until measuring stops, at most for the timeout
- * and a few milliseconds; a list of many thousands, and the callbacks, take their own time beside that.
+ * Measures `count` mirrors and puts them in order. Blocks until measuring stops, at most for the
+ * timeout and a few milliseconds; a list of many thousands, and the callbacks, take their own time
+ * beside that.
  *
- * `urls` holds `count` strings, which are copied; a URL to which no connection can be made is no error but
- * an outcome. `weights` holds as many positive, finite numbers, or is NULL for all equal: a host of weight 2
- * leads the pool twice as often as one of weight 1. On success `*ranking` is set, to be freed with
- * fm_ranking_free(); on failure it is left as it was, and the order to use is the caller's own.
+ * `urls` holds `count` strings, which are copied; a URL to which no connection can be made is no
+ * error but an outcome. `weights` holds as many positive, finite numbers, or is NULL for all
+ * equal: a host of weight 2 leads the pool twice as often as one of weight 1. On success
+ * `*ranking` is set, to be freed with fm_ranking_free(); on failure it is left as it was, and the
+ * order to use is the caller's own.
  */
 int fm_rank(fm_ranker *ranker,
             const char *const *urls,
@@ -379,9 +390,9 @@ int fm_rank(fm_ranker *ranker,
 int fm_ranker_set_timeout(fm_ranker *ranker, double timeout);
 
 /**
- * Sets how many hosts outside the pool must have a latency before measuring stops early, so that a client
- * whose pool fails has somewhere to go; default 16. With FM_FALLBACKS_ALL measuring goes on until every
- * mirror has answered or no further replies come.
+ * Sets how many hosts outside the pool must have a latency before measuring stops early, so that a
+ * client whose pool fails has somewhere to go; default 16. With FM_FALLBACKS_ALL measuring goes on
+ * until every mirror has answered or no further replies come.
  */
 int fm_ranker_set_fallbacks(fm_ranker *ranker, size_t fallbacks);
 
@@ -391,94 +402,98 @@ int fm_ranker_set_fallbacks(fm_ranker *ranker, size_t fallbacks);
 int fm_ranker_set_family(fm_ranker *ranker, int family);
 
 /**
- * Sets the factor of the pool: mirrors nearer than this many times the best latency belong to it; 1 to
- * 1000, default 2.
+ * Sets the factor of the pool: mirrors nearer than this many times the best latency belong to it;
+ * 1 to 1000, default 2.
  */
 int fm_ranker_set_factor(fm_ranker *ranker, double factor);
 
 /**
- * Sets the slack of the pool: mirrors nearer than the best latency plus this many seconds belong to it,
- * too; 0 to 60, default 0. In a data center 1 ms from its nearest mirror, a factor alone leaves the whole
- * load to that mirror.
+ * Sets the slack of the pool: mirrors nearer than the best latency plus this many seconds belong
+ * to it, too; 0 to 60, default 0. In a data center 1 ms from its nearest mirror, a factor alone
+ * leaves the whole load to that mirror.
  */
 int fm_ranker_set_slack(fm_ranker *ranker, double slack);
 
 /**
- * Sets the seed of the shuffle: with one seed, two hosts of equal weight stand in the same order in every
- * list and on every machine. Default: from the operating system, fresh in every process, after a fork, and
- * every hour, so that all lists of a transaction agree and the load is spread over the pool.
+ * Sets the seed of the shuffle: with one seed, two hosts of equal weight stand in the same order
+ * in every list and on every machine. Default: from the operating system, fresh in every process,
+ * after a fork, and every hour, so that all lists of a transaction agree and the load is spread
+ * over the pool.
  */
 int fm_ranker_set_seed(fm_ranker *ranker, uint64_t seed);
 
 /**
- * Keeps only mirrors of these protocols: fm_protocol values combined with |. Default, and with 0: all,
- * including URLs of no known protocol.
+ * Keeps only mirrors of these protocols: fm_protocol values combined with |. Default, and with 0:
+ * all, including URLs of no known protocol.
  */
 int fm_ranker_set_protocols(fm_ranker *ranker, unsigned int protocols);
 
 /**
- * Keeps only mirrors whose host matches one of `count` patterns; default, and with none: all. A pattern is
- * a glob over the whole name (* any text, ? any character) or a domain's suffix (".gov"). A URL without a
- * host matches none.
+ * Keeps only mirrors whose host matches one of `count` patterns; default, and with none: all. A
+ * pattern is a glob over the whole name (* any text, ? any character) or a domain's suffix
+ * (".gov"). A URL without a host matches none.
  */
 int fm_ranker_set_include(fm_ranker *ranker, const char *const *patterns, size_t count);
 
 /**
- * Drops the mirrors whose host matches one of `count` patterns, even if they are included; default none.
+ * Drops the mirrors whose host matches one of `count` patterns, even if they are included; default
+ * none.
  */
 int fm_ranker_set_exclude(fm_ranker *ranker, const char *const *patterns, size_t count);
 
 /**
- * Moves mirrors whose host matches one of `count` patterns to the front of the pool, and to the front of
- * the other mirrors that have a latency; default none. A mirror that has not answered stays where it is.
+ * Moves mirrors whose host matches one of `count` patterns to the front of the pool, and to the
+ * front of the other mirrors that have a latency; default none. A mirror that has not answered
+ * stays where it is.
  */
 int fm_ranker_set_prefer(fm_ranker *ranker, const char *const *patterns, size_t count);
 
 /**
- * Sets the cache file, in librepo's format, or none with NULL; default none. What the file remembers is
- * not measured again: a latency for the maximal age; for one hour, that a mirror failed or was outside the
- * pool. Where other mirrors have to be measured, the nearest remembered one is measured with them as a
- * control: if it answers, the network is up, and the silent ones are down. A file that cannot be used is no
- * error but a warning: fm_ranking_warning(). A relative path counts from the current directory of the call
- * of fm_rank().
+ * Sets the cache file, in librepo's format, or none with NULL; default none. What the file
+ * remembers is not measured again: a latency for the maximal age; for one hour, that a mirror
+ * failed or was outside the pool. Where other mirrors have to be measured, the nearest remembered
+ * one is measured with them as a control: if it answers, the network is up, and the silent ones
+ * are down. A file that cannot be used is no error but a warning: fm_ranking_warning(). A relative
+ * path counts from the current directory of the call of fm_rank().
  */
 int fm_ranker_set_cache(fm_ranker *ranker, const char *path);
 
 /**
- * Sets how old a remembered latency may be, in seconds from 0, default 30 days. With 0 nothing from before
- * the current second counts.
+ * Sets how old a remembered latency may be, in seconds from 0, default 30 days. With 0 nothing
+ * from before the current second counts.
  */
 int fm_ranker_set_max_age(fm_ranker *ranker, double age);
 
 /**
- * Keeps the seed in the cache for this long, in seconds, so that a machine keeps its order of mirrors
- * across processes, and has another one afterwards. Default, and with 0: a fresh seed in every process and
- * hour. Has no effect without a cache, or with fm_ranker_set_seed().
+ * Keeps the seed in the cache for this long, in seconds, so that a machine keeps its order of
+ * mirrors across processes, and has another one afterwards. Default, and with 0: a fresh seed in
+ * every process and hour. Has no effect without a cache, or with fm_ranker_set_seed().
  */
 int fm_ranker_set_rotate_every(fm_ranker *ranker, double seconds);
 
 /**
- * Sets how many endpoints (host and port) to measure in a call at most, so that a hostile list does not
- * turn clients into a flood, and how many of one host; defaults 2048 and 4. Endpoints beyond a limit, in
- * the order given, count as unanswered.
+ * Sets how many endpoints (host and port) to measure in a call at most, so that a hostile list
+ * does not turn clients into a flood, and how many of one host; defaults 2048 and 4. Endpoints
+ * beyond a limit, in the order given, count as unanswered.
  */
 int fm_ranker_set_limits(fm_ranker *ranker, size_t endpoints, size_t endpoints_per_host);
 
 /**
- * Sets the function that is called with progress, on the thread that called fm_rank(), or none with NULL.
+ * Sets the function that is called with progress, on the thread that called fm_rank(), or none
+ * with NULL.
  */
 int fm_ranker_set_progress(fm_ranker *ranker, fm_progress_fn progress, void *userdata);
 
 /**
- * Sets the function that is called with lines for a log, on the thread that called fm_rank(), or none
- * with NULL: what became of each mirror, why measuring stopped, and warnings about the cache.
+ * Sets the function that is called with lines for a log, on the thread that called fm_rank(), or
+ * none with NULL: what became of each mirror, why measuring stopped, and warnings about the cache.
  */
 int fm_ranker_set_log(fm_ranker *ranker, fm_log_fn log, void *userdata);
 
 /**
- * Sets the function that is asked whether to stop measuring, on the thread that called fm_rank(), or none
- * with NULL: for a flag that the program's own signal handler sets. Where the handler can call
- * fm_ranker_cancel(), that is quicker.
+ * Sets the function that is asked whether to stop measuring, on the thread that called fm_rank(),
+ * or none with NULL: for a flag that the program's own signal handler sets. Where the handler can
+ * call fm_ranker_cancel(), that is quicker.
  */
 int fm_ranker_set_interrupt_check(fm_ranker *ranker, fm_interrupt_fn check, void *userdata);
 
@@ -488,28 +503,29 @@ int fm_ranker_set_interrupt_check(fm_ranker *ranker, fm_interrupt_fn check, void
 void fm_ranking_free(fm_ranking *ranking);
 
 /**
- * Writes the result as a whole to `*summary`. On failure (a NULL pointer) `*summary` is left as it was.
+ * Writes the result as a whole to `*summary`. On failure (a NULL pointer) `*summary` is left as it
+ * was.
  */
 int fm_ranking_summary(const fm_ranking *ranking, struct fm_summary *summary);
 
 /**
- * Writes the mirror at a position in the order in which to try them, from 0 to `mirrors` - 1, to `*mirror`.
- * On failure (a NULL pointer, a position beyond the last) `*mirror` is left as it was.
+ * Writes the mirror at a position in the order in which to try them, from 0 to `mirrors` - 1, to
+ * `*mirror`. On failure (a NULL pointer, a position beyond the last) `*mirror` is left as it was.
  */
 int fm_ranking_mirror(const fm_ranking *ranking, size_t position, struct fm_mirror *mirror);
 
 /**
- * Writes a mirror that a filter dropped to `*mirror`: by its position among them, in the order given, from
- * 0 to `excluded` - 1. On failure `*mirror` is left as it was.
+ * Writes a mirror that a filter dropped to `*mirror`: by its position among them, in the order
+ * given, from 0 to `excluded` - 1. On failure `*mirror` is left as it was.
  */
 int fm_ranking_excluded(const fm_ranking *ranking, size_t position, struct fm_mirror *mirror);
 
 /**
- * Returns a warning about the cache, if it could not be used as it should: a sentence for a log, by position
- * from 0; NULL beyond the last. Usually there is none. The strings belong to the ranking.
+ * Returns a warning about the cache, if it could not be used as it should: a sentence for a log,
+ * by position from 0; NULL beyond the last. Usually there is none. The strings belong to the
+ * ranking.
  */
-const char *fm_ranking_warning(const fm_ranking *ranking,
-                               size_t position);
+const char *fm_ranking_warning(const fm_ranking *ranking, size_t position);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -1,12 +1,13 @@
-//! The C interface: checks and copies arguments, calls the ranker, writes results; no logic of its own.
+//! The C interface: checks and copies arguments, calls the ranker, writes results; no logic of its
+//! own.
 //!
-//! Its contract and the description of each function are in `include/fastestmirror.h`, which cbindgen
-//! makes from these files.
+//! Its contract and the description of each function are in `include/fastestmirror.h`, which
+//! cbindgen makes from these files.
 //!
 //! # Safety
-//! A C caller's pointers are what the header asks for: NULL or valid where it says so, strings that end
-//! in NUL, arrays of the length passed beside them, objects that came from here and were not freed. Each
-//! `unsafe` function relies on that ("the caller's promise").
+//! A C caller's pointers are what the header asks for: NULL or valid where it says so, strings that
+//! end in NUL, arrays of the length passed beside them, objects that came from here and were not
+//! freed. Each `unsafe` function relies on that ("the caller's promise").
 #![allow(non_camel_case_types)] // The names are C's.
 #![allow(rustdoc::broken_intra_doc_links)] // The comments are written for readers of the header.
 #![allow(clippy::missing_safety_doc)] // The promise is stated above, once.

@@ -15,8 +15,8 @@ pub enum Event<'a> {
     CacheRead {
         /// The file's path.
         path: &'a Path,
-        /// Why it could not be used, if so: one sentence. A file that does not exist yet is among the
-        /// reasons.
+        /// Why it could not be used, if so: one sentence. A file that does not exist yet is among
+        /// the reasons.
         problem: Option<&'a str>,
     },
     /// Measuring is about to begin. Sent only if there is something to measure.

@@ -1,5 +1,5 @@
-//! Panics on demand, to test what becomes of a panic: at the entry from C, at the start of a run, and in a
-//! lookup thread. Without the private feature `__fault-injection` there is nothing here.
+//! Panics on demand, to test what becomes of a panic: at the entry from C, at the start of a run,
+//! and in a lookup thread. Without the private feature `__fault-injection` there is nothing here.
 #![forbid(unsafe_code)]
 
 /// Panics if the environment variable `FASTESTMIRROR_FAULT` names this place.

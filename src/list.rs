@@ -1,5 +1,5 @@
-//! The list as it was read: its mirrors, and one table of their hosts and endpoints, which cache, measuring
-//! and rule share. Pure: nothing is looked up here.
+//! The list as it was read: its mirrors, and one table of their hosts and endpoints, which cache,
+//! measuring and rule share. Pure: nothing is looked up here.
 #![forbid(unsafe_code)]
 
 use crate::options::Options;
@@ -22,8 +22,8 @@ pub(crate) struct List {
     pub(crate) mirrors: Vec<ListedMirror>,
     /// Each host once, in the order of its first mirror.
     pub(crate) hosts: Vec<ListedHost>,
-    /// What may be measured: each endpoint once, in the order of its first mirror, as far as filters,
-    /// address family and limits let it.
+    /// What may be measured: each endpoint once, in the order of its first mirror, as far as
+    /// filters, address family and limits let it.
     pub(crate) endpoints: Vec<ListedEndpoint>,
 }
 

@@ -1,4 +1,5 @@
-//! What became of a mirror in a run, and why measuring stopped: plain values and the words for them.
+//! What became of a mirror in a run, and why measuring stopped: plain values and the words for
+//! them.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -61,10 +62,11 @@ pub enum StopReason {
     Idle,
     /// Every mirror has an outcome. (Mirrors beyond a limit count as unanswered.)
     Complete,
-    /// No mirror that is still silent can belong to the pool, unless its packet was lost, and enough
-    /// fallbacks are known.
+    /// No mirror that is still silent can belong to the pool, unless its packet was lost, and
+    /// enough fallbacks are known.
     Settled,
-    /// No reply came for longer than any mirror took to answer: the silent ones are down or far away.
+    /// No reply came for longer than any mirror took to answer: the silent ones are down or far
+    /// away.
     Quiet,
     /// The timeout was reached.
     Timeout,

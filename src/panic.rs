@@ -1,4 +1,5 @@
-//! A panic becomes an error: for layers that C code calls, where a panic must neither unwind nor print.
+//! A panic becomes an error: for layers that C code calls, where a panic must neither unwind nor
+//! print.
 #![forbid(unsafe_code)]
 
 use std::any::Any;
@@ -13,10 +14,10 @@ thread_local! {
 
 /// Runs `body`. If it panics, nothing is printed, and the panic's message is returned as the error.
 ///
-/// For code that is called from C. The standard library prints the message of a panic before it can be
-/// caught, so the first call replaces the panic hook by one that is silent while `catch_panic` runs, and
-/// in the threads of this library; all other panics go to the hook that was there before. In a C library
-/// the hook is a private copy of that library's.
+/// For code that is called from C. The standard library prints the message of a panic before it can
+/// be caught, so the first call replaces the panic hook by one that is silent while `catch_panic`
+/// runs, and in the threads of this library; all other panics go to the hook that was there before.
+/// In a C library the hook is a private copy of that library's.
 ///
 /// ```
 /// assert_eq!(fastestmirror::catch_panic(|| 1), Ok(1));
@@ -28,8 +29,8 @@ thread_local! {
 /// # Errors
 /// Returns the message of the panic.
 pub fn catch_panic<T>(body: impl FnOnce() -> T) -> Result<T, String> {
-    // There is no lock, since another thread could hold it during a fork. The first call of a second
-    // thread may come a moment before the hook is in place.
+    // There is no lock, since another thread could hold it during a fork. The first call of a
+    // second thread may come a moment before the hook is in place.
     static IS_HOOKED: AtomicBool = AtomicBool::new(false);
     if !IS_HOOKED.swap(true, SeqCst) {
         let other = panic::take_hook();
@@ -45,8 +46,8 @@ pub fn catch_panic<T>(body: impl FnOnce() -> T) -> Result<T, String> {
     result.map_err(message)
 }
 
-/// Makes panics of this thread print nothing, if [`catch_panic`] has ever been called. For the library's
-/// own threads, whose panics are passed on to the thread that ranks.
+/// Makes panics of this thread print nothing, if [`catch_panic`] has ever been called. For the
+/// library's own threads, whose panics are passed on to the thread that ranks.
 pub(crate) fn silence_this_thread() {
     IS_SILENT.set(true);
 }

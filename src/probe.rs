@@ -1,7 +1,7 @@
 //! Measuring: names are looked up, SYNs leave, answers are timed, until enough is known.
 //!
-//! `driver` carries news between the three that do the work: `resolve` (names), `connect` (sockets) and
-//! `schedule` (decisions). There is one thread, the caller's; lookups have their own.
+//! `driver` carries news between the three that do the work: `resolve` (names), `connect` (sockets)
+//! and `schedule` (decisions). There is one thread, the caller's; lookups have their own.
 #![forbid(unsafe_code)]
 
 mod cancel;

@@ -1,8 +1,8 @@
-//! The ranking rule: outcomes, hosts, a rule and a seed in, an order out. Pure: no clock, no file, no global
-//! generator.
+//! The ranking rule: outcomes, hosts, a rule and a seed in, an order out. Pure: no clock, no file,
+//! no global generator.
 //!
-//! Local mirrors first, then the pool (everything within a factor of the best) shuffled, then what else has
-//! a latency, nearest first, then what has not answered, then what failed.
+//! Local mirrors first, then the pool (everything within a factor of the best) shuffled, then what
+//! else has a latency, nearest first, then what has not answered, then what failed.
 #![forbid(unsafe_code)]
 
 use crate::list::{HostId, ListedHost};
@@ -36,8 +36,9 @@ pub(crate) struct Entry {
     pub(crate) weight: f64,
 }
 
-/// The result: the order, as positions in the input; whether each mirror is in the pool, by position in the
-/// input; and whether the pool means little, because nearly all of many hosts are in it.
+/// The result: the order, as positions in the input; whether each mirror is in the pool, by
+/// position in the input; and whether the pool means little, because nearly all of many hosts are
+/// in it.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Ranked {
     pub(crate) order: Vec<usize>,
@@ -66,8 +67,8 @@ struct Place {
     class: Class,
     /// Whether others of the class are preferred.
     is_behind: bool,
-    /// In the pool the host's shuffle key, then its latency: a host that is listed twice must not earn a
-    /// double share.
+    /// In the pool the host's shuffle key, then its latency: a host that is listed twice must not
+    /// earn a double share.
     key: i64,
     /// The host's first entry in this class, which the others follow.
     first: usize,
@@ -148,10 +149,11 @@ fn lower(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
 
 /// Returns a host's place in the shuffle: the lowest key leads.
 ///
-/// It is a keyed hash of the name alone, so that one seed puts two hosts in the same order in every list.
-/// The hash serves as the uniform number from which an exponential one is made, so that a host of weight 2
-/// leads twice as often as one of weight 1 (Efraimidis and Spirakis, "Weighted random sampling with a
-/// reservoir", 2006). The logarithm of that is taken, so that no weight is too small.
+/// It is a keyed hash of the name alone, so that one seed puts two hosts in the same order in every
+/// list. The hash serves as the uniform number from which an exponential one is made, so that a
+/// host of weight 2 leads twice as often as one of weight 1 (Efraimidis and Spirakis, "Weighted
+/// random sampling with a reservoir", 2006). The logarithm of that is taken, so that no weight is
+/// too small.
 fn shuffle_key(host: &Host, weight: f64, seed: u64) -> f64 {
     let mut hasher = SipHasher24::new_with_keys(seed, 0);
     match host {

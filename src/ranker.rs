@@ -46,8 +46,8 @@ impl Ranker {
         Ranker::default()
     }
 
-    /// Sets how long measuring may take in all, lookups included; 0 to 3,600 s, default 2 s. With 0 nothing
-    /// is measured.
+    /// Sets how long measuring may take in all, lookups included; 0 to 3,600 s, default 2 s. With 0
+    /// nothing is measured.
     ///
     /// # Errors
     /// If it is longer.
@@ -57,9 +57,9 @@ impl Ranker {
         Ok(self)
     }
 
-    /// Sets how many hosts outside the pool must have a latency before measuring stops early, so that a
-    /// client whose pool fails has somewhere to go; default 16. With [`Ranker::ALL`] measuring goes on until
-    /// every mirror has answered or no further replies come.
+    /// Sets how many hosts outside the pool must have a latency before measuring stops early, so
+    /// that a client whose pool fails has somewhere to go; default 16. With [`Ranker::ALL`]
+    /// measuring goes on until every mirror has answered or no further replies come.
     pub fn fallbacks(&mut self, fallbacks: usize) -> &mut Ranker {
         self.options.fallbacks = fallbacks;
         self
@@ -71,8 +71,8 @@ impl Ranker {
         self
     }
 
-    /// Sets the factor of the pool: mirrors nearer than this many times the best latency belong to it; 1 to
-    /// 1,000, default 2.
+    /// Sets the factor of the pool: mirrors nearer than this many times the best latency belong to
+    /// it; 1 to 1,000, default 2.
     ///
     /// # Errors
     /// If it is outside that range or not a number.
@@ -85,9 +85,9 @@ impl Ranker {
         Ok(self)
     }
 
-    /// Sets the slack of the pool: mirrors nearer than the best latency plus this belong to it, too; 0 to
-    /// 60 s, default 0. In a data center 1 ms from its nearest mirror, a factor alone leaves the whole load
-    /// to that mirror.
+    /// Sets the slack of the pool: mirrors nearer than the best latency plus this belong to it,
+    /// too; 0 to 60 s, default 0. In a data center 1 ms from its nearest mirror, a factor alone
+    /// leaves the whole load to that mirror.
     ///
     /// # Errors
     /// If it is longer.
@@ -97,24 +97,25 @@ impl Ranker {
         Ok(self)
     }
 
-    /// Sets the seed of the shuffle: with one seed, two hosts of equal weight stand in the same order in
-    /// every list and on every machine. Default: from the operating system, fresh in every process, after a
-    /// fork, and every hour, so that all lists of a transaction agree and the load is spread over the pool.
+    /// Sets the seed of the shuffle: with one seed, two hosts of equal weight stand in the same
+    /// order in every list and on every machine. Default: from the operating system, fresh in every
+    /// process, after a fork, and every hour, so that all lists of a transaction agree and the load
+    /// is spread over the pool.
     pub fn seed(&mut self, seed: u64) -> &mut Ranker {
         self.options.seed = Some(seed);
         self
     }
 
-    /// Keeps only mirrors of these protocols; default, and with none: all, including URLs of no known
-    /// protocol.
+    /// Keeps only mirrors of these protocols; default, and with none: all, including URLs of no
+    /// known protocol.
     pub fn protocols(&mut self, protocols: &[Protocol]) -> &mut Ranker {
         self.options.protocols = protocols.to_vec();
         self
     }
 
-    /// Keeps only mirrors whose host matches one of these patterns; default, and with no pattern: all. A
-    /// pattern is a glob over the whole name (`*` any text, `?` any character) or a domain's suffix
-    /// (`.gov`). A URL without a host matches none.
+    /// Keeps only mirrors whose host matches one of these patterns; default, and with no pattern:
+    /// all. A pattern is a glob over the whole name (`*` any text, `?` any character) or a domain's
+    /// suffix (`.gov`). A URL without a host matches none.
     ///
     /// # Errors
     /// If a pattern could match no host.
@@ -123,8 +124,8 @@ impl Ranker {
         Ok(self)
     }
 
-    /// Drops the mirrors whose host matches one of these patterns (see [`Ranker::include`]), even if they
-    /// are included; default: none.
+    /// Drops the mirrors whose host matches one of these patterns (see [`Ranker::include`]), even
+    /// if they are included; default: none.
     ///
     /// # Errors
     /// If a pattern could match no host.
@@ -133,9 +134,9 @@ impl Ranker {
         Ok(self)
     }
 
-    /// Moves mirrors whose host matches one of these patterns (see [`Ranker::include`]) to the front of the
-    /// pool, and to the front of the other mirrors that have a latency; default: none. A mirror that has not
-    /// answered stays where it is.
+    /// Moves mirrors whose host matches one of these patterns (see [`Ranker::include`]) to the
+    /// front of the pool, and to the front of the other mirrors that have a latency; default: none.
+    /// A mirror that has not answered stays where it is.
     ///
     /// # Errors
     /// If a pattern could match no host.
@@ -146,41 +147,41 @@ impl Ranker {
 
     /// Sets the cache file, in librepo's format, or none; default: none.
     ///
-    /// What the file remembers is not measured again: a latency for the maximal age; for one hour, that a
-    /// mirror failed or was outside the pool. Where other mirrors have to be measured, the nearest remembered
-    /// one is measured with them as a control: if it answers, the network is up, and the silent ones are
-    /// down. A file that cannot be used is no error but a warning in the [`Ranking`]. A relative path counts
-    /// from the current directory of the process when it ranks.
+    /// What the file remembers is not measured again: a latency for the maximal age; for one hour,
+    /// that a mirror failed or was outside the pool. Where other mirrors have to be measured, the
+    /// nearest remembered one is measured with them as a control: if it answers, the network is up,
+    /// and the silent ones are down. A file that cannot be used is no error but a warning in the
+    /// [`Ranking`]. A relative path counts from the current directory of the process when it ranks.
     pub fn cache(&mut self, path: Option<&Path>) -> &mut Ranker {
         self.options.cache.path = path.map(Path::to_path_buf);
         self
     }
 
-    /// Sets how old a remembered latency may be; default 30 days. With 0 nothing from before the current
-    /// second counts.
+    /// Sets how old a remembered latency may be; default 30 days. With 0 nothing from before the
+    /// current second counts.
     pub fn max_age(&mut self, age: Duration) -> &mut Ranker {
         self.options.cache.max_age = age;
         self
     }
 
-    /// Keeps the seed in the cache for this long, so that a machine keeps its order of mirrors across
-    /// processes, and has another one afterwards; default, and with 0: a fresh seed in every process and
-    /// hour. Has no effect without a cache, or with [`Ranker::seed`].
+    /// Keeps the seed in the cache for this long, so that a machine keeps its order of mirrors
+    /// across processes, and has another one afterwards; default, and with 0: a fresh seed in every
+    /// process and hour. Has no effect without a cache, or with [`Ranker::seed`].
     pub fn rotate_every(&mut self, period: Duration) -> &mut Ranker {
         self.options.cache.rotate_every = period;
         self
     }
 
-    /// Sets how many endpoints (host and port) to measure in a run at most, so that a hostile list does not
-    /// turn clients into a flood; default 2,048. Endpoints beyond it, in the order given, count as
-    /// unanswered.
+    /// Sets how many endpoints (host and port) to measure in a run at most, so that a hostile list
+    /// does not turn clients into a flood; default 2,048. Endpoints beyond it, in the order given,
+    /// count as unanswered.
     pub fn max_endpoints(&mut self, endpoints: usize) -> &mut Ranker {
         self.options.max_endpoints = endpoints;
         self
     }
 
-    /// Sets how many endpoints (ports) of one host to measure at most; default 4. Endpoints beyond it count
-    /// as unanswered.
+    /// Sets how many endpoints (ports) of one host to measure at most; default 4. Endpoints beyond
+    /// it count as unanswered.
     pub fn max_endpoints_per_host(&mut self, endpoints: usize) -> &mut Ranker {
         self.options.max_endpoints_per_host = endpoints;
         self
@@ -192,8 +193,9 @@ impl Ranker {
         self
     }
 
-    /// Sets a function that is called at least every 20 ms while measuring and whose `true` stops it, as
-    /// [`Cancel::cancel`] does: for a flag that is set by a signal handler of somebody else's.
+    /// Sets a function that is called at least every 20 ms while measuring and whose `true` stops
+    /// it, as [`Cancel::cancel`] does: for a flag that is set by a signal handler of somebody
+    /// else's.
     pub fn interrupt_check(&mut self, check: impl FnMut() -> bool + Send + 'static) -> &mut Ranker {
         self.hooks.interrupt_check = Some(Box::new(check));
         self
@@ -221,9 +223,9 @@ impl Ranker {
     /// [`StopReason`](crate::StopReason)), at most for the timeout and a few milliseconds.
     ///
     /// # Errors
-    /// If a weight is not positive and finite, if the filters exclude every mirror, or if the process has
-    /// no file descriptor left. Mirrors that cannot be reached are no error; that is their
-    /// [`Outcome`](crate::Outcome).
+    /// If a weight is not positive and finite, if the filters exclude every mirror, or if the
+    /// process has no file descriptor left. Mirrors that cannot be reached are no error; that is
+    /// their [`Outcome`](crate::Outcome).
     pub fn rank<C: Into<Candidate>>(
         &mut self,
         candidates: impl IntoIterator<Item = C>,

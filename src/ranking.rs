@@ -1,4 +1,5 @@
-//! What goes into a ranking and what comes out of it: candidates, ranked mirrors, errors. Plain values.
+//! What goes into a ranking and what comes out of it: candidates, ranked mirrors, errors. Plain
+//! values.
 #![forbid(unsafe_code)]
 
 use crate::outcome::{Outcome, StopReason};
@@ -19,8 +20,8 @@ pub struct Candidate {
     /// Any text. If no connection can be made to it, the outcome is [`Outcome::Unsupported`].
     pub url: String,
     /// How often the mirror's host leads the pool, in proportion to the weights of the other hosts:
-    /// the `preference` of a metalink, for example. Positive and finite. If a host has several URLs,
-    /// the highest of their weights counts.
+    /// the `preference` of a metalink, for example. Positive and finite. If a host has several
+    /// URLs, the highest of their weights counts.
     pub weight: f64,
 }
 
@@ -48,8 +49,8 @@ impl<S: Into<String>> From<(S, f64)> for Candidate {
     }
 }
 
-/// Why there is no ranking. The caller still has its list in the given order, which is the one to use
-/// then.
+/// Why there is no ranking. The caller still has its list in the given order, which is the one to
+/// use then.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -114,10 +115,11 @@ pub struct RankedMirror {
     pub url: String,
     /// What became of it, with its latency if it has one.
     pub outcome: Outcome,
-    /// Whether it is in the pool: its host is near enough to the best one to share the load with it.
+    /// Whether it is in the pool: its host is near enough to the best one to share the load with
+    /// it.
     pub pool: bool,
-    /// Whether the latency may be off by a millisecond or, after a lost SYN-ACK, by a second, because
-    /// a packet was sent twice.
+    /// Whether the latency may be off by a millisecond or, after a lost SYN-ACK, by a second,
+    /// because a packet was sent twice.
     pub imprecise: bool,
     /// The address that answered in this run.
     pub address: Option<SocketAddr>,

@@ -1,5 +1,5 @@
-//! One run, from list to order: what is remembered, what is measured, what comes of it. Its steps are
-//! reported to one observer.
+//! One run, from list to order: what is remembered, what is measured, what comes of it. Its steps
+//! are reported to one observer.
 #![forbid(unsafe_code)]
 
 use crate::cache::{self, CacheSession, Finding, RecordName, Remembered};
@@ -113,8 +113,8 @@ impl<'a> Run<'a> {
         if !self.options.timeout.is_zero() {
             hooks.notify(&Event::Measuring { endpoints: to_measure.len() });
         }
-        // The control is measured last. If only dead mirrors are left to measure, its answer shows that
-        // they are down and not the network, so that they can be remembered as such.
+        // The control is measured last. If only dead mirrors are left to measure, its answer shows
+        // that they are down and not the network, so that they can be remembered as such.
         to_measure.extend(control.map(|(_, endpoint)| endpoint));
         let Hooks { cancel, interrupt_check, observer } = hooks;
         let (stop_reason, results) = probe::measure(Job {

@@ -215,11 +215,11 @@ pub(crate) enum NotFound {
     NoRoom,
 }
 
-/// Returns the family to look names up in. If this machine has addresses of one family only, a query for
-/// the other one is a waste, and some name servers never reply to it.
+/// Returns the family to look names up in. If this machine has addresses of one family only, a
+/// query for the other one is a waste, and some name servers never reply to it.
 ///
-/// `AI_ADDRCONFIG` makes `getaddrinfo`(3) do the same, but for every name: glibc then asks the kernel for
-/// all addresses, and the threads wait for each other. This is called once in a run.
+/// `AI_ADDRCONFIG` makes `getaddrinfo`(3) do the same, but for every name: glibc then asks the
+/// kernel for all addresses, and the threads wait for each other. This is called once in a run.
 pub(crate) fn family_in_use(family: Family) -> Family {
     match (family, families_here()) {
         (Family::Any, (true, false)) => Family::Ipv4,

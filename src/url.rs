@@ -1,4 +1,5 @@
-//! A mirror's URL and the endpoint behind it: protocol, host, port. Pure text; nothing is looked up here.
+//! A mirror's URL and the endpoint behind it: protocol, host, port. Pure text; nothing is looked up
+//! here.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -59,8 +60,8 @@ pub enum Family {
 /// The host of a mirror, in one spelling.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Host {
-    /// A name in lower case. With a dot at the end it is another name than without, since the resolver's
-    /// search list does not apply to it.
+    /// A name in lower case. With a dot at the end it is another name than without, since the
+    /// resolver's search list does not apply to it.
     Name(String),
     /// An IP address.
     Address(IpAddr),
@@ -104,8 +105,8 @@ pub enum Mirror {
 }
 
 impl Mirror {
-    /// Reads a URL as curl does, as far as the connection is concerned. Never fails: one odd line must not
-    /// cost the caller the whole list.
+    /// Reads a URL as curl does, as far as the connection is concerned. Never fails: one odd line
+    /// must not cost the caller the whole list.
     pub fn parse(url: &str) -> Mirror {
         Mirror::read(url).unwrap_or(Mirror::Unsupported)
     }
@@ -138,8 +139,8 @@ impl Mirror {
         }
         let protocol = *Protocol::REMOTE.iter().find(|it| scheme.eq_ignore_ascii_case(it.scheme()))?;
         let rest = rest.strip_prefix("//")?;
-        // By bytes, since a list has thousands of URLs. None of these bytes is ever part of a longer
-        // character.
+        // By bytes, since a list has thousands of URLs. None of these bytes is ever part of a
+        // longer character.
         let authority =
             &rest[..rest.bytes().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len())];
         // A password may hold an `@`: the host follows the last one.
@@ -168,16 +169,17 @@ fn read_host(host: &str) -> Option<Host> {
     if let Ok(address) = name.parse::<Ipv4Addr>() {
         return Some(Host::Address(address.into()));
     }
-    // The limits are those of RFC 1035, section 2.3.4. No standard allows the underscore in a host name,
-    // but some hosts have it. Names in other scripts are supported in their punycode form only.
+    // The limits are those of RFC 1035, section 2.3.4. No standard allows the underscore in a host
+    // name, but some hosts have it. Names in other scripts are supported in their punycode form
+    // only.
     let is_label = |label: &[u8]| {
         (1..=63).contains(&label.len())
             && label.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     let mut labels = name.as_bytes().split(|&b| b == b'.');
     let is_valid = name.len() <= 253 && labels.clone().all(is_label);
-    // A number at the end makes it an old spelling of an IPv4 address (127.1, 0x7f.1), under which one host
-    // could pass for many. No domain has such a name.
+    // A number at the end makes it an old spelling of an IPv4 address (127.1, 0x7f.1), under which
+    // one host could pass for many. No domain has such a name.
     let last = labels.next_back().unwrap_or_default();
     let hex = last.strip_prefix(b"0x").or_else(|| last.strip_prefix(b"0X"));
     let is_number = last.iter().all(u8::is_ascii_digit)

@@ -1,8 +1,8 @@
-//! The C interface as a C program meets it: the libraries that a plain build makes, the header, the
-//! ABI, the examples.
+//! The C interface as C programs use it: the libraries of a plain build, the header, the ABI, the
+//! examples.
 //!
-//! The C side is in `tests/c/` and `examples/*.c`; this file builds it, starts servers for it, and
-//! runs it.
+//! The C programs are in `tests/c/` and `examples/`. This file builds them, starts servers for
+//! them, and runs them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,28 +17,27 @@ use support::programs;
 use support::servers::{Server, Silent, closed_port};
 
 const C99: [&str; 5] = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
-/// What a static link needs besides; the README says so too, and a test holds it against what rustc
-/// says.
+/// The system libraries that a static link needs. The README lists them too.
 const NATIVE_LIBRARIES: &str = "-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc";
 
-/// A folder for what the tests of this name build.
+/// A directory for the files of the tests of this name.
 fn scratch(name: &str) -> PathBuf {
-    let folder = target().join("tmp").join(name);
-    fs::create_dir_all(&folder).expect("the target folder can be written");
-    folder
+    let directory = target().join("tmp").join(name);
+    fs::create_dir_all(&directory).expect("the target directory can be written");
+    directory
 }
 
-/// The folder with the libraries of a plain `cargo build --release`, and the name that programs
+/// The directory with the libraries of a plain `cargo build --release`, and the name that programs
 /// load.
 fn libraries() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         run(cargo(&["build", "--release", "--lib"]).arg("--target-dir").arg(target()));
-        let folder = target().join("release");
-        let soname = folder.join("libfastestmirror.so.0");
+        let directory = target().join("release");
+        let soname = directory.join("libfastestmirror.so.0");
         let _ = fs::remove_file(&soname);
-        symlink("libfastestmirror.so", soname).expect("the target folder can be written");
-        folder
+        symlink("libfastestmirror.so", soname).expect("the target directory can be written");
+        directory
     })
 }
 
@@ -48,11 +47,11 @@ fn cc() -> Command {
     command
 }
 
-/// Builds a C program with the shared library in `folder`.
-fn build_with(folder: &Path, source: &str, output: &Path, more: &[&str]) {
+/// Builds a C program with the shared library in `directory`.
+fn build_with(directory: &Path, source: &str, output: &Path, more: &[&str]) {
     let mut command = cc();
-    command.arg(root().join(source)).arg("-o").arg(output).arg("-L").arg(folder);
-    command.arg(format!("-Wl,-rpath,{}", folder.display())).args(["-lfastestmirror", "-lpthread", "-lm"]);
+    command.arg(root().join(source)).arg("-o").arg(output).arg("-L").arg(directory);
+    command.arg(format!("-Wl,-rpath,{}", directory.display())).args(["-lfastestmirror", "-lpthread", "-lm"]);
     run(command.args(more));
 }
 
@@ -63,17 +62,25 @@ fn program(source: &str) -> PathBuf {
     output
 }
 
-/// The endpoints that the harness wants.
-struct Endpoints(Server, Silent, u16);
+/// The endpoints that tests/c/harness.c needs: open, silent, closed.
+struct Endpoints {
+    open: Server,
+    silent: Silent,
+    closed: u16,
+}
 
 impl Endpoints {
     fn start() -> Endpoints {
-        Endpoints(Server::start(Ipv4Addr::UNSPECIFIED), Silent::start(Ipv4Addr::LOCALHOST), closed_port())
+        Endpoints {
+            open: Server::start(Ipv4Addr::UNSPECIFIED),
+            silent: Silent::start(Ipv4Addr::LOCALHOST),
+            closed: closed_port(),
+        }
     }
 
     fn arguments(&self) -> [String; 3] {
         let at = |port| format!("127.0.0.1:{port}");
-        [at(self.0.port()), at(self.2), self.1.address.to_string()]
+        [at(self.open.port()), at(self.closed), self.silent.address.to_string()]
     }
 }
 
@@ -82,11 +89,11 @@ fn have(program: &str) -> bool {
 }
 
 #[test]
-fn the_header_is_c99_and_cpp() {
+fn header_is_valid_c99_and_cpp() {
     let header = root().join("include/fastestmirror.h");
     run(cc().args(["-fsyntax-only", "-x", "c"]).arg(&header));
     if have("c++") {
-        // The header's integers are C99's, which C++ took over in 2011.
+        // The header uses the integer types of C99, which C++11 has adopted.
         for standard in ["-std=c++11", "-std=c++20"] {
             let mut command = Command::new("c++");
             command.args([standard, "-Wall", "-Wextra", "-Wpedantic", "-Werror"]);
@@ -96,13 +103,16 @@ fn the_header_is_c99_and_cpp() {
 }
 
 #[test]
-fn every_function_keeps_its_contract() {
+fn functions_keep_their_contract() {
     let endpoints = Endpoints::start();
-    assert_eq!(run(Command::new(program("tests/c/harness.c")).args(endpoints.arguments())), "all is well\n");
+    assert_eq!(
+        run(Command::new(program("tests/c/harness.c")).args(endpoints.arguments())),
+        "all checks passed\n"
+    );
 }
 
 #[test]
-fn a_fork_at_the_first_call_leaves_the_child_no_lock_to_wait_for() {
+fn fork_at_the_first_call_leaves_no_lock_held_in_the_child() {
     let fork = program("tests/c/fork.c");
     for _ in 0..100 {
         run(&mut Command::new(&fork));
@@ -110,16 +120,16 @@ fn a_fork_at_the_first_call_leaves_the_child_no_lock_to_wait_for() {
 }
 
 #[test]
-fn the_static_library_needs_just_what_the_readme_says() {
-    let folder = scratch("static");
-    let printed = folder.join("native-static-libs");
+fn static_library_needs_the_libraries_in_the_readme() {
+    let directory = scratch("static");
+    let printed = directory.join("native-static-libs");
     let mut command = cargo(&["rustc", "--lib", "--crate-type", "staticlib"]);
-    command.arg("--target-dir").arg(&folder).arg("--").arg("--print");
+    command.arg("--target-dir").arg(&directory).arg("--").arg("--print");
     run(command.arg(format!("native-static-libs={}", printed.display())));
-    let printed = fs::read_to_string(&printed).expect("rustc has written it");
+    let printed = fs::read_to_string(&printed).expect("the file that rustc writes");
     assert_eq!(printed.trim(), NATIVE_LIBRARIES);
     let readme = fs::read_to_string(root().join("README.md")).expect("a README");
-    assert!(readme.contains(NATIVE_LIBRARIES), "the README does not say: {NATIVE_LIBRARIES}");
+    assert!(readme.contains(NATIVE_LIBRARIES), "the README does not list {NATIVE_LIBRARIES}");
 
     let program = scratch("c").join("harness-static");
     let mut command = cc();
@@ -127,7 +137,7 @@ fn the_static_library_needs_just_what_the_readme_says() {
     command.arg(libraries().join("libfastestmirror.a")).args(NATIVE_LIBRARIES.split(' '));
     run(&mut command);
     let endpoints = Endpoints::start();
-    assert_eq!(run(Command::new(&program).args(endpoints.arguments())), "all is well\n");
+    assert_eq!(run(Command::new(&program).args(endpoints.arguments())), "all checks passed\n");
 }
 
 #[test]
@@ -144,11 +154,14 @@ fn valgrind_finds_no_error_and_no_leak() {
         "--show-leak-kinds=definite,indirect,possible",
     ]);
     command.args(["--errors-for-leak-kinds=definite,indirect,possible", "--child-silent-after-fork=yes"]);
-    assert_eq!(run(command.arg(program("tests/c/harness.c")).args(endpoints.arguments())), "all is well\n");
+    assert_eq!(
+        run(command.arg(program("tests/c/harness.c")).args(endpoints.arguments())),
+        "all checks passed\n"
+    );
 }
 
 #[test]
-fn the_shared_library_exports_the_committed_symbols_and_nothing_else() {
+fn shared_library_exports_exactly_the_committed_symbols() {
     let library = libraries().join("libfastestmirror.so");
     let symbols = run(Command::new("nm").args(["-D", "--defined-only", "--format=posix"]).arg(&library));
     let mut symbols: Vec<_> = symbols.lines().filter_map(|line| line.split(' ').next()).collect();
@@ -169,7 +182,7 @@ fn the_shared_library_exports_the_committed_symbols_and_nothing_else() {
 }
 
 #[test]
-fn structs_and_enums_are_laid_out_as_they_always_were() {
+fn struct_layouts_and_enum_values_are_stable() {
     use fastestmirror::capi::*;
     let printed = run(&mut Command::new(program("tests/c/layout.c")));
     let in_c: BTreeMap<&str, usize> = printed
@@ -197,7 +210,7 @@ fn structs_and_enums_are_laid_out_as_they_always_were() {
         ("fm_summary.stop_reason", offset_of!(fm_summary, stop_reason)),
         ("fm_summary.ambiguous", offset_of!(fm_summary, ambiguous)),
     ];
-    // Never renumbered: written down here a second time.
+    // These numbers never change, so they are repeated here.
     let values = [
         ("FM_OK", 0),
         ("FM_INVALID_ARGUMENT", 1),
@@ -232,7 +245,7 @@ fn structs_and_enums_are_laid_out_as_they_always_were() {
     ];
     let here: BTreeMap<&str, usize> = offsets.into_iter().chain(values).collect();
     assert_eq!(in_c, here);
-    // On every 64-bit Linux.
+    // These hold on every 64-bit Linux.
     #[cfg(target_pointer_width = "64")]
     assert_eq!(
         (here["fm_mirror"], here["fm_summary"], here["fm_mirror.outcome"], here["fm_summary.stop_reason"]),
@@ -241,13 +254,13 @@ fn structs_and_enums_are_laid_out_as_they_always_were() {
 }
 
 #[test]
-fn a_panic_in_any_layer_reaches_c_as_an_error_and_prints_nothing() {
-    let folder = scratch("faults");
-    run(cargo(&["build", "--lib", "--features", "__fault-injection"]).arg("--target-dir").arg(&folder));
-    let libraries = folder.join("debug");
+fn panic_in_any_layer_becomes_an_error_and_prints_nothing() {
+    let directory = scratch("faults");
+    run(cargo(&["build", "--lib", "--features", "__fault-injection"]).arg("--target-dir").arg(&directory));
+    let libraries = directory.join("debug");
     let soname = libraries.join("libfastestmirror.so.0");
     let _ = fs::remove_file(&soname);
-    symlink("libfastestmirror.so", soname).expect("the target folder can be written");
+    symlink("libfastestmirror.so", soname).expect("the target directory can be written");
     let program = scratch("c").join("faults");
     build_with(&libraries, "tests/c/faults.c", &program, &[]);
     let server = Server::start(Ipv4Addr::LOCALHOST);
@@ -263,26 +276,27 @@ fn a_panic_in_any_layer_reaches_c_as_an_error_and_prints_nothing() {
 fn address_sanitizer_finds_nothing() {
     let nightly = Command::new("cargo").args(["+nightly", "--version"]).output();
     if !nightly.is_ok_and(|output| output.status.success()) {
-        lab::skip("there is no nightly toolchain, and AddressSanitizer needs one");
+        lab::skip("AddressSanitizer needs a nightly toolchain, which is not installed");
         return;
     }
-    // The sanitizer's runtime comes with a Rust program, so one line of Rust starts the C harness.
-    let folder = scratch("sanitizer");
+    // rustc links the sanitizer's runtime into a Rust program, so a small Rust program starts the C
+    // harness.
+    let directory = scratch("sanitizer");
     let host = run(Command::new("rustc").arg("-vV"));
-    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc names its host");
+    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).expect("the host of rustc");
     let mut command = Command::new("cargo");
     command.current_dir(root()).env("RUSTFLAGS", "-Zsanitizer=address").env_remove("RUSTUP_TOOLCHAIN");
     command.args(["+nightly", "rustc", "--locked", "--quiet", "--lib", "--crate-type", "staticlib"]);
-    run(command.args(["--target", host, "--target-dir"]).arg(&folder));
-    let object = folder.join("harness.o");
+    run(command.args(["--target", host, "--target-dir"]).arg(&directory));
+    let object = directory.join("harness.o");
     run(cc()
         .args(["-c", "-Dmain=harness_main"])
         .arg(root().join("tests/c/harness.c"))
         .arg("-o")
         .arg(&object));
-    let program = folder.join("harness");
-    let source = folder.join("harness.rs");
-    fs::write(&source, SANITIZED).expect("the target folder can be written");
+    let program = directory.join("harness");
+    let source = directory.join("harness.rs");
+    fs::write(&source, SANITIZED).expect("the target directory can be written");
     let mut command = Command::new("rustc");
     command.env_remove("RUSTUP_TOOLCHAIN").arg("+nightly").args([
         "-Zsanitizer=address",
@@ -293,15 +307,15 @@ fn address_sanitizer_finds_nothing() {
     ]);
     command.arg(&source).arg("-o").arg(&program);
     command.arg("-C").arg(format!("link-arg={}", object.display()));
-    let library = folder.join(host).join("debug/libfastestmirror.a");
-    // The library brings a std of its own, equal to the program's.
+    let library = directory.join(host).join("debug/libfastestmirror.a");
+    // The library contains a standard library of its own, equal to the program's.
     command
         .arg("-C")
         .arg(format!("link-arg={}", library.display()))
         .args(["-C", "link-arg=-Wl,--allow-multiple-definition"]);
     run(&mut command);
     let endpoints = Endpoints::start();
-    assert_eq!(run(Command::new(&program).args(endpoints.arguments())), "all is well\n");
+    assert_eq!(run(Command::new(&program).args(endpoints.arguments())), "all checks passed\n");
 }
 
 const SANITIZED: &str = r#"
@@ -320,7 +334,7 @@ fn main() {
 "#;
 
 #[test]
-fn the_examples_work_as_the_readme_builds_them() {
+fn examples_work_as_the_readme_builds_them() {
     let server = Server::start(Ipv4Addr::UNSPECIFIED);
     let urls = [
         format!("http://127.0.0.1:{}/closed", closed_port()),
@@ -328,12 +342,12 @@ fn the_examples_work_as_the_readme_builds_them() {
     ];
     let readme = fs::read_to_string(root().join("README.md")).expect("a README");
     for example in ["smallest", "options", "librepo_adapter"] {
-        // The README's line, with the folders of this build.
+        // The command in the README, with the directories of this build.
         let line = readme
             .lines()
             .map(str::trim)
             .find(|line| line.starts_with("cc ") && line.contains(&format!("{example}.c")));
-        let line = line.unwrap_or_else(|| panic!("the README does not say how to build {example}.c"));
+        let line = line.unwrap_or_else(|| panic!("the README has no command that builds {example}.c"));
         let program = scratch("c").join(example);
         let output = format!("-o target/{example}");
         assert!(line.contains(&output), "{line}");
@@ -350,13 +364,13 @@ fn the_examples_work_as_the_readme_builds_them() {
 }
 
 #[test]
-fn a_hung_look_up_outlives_the_library_and_does_no_harm() {
+fn hanging_lookup_is_harmless_after_the_library_is_closed() {
     let (program, library) = (program("tests/c/hung.c"), libraries().join("libfastestmirror.so"));
     lab::isolated!(|| {
         let hung = lab::Mirror::new("hung.lab.example").lookup(lab::Lookup::Silent);
         let _world = lab::World::start(lab::Spec::new().mirror(hung)).expect("a world");
-        // The world's resolver asks twice, a second each.
+        // The resolver in this world makes two attempts of one second each.
         let output = run(Command::new(program).arg(library).args(["http://hung.lab.example/", "3"]));
-        assert_eq!(output, "still here\n");
+        assert_eq!(output, "still running\n");
     });
 }

@@ -1,5 +1,6 @@
-/* What the clients of the bench `measure` have in common: a list of lines on stdin, one call to be timed, and on
- * stdout what it cost ("call SECONDS PROCESSOR_SECONDS KIB_BEFORE KIB_AT_PEAK") and what it found. */
+/* The common part of the clients of the bench `measure`. Each reads a list of lines from standard
+ * input, times one call, and prints its cost ("call SECONDS CPU_SECONDS KIB_BEFORE KIB_AT_PEAK") and its
+ * results. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +11,8 @@
 static char **lines;
 static size_t count;
 
-/* As a login shell has it: the bench itself needs more, and would hand it down. */
-static void usual_descriptors(void)
+/* Sets the limit of a login shell: the bench has a higher one, which the client inherits. */
+static void limit_descriptors(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > 1024) {
@@ -25,7 +26,7 @@ static inline void read_lines(void)
     char *line = NULL;
     size_t room = 0;
     ssize_t length;
-    usual_descriptors();
+    limit_descriptors();
     while ((length = getline(&line, &room, stdin)) > 0) {
         lines = realloc(lines, (count + 1) * sizeof *lines);
         if (!lines)
@@ -43,15 +44,15 @@ static inline double now(void)
     return time.tv_sec + time.tv_nsec / 1e9;
 }
 
-/* Of all threads, those that have ended too. */
-static inline double processor_time(void)
+/* The CPU time of all threads, including those that have ended. */
+static inline double cpu_time(void)
 {
     struct rusage used;
     getrusage(RUSAGE_SELF, &used);
     return used.ru_utime.tv_sec + used.ru_stime.tv_sec + (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
-/* Not ru_maxrss, which begins at what the parent had. */
+/* ru_maxrss would include the memory that the parent had before exec. */
 static inline long peak_kib(void)
 {
     char line[256];
@@ -65,20 +66,20 @@ static inline long peak_kib(void)
 }
 
 struct cost {
-    double time, processor_time;
+    double time, cpu_time;
     long peak_kib;
 };
 
 static inline struct cost begin(void)
 {
     struct cost cost = {.peak_kib = peak_kib()};
-    cost.processor_time = processor_time();
+    cost.cpu_time = cpu_time();
     cost.time = now();
     return cost;
 }
 
 static inline void end(struct cost before)
 {
-    double time = now() - before.time, used = processor_time() - before.processor_time;
+    double time = now() - before.time, used = cpu_time() - before.cpu_time;
     printf("call %.9f %.6f %ld %ld\n", time, used, before.peak_kib, peak_kib());
 }

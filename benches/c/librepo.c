@@ -1,5 +1,7 @@
-/* librepo's own lr_fastestmirror_detailed(), for the bench: a CERTIFICATE authority to believe besides the system's.
- * Prints a line "mirror INDEX SECONDS" for each. */
+/* librepo's own lr_fastestmirror_detailed().
+ *
+ * usage: librepo [CERTIFICATE]: the certificate authority to trust besides the system's. Prints a
+ * line "mirror INDEX SECONDS" for each mirror. */
 #include "client.h"
 #include <librepo/librepo.h>
 

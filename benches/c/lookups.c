@@ -1,5 +1,7 @@
-/* What nobody who measures these hosts can do without: their look-ups, with so many THREADS, and nothing else.
- * Prints a line "mirror INDEX SECONDS" for each, from the beginning to the end of its look-up. */
+/* Looks up the hosts and does nothing else: a lower bound for any client that measures them.
+ *
+ * usage: lookups THREADS. Prints a line "mirror INDEX SECONDS" for each host, from the start of the
+ * run to the end of its lookup. */
 #include "client.h"
 #include <netdb.h>
 #include <pthread.h>

@@ -1,5 +1,8 @@
-/* fm_rank(), for the bench: FALLBACKS (a number or "all"), ENDPOINTS at most, and perhaps a CACHE.
- * Prints "ended REASON" and a line "mirror INDEX SECONDS POOL" for each. */
+/* fm_rank().
+ *
+ * usage: ours FALLBACKS ENDPOINTS [CACHE]: the number of fallbacks or "all", the maximal number of
+ * endpoints, a cache file. Prints "stop_reason NUMBER" and a line "mirror INDEX SECONDS POOL" for
+ * each mirror. */
 #include "client.h"
 #include <fastestmirror.h>
 
@@ -20,7 +23,7 @@ int main(int argc, char **argv)
         return 1;
     end(before);
     fm_ranking_summary(ranking, &summary);
-    printf("ended %d\n", summary.stop_reason);
+    printf("stop_reason %d\n", summary.stop_reason);
     for (size_t i = 0; fm_ranking_mirror(ranking, i, &mirror) == FM_OK; i++)
         printf("mirror %zu %.9f %d\n", mirror.index, mirror.latency, mirror.pool);
     for (size_t i = 0; fm_ranking_warning(ranking, i); i++)

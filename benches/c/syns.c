@@ -1,6 +1,9 @@
-/* What nobody who measures these hosts can do without: their look-ups, with so many THREADS, and a SYN to each, sent by the
- * thread that has found its address. Who answers meanwhile is timed by the kernel and closed. Nothing is decided.
- * Prints a line "mirror INDEX SECONDS" for each, from the beginning until its SYN has left; over when the last one has. */
+/* Looks up the hosts and sends a SYN to each, and does nothing else: a lower bound for any client
+ * that measures them. Each SYN is sent by the thread that looked up the address. Connections that are established
+ * meanwhile are timed by the kernel and closed. The run is over when the last SYN has been sent.
+ *
+ * usage: syns THREADS. Prints a line "mirror INDEX SECONDS" for each host, from the start of the
+ * run until its SYN has been sent. */
 #include "client.h"
 #include <errno.h>
 #include <netdb.h>
@@ -17,7 +20,7 @@ static atomic_size_t next, working;
 static double start, *sent;
 static int events, finished;
 
-static void ask(size_t name)
+static void send_syn(size_t name)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
     if (getaddrinfo(lines[name], "443", &hints, &list))
@@ -27,7 +30,7 @@ static void ask(size_t name)
     if (fd < 0 || (connect(fd, list->ai_addr, list->ai_addrlen) && errno != EINPROGRESS))
         abort();
     sent[name] = now() - start;
-    /* Not before: a socket that does not connect yet counts as hung up. */
+    /* After connect(): epoll reports EPOLLHUP for a socket that is not connecting. */
     epoll_ctl(events, EPOLL_CTL_ADD, fd, &event);
     freeaddrinfo(list);
 }
@@ -42,7 +45,7 @@ static void *work(void *unused)
 {
     size_t name;
     while ((name = atomic_fetch_add(&next, 1)) < count)
-        ask(name);
+        send_syn(name);
     done();
     return unused;
 }

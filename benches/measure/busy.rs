@@ -1,4 +1,5 @@
-//! How exact latencies stay while other processes keep all processors busy: the kernel's, which ours are, beside the wall clock's.
+//! The errors of latencies while other processes keep all CPUs busy: those of this library, which
+//! are the kernel's, beside those of the wall clock.
 
 use super::clients::{Client, Found, Run};
 use super::row::error;
@@ -8,21 +9,21 @@ use std::process::{Child, Command};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-/// |measured - truth|: median and 99th percentile.
+/// The median and the 99th percentile of |measured - truth|.
 type Error = Option<(Duration, Duration)>;
 
 #[derive(Debug)]
 pub(crate) struct Busy {
     pub(crate) mirrors: usize,
     pub(crate) ours: Error,
-    /// Of a plain client that connects to all at once.
+    /// The errors of a plain client that connects to all mirrors at once.
     pub(crate) kernel: Error,
     pub(crate) wall: Error,
-    /// While ours ran, and while the other did.
+    /// The lab's error while this library ran, and while the plain client ran.
     pub(crate) lab: [LabError; 2],
 }
 
-/// A program that does nothing, all the time.
+/// A process that uses all the CPU time it gets.
 struct Spinner(Child);
 
 impl Spinner {
@@ -61,7 +62,7 @@ fn run(
     count: usize,
     lines: impl Fn(&World) -> Vec<String>,
 ) -> (Vec<Run>, LabError) {
-    super::until_the_lab_keeps_up(
+    super::repeat_while_lab_is_late(
         count > 1,
         || {
             let world = scene.world(&super::PORTS);

@@ -1,5 +1,5 @@
-//! The programs that are compared, each a small C program in a process of its own (`benches/c`): ours through the release build
-//! of the C library, librepo's through the librepo of the system, and the look-ups alone.
+//! The clients that are compared, each a small C program (`benches/c`) in a process of its own:
+//! this library as a release build, the system's librepo, and lookups alone.
 
 use std::fs;
 use std::io::Write;
@@ -10,25 +10,26 @@ use std::time::Duration;
 use support::build::{cargo, root, run, target};
 use support::programs::{have, module, program};
 
-/// Look-ups at once: as many as ours has (`LOOK_UPS` in src/probe/mod.rs).
+/// The number of lookups at the same time: as many as this library runs (`LOOK_UPS` in
+/// src/probe/mod.rs).
 const THREADS: &str = "64";
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Client {
-    /// `fm_rank` at its defaults.
+    /// `fm_rank` with its defaults.
     Defaults,
-    /// The same with `fallbacks` set to all.
+    /// `fm_rank` with `fallbacks` set to all.
     All,
-    /// The same at the defaults, with the latencies of an earlier run in a cache.
+    /// `fm_rank` with its defaults and the cache of an earlier run.
     Warm,
-    /// `lr_fastestmirror_detailed`, as users have it.
+    /// `lr_fastestmirror_detailed` with https URLs, as users have them.
     LibrepoHttps,
     LibrepoHttp,
-    /// `getaddrinfo` alone.
-    LookUps,
-    /// The same, and a SYN to each.
+    /// Only `getaddrinfo`.
+    Lookups,
+    /// `getaddrinfo`, and a SYN to each mirror.
     Syns,
-    /// Two clocks for one handshake.
+    /// Two measurements of each handshake.
     Clock,
 }
 
@@ -40,8 +41,8 @@ impl Client {
             Client::Warm => "ours, warm cache",
             Client::LibrepoHttps => "librepo, https",
             Client::LibrepoHttp => "librepo, http",
-            Client::LookUps => "look-ups alone",
-            Client::Syns => "look-ups and SYNs alone",
+            Client::Lookups => "lookups alone",
+            Client::Syns => "lookups and SYNs alone",
             Client::Clock => "two clocks",
         }
     }
@@ -50,9 +51,9 @@ impl Client {
         if self == Client::LibrepoHttp { "http" } else { "https" }
     }
 
-    /// Only what any client has to do: it finds out nothing.
-    pub(crate) fn is_bare(self) -> bool {
-        matches!(self, Client::LookUps | Client::Syns)
+    /// Whether the client is only a lower bound, without a result.
+    pub(crate) fn is_lower_bound(self) -> bool {
+        matches!(self, Client::Lookups | Client::Syns)
     }
 
     pub(crate) fn is_librepo(self) -> bool {
@@ -63,18 +64,19 @@ impl Client {
         match self {
             Client::Defaults | Client::All | Client::Warm => "ours",
             Client::LibrepoHttps | Client::LibrepoHttp => "librepo",
-            Client::LookUps => "lookups",
+            Client::Lookups => "lookups",
             Client::Syns => "syns",
             Client::Clock => "clock",
         }
     }
 }
 
-/// What a client found out about a mirror.
+/// The result of a client for one mirror.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Found {
     pub(crate) latency: Option<Duration>,
-    /// Of ours, whether it is in the pool; of the clocks, the time on the wall.
+    /// For this library 1 if the mirror is in the pool; for the two clocks the wall-clock time in
+    /// seconds.
     pub(crate) more: f64,
 }
 
@@ -82,31 +84,31 @@ pub(crate) struct Found {
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) time: Duration,
-    pub(crate) processor: Duration,
-    /// What the peak of memory grew by, in KiB.
+    pub(crate) cpu: Duration,
+    /// The growth of the peak of memory, in KiB.
     pub(crate) memory: f64,
-    /// An `fm_ended`.
+    /// An `fm_stop_reason`.
     pub(crate) stop_reason: Option<u32>,
-    /// By position in the list.
+    /// One for each mirror, in the order of the list.
     pub(crate) found: Vec<Found>,
 }
 
-fn folder() -> PathBuf {
+fn directory() -> PathBuf {
     target().join("tmp").join("bench")
 }
 
-/// Whether librepo's client has been built.
+/// Whether the client of librepo has been built.
 pub(crate) fn has_librepo() -> bool {
-    folder().join("librepo").exists()
+    directory().join("librepo").exists()
 }
 
-/// Builds them all; outside the lab, in which there is no network.
+/// Builds all clients. This has to happen outside the lab, where there is a network.
 pub(crate) fn build() {
     run(cargo(&["build", "--release", "--lib", "-p", "fastestmirror"]).arg("--target-dir").arg(target()));
     let libraries = target().join("release");
     let soname = libraries.join("libfastestmirror.so.0");
     let _ = fs::remove_file(&soname);
-    symlink("libfastestmirror.so", soname).expect("the target folder can be written");
+    symlink("libfastestmirror.so", soname).expect("the target directory can be written");
 
     let include = root().join("include").display().to_string();
     let (libraries, library) = (libraries.display(), "-lfastestmirror");
@@ -115,7 +117,7 @@ pub(crate) fn build() {
     compile("lookups", ["-lpthread"]);
     compile("syns", ["-lpthread"]);
     compile("clock", []);
-    let _ = fs::remove_file(folder().join("librepo"));
+    let _ = fs::remove_file(directory().join("librepo"));
     if have("librepo-dev", &mut module("librepo")) {
         let flags = run(program("pkg-config").args(["--cflags", "--libs", "librepo"]));
         compile("librepo", flags.split_whitespace());
@@ -123,28 +125,32 @@ pub(crate) fn build() {
 }
 
 fn compile<'a>(name: &str, flags: impl IntoIterator<Item = &'a str>) {
-    fs::create_dir_all(folder()).expect("the target folder can be written");
+    fs::create_dir_all(directory()).expect("the target directory can be written");
     let mut command = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));
     command.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"]);
-    command.arg(root().join("benches/c").join(name).with_extension("c")).arg("-o").arg(folder().join(name));
+    command
+        .arg(root().join("benches/c").join(name).with_extension("c"))
+        .arg("-o")
+        .arg(directory().join(name));
     run(command.args(flags));
 }
 
 impl Client {
-    /// Runs it over these lines, with a cache for ours, or a certificate authority for librepo.
+    /// Runs the client over these lines. `file` is the cache of this library, or a certificate
+    /// authority for librepo.
     pub(crate) fn run(self, lines: &[String], file: Option<&Path>) -> Run {
-        let mut command = Command::new(folder().join(self.program()));
+        let mut command = Command::new(directory().join(self.program()));
         match self {
             Client::Defaults | Client::Warm => drop(command.args(["16", "1000000"])),
             Client::All => drop(command.args(["all", "1000000"])),
-            Client::LookUps | Client::Syns => drop(command.arg(THREADS)),
+            Client::Lookups | Client::Syns => drop(command.arg(THREADS)),
             Client::LibrepoHttps | Client::LibrepoHttp | Client::Clock => {}
         }
         command.args(file).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("the client starts");
         let mut text = lines.join("\n");
         text.push('\n');
-        child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("the client reads all");
+        child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("the client reads its input");
         let output = child.wait_with_output().expect("the client ends");
         assert!(output.status.success(), "{}: {}", self.name(), output.status);
         read(&String::from_utf8(output.stdout).expect("ASCII"), lines.len())
@@ -164,14 +170,14 @@ fn read(text: &str, count: usize) -> Run {
                 let latency = (numbers[1] >= 0.0).then(|| Duration::from_secs_f64(numbers[1]));
                 let more = numbers.get(2).copied().unwrap_or_default();
                 let before = found[numbers[0] as usize].replace(Found { latency, more });
-                assert!(before.is_none(), "a mirror comes twice: {line}");
+                assert!(before.is_none(), "two lines about one mirror: {line}");
             }
         }
     }
-    let (time, processor, memory) = call.expect("the client says what the call cost");
+    let (time, cpu, memory) = call.expect("the cost of the call");
     Run {
         time: Duration::from_secs_f64(time),
-        processor: Duration::from_secs_f64(processor),
+        cpu: Duration::from_secs_f64(cpu),
         memory,
         stop_reason,
         found: found.into_iter().map(Option::unwrap_or_default).collect(),

@@ -1,8 +1,9 @@
-//! Ours beside the librepo of the system, in worlds of the lab: time, processor time, errors, pool, packets, memory; how far ours
-//! is from the floor; how it grows; and how exact it stays on a busy machine.
+//! Compares this library with the system's librepo in worlds of the lab: time, CPU time, errors,
+//! pool, packets, memory. Also how far this library is from the lower bound, how its cost grows
+//! with the list, and how exact it stays on a busy machine.
 //!
-//! `cargo bench --bench measure` takes some five minutes. With `FASTESTMIRROR_RENEW=1` it puts its table into the README.
-//! `cargo test` runs it once, over a few mirrors, to keep it alive.
+//! `cargo bench --bench measure` takes about five minutes. With `FASTESTMIRROR_RENEW=1` it puts its
+//! table into the README. `cargo test` runs it once, with few mirrors.
 
 mod busy;
 mod clients;
@@ -12,14 +13,14 @@ mod table;
 
 use clients::{Client, Run};
 use lab::LabError;
-use row::{Bare, Plan, Row};
+use row::{LowerBounds, Plan, Row};
 use scene::{ELSEWHERE, HERE, Scene};
 use std::path::Path;
 use std::process::ExitCode;
 use support::bench_mode::BenchMode;
 use support::programs::{Nginx, have, program};
 
-/// Where the mirrors of the lab answer, unless nginx does it.
+/// The ports that the lab serves itself, unless nginx does.
 const PORTS: [u16; 2] = [80, 443];
 
 fn main() -> ExitCode {
@@ -42,7 +43,7 @@ fn main() -> ExitCode {
 }
 
 fn bench(full: bool) {
-    let scratch = tempfile::tempdir().expect("a folder");
+    let scratch = tempfile::tempdir().expect("a directory");
     let bench = Bench { full, scratch: scratch.path() };
     let mut table = table::Table::default();
     let sizes: &[usize] = if full { &[12, 30, 120, 421] } else { &[12] };
@@ -59,7 +60,7 @@ fn bench(full: bool) {
             .extend(sizes.iter().flat_map(|&size| bench.growth(&Scene::new(ELSEWHERE, size, 0, names))));
     }
     if full {
-        table.growth.extend(bench.growth(&Scene::new(HERE, 421, 0, true).far_from_names()));
+        table.growth.extend(bench.growth(&Scene::new(HERE, 421, 0, true).with_slow_name_server()));
     }
     let (size, runs) = if full { (421, 5) } else { (12, 1) };
     table.busy = Some(busy::measure(&Scene::new(HERE, size, 0, true), runs));
@@ -72,8 +73,8 @@ fn bench(full: bool) {
     }
 }
 
-/// A host that stops this machine for a while spoils a world: then in another one, up to three in all.
-fn until_the_lab_keeps_up<T>(again: bool, measure: impl Fn() -> T, lab: impl Fn(&T) -> &LabError) -> T {
+/// If the lab could not keep up, measures again in another world, up to three times in all.
+fn repeat_while_lab_is_late<T>(again: bool, measure: impl Fn() -> T, lab: impl Fn(&T) -> &LabError) -> T {
     let mut measured = measure();
     for _ in 1..if again { 3 } else { 1 } {
         if !lab(&measured).could_not_keep_up() {
@@ -91,53 +92,54 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     fn beside_librepo(&self, scene: &Scene) -> Vec<Row> {
-        let (mut rows, bare) = self.bare(scene);
+        let (mut rows, bounds) = self.lower_bounds(scene);
         let ours = [Client::Defaults, Client::All, Client::Warm];
-        rows.extend(ours.map(|client| self.row(scene, client, &bare)));
-        // Without TLS behind the mirrors nothing could be said about librepo.
+        rows.extend(ours.map(|client| self.row(scene, client, &bounds)));
+        // Without TLS servers librepo cannot be measured.
         let servers =
             have("nginx", program("nginx").arg("-v")) && have("openssl", program("openssl").arg("version"));
         if clients::has_librepo() && servers {
             let scratch = self.scratch.join("nginx");
-            std::fs::create_dir_all(scratch.join("files")).expect("a folder");
+            std::fs::create_dir_all(scratch.join("files")).expect("a directory");
             let _nginx = Nginx::start(&scratch);
             let plan = Plan { runs: self.runs(3), accept: &[], file: Some(scratch.join("ca.pem")) };
             for client in [Client::LibrepoHttp, Client::LibrepoHttps] {
-                rows.push(self.shown(|| row::measure(scene, client, &bare, &plan)).0);
+                rows.push(self.shown(|| row::measure(scene, client, &bounds, &plan)).0);
             }
         }
         rows
     }
 
     fn growth(&self, scene: &Scene) -> Vec<Row> {
-        let (mut rows, bare) = if scene.names { self.bare(scene) } else { Default::default() };
-        rows.push(self.row(scene, Client::Defaults, &bare));
+        let (mut rows, bounds) = if scene.names { self.lower_bounds(scene) } else { Default::default() };
+        rows.push(self.row(scene, Client::Defaults, &bounds));
         rows
     }
 
-    /// What nobody can do without; SYNs only where they may all be under way at once.
-    fn bare(&self, scene: &Scene) -> (Vec<Row>, Bare) {
+    /// The lower bounds: lookups alone, and with SYNs if all of these may be under way at the same
+    /// time.
+    fn lower_bounds(&self, scene: &Scene) -> (Vec<Row>, LowerBounds) {
         let plan = Plan { runs: self.runs(7), accept: &PORTS, file: None };
         let mut rows = Vec::new();
         let mut times = |client| {
-            let (row, runs) = self.shown(|| row::measure(scene, client, &Bare::default(), &plan));
+            let (row, runs) = self.shown(|| row::measure(scene, client, &LowerBounds::default(), &plan));
             rows.push(row);
             let times = |run: &Run| run.found.iter().filter_map(|found| found.latency).collect();
             runs.iter().map(times).collect()
         };
-        let look_ups = times(Client::LookUps);
+        let lookups = times(Client::Lookups);
         let syns = if scene.sites.0.len() <= 500 { times(Client::Syns) } else { Vec::new() };
-        (rows, Bare { look_ups, syns })
+        (rows, LowerBounds { lookups, syns })
     }
 
-    fn row(&self, scene: &Scene, client: Client, bare: &Bare) -> Row {
+    fn row(&self, scene: &Scene, client: Client, bounds: &LowerBounds) -> Row {
         let cache = (client == Client::Warm).then(|| self.scratch.join("cache"));
         let plan = Plan { runs: self.runs(7), accept: &PORTS, file: cache };
-        self.shown(|| row::measure(scene, client, bare, &plan)).0
+        self.shown(|| row::measure(scene, client, bounds, &plan)).0
     }
 
     fn shown(&self, measure: impl Fn() -> (Row, Vec<Run>)) -> (Row, Vec<Run>) {
-        let measured = until_the_lab_keeps_up(self.full, measure, |(row, _)| &row.lab);
+        let measured = repeat_while_lab_is_late(self.full, measure, |(row, _)| &row.lab);
         table::show(&measured.0);
         measured
     }

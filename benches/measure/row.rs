@@ -1,4 +1,4 @@
-//! One client in one world: its runs, and what they come to.
+//! One row of the table: a client in a world, its runs, and their summary.
 
 use super::clients::{Client, Found, Run};
 use super::scene::{Scene, StopReason};
@@ -6,7 +6,7 @@ use lab::{LabError, percentile};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// After this long two runs will do.
+/// After this time two runs are enough.
 const ENOUGH: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
@@ -16,24 +16,24 @@ pub(crate) struct Row {
     pub(crate) dead: usize,
     pub(crate) client: Client,
     pub(crate) time: Duration,
-    pub(crate) processor: Duration,
+    pub(crate) cpu: Duration,
     /// KiB.
     pub(crate) memory: f64,
-    /// |measured - truth| at the median and the 99th percentile; none where nothing was measured.
+    /// |measured - truth|: the median and the 99th percentile. None if nothing was measured.
     pub(crate) error: Option<(Duration, Duration)>,
     pub(crate) runs: usize,
     pub(crate) pool: Pool,
-    /// In a run, on average.
+    /// The average of a run.
     pub(crate) syns: f64,
     pub(crate) payload: f64,
     pub(crate) floor: Option<Floor>,
     pub(crate) lab: LabError,
 }
 
-/// What a client took for near, and what was, all runs together.
+/// The mirrors that a client put into its pool, and those that belong there, in all runs together.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pool {
-    /// Runs in which these were the same mirrors.
+    /// The number of runs in which these were the same.
     pub(crate) exact: usize,
     taken: usize,
     near: usize,
@@ -41,64 +41,65 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Of all whom it took for near, how many were; None if it took nobody.
+    /// The part of the client's pool that belongs there. None if that pool is empty.
     pub(crate) fn precision(&self) -> Option<f64> {
         (self.taken > 0).then(|| self.both as f64 / self.taken as f64)
     }
 
-    /// Of all who were near, how many it took for near.
+    /// The part of the true pool that is in the client's pool.
     pub(crate) fn recall(&self) -> f64 {
         self.both as f64 / self.near as f64
     }
 }
 
-/// The earliest a run that stop_reason so could end.
+/// A lower bound for the time of a run that stops for this reason.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Floor {
     pub(crate) stop_reason: StopReason,
-    /// With these look-ups.
-    pub(crate) look_ups: Duration,
-    /// With these look-ups and SYNs, where that was tried.
+    /// With the measured times of lookups.
+    pub(crate) lookups: Duration,
+    /// With the measured times of lookups and SYNs, if there are any.
     pub(crate) syns: Option<Duration>,
 }
 
-/// What nobody can do without, of each run: when each name was looked up, and, of other runs, when each SYN had left.
+/// The measured times of what any client has to do, for each run: when each lookup was done, and,
+/// from other runs, when each SYN was sent.
 #[derive(Debug, Default)]
-pub(crate) struct Bare {
-    pub(crate) look_ups: Vec<Vec<Duration>>,
+pub(crate) struct LowerBounds {
+    pub(crate) lookups: Vec<Vec<Duration>>,
     pub(crate) syns: Vec<Vec<Duration>>,
 }
 
-impl Bare {
+impl LowerBounds {
     fn floor(&self, scene: &Scene, stop_reason: StopReason) -> Floor {
         let median_floor = |runs: &[Vec<Duration>]| {
             let floors: Vec<_> = runs.iter().map(|times| scene.floor(Some(times), stop_reason)).collect();
             (!floors.is_empty()).then(|| median(floors))
         };
-        let look_ups = median_floor(&self.look_ups).unwrap_or_else(|| scene.floor(None, stop_reason));
-        Floor { stop_reason, look_ups, syns: median_floor(&self.syns) }
+        let lookups = median_floor(&self.lookups).unwrap_or_else(|| scene.floor(None, stop_reason));
+        Floor { stop_reason, lookups, syns: median_floor(&self.syns) }
     }
 }
 
 pub(crate) struct Plan<'a> {
     pub(crate) runs: usize,
-    /// Ports at which the lab's own servers answer; none where nginx does.
+    /// The ports that the lab serves itself; none if nginx does.
     pub(crate) accept: &'a [u16],
-    /// For the client: our cache, or a certificate authority for librepo.
+    /// The cache of this library, or a certificate authority for librepo.
     pub(crate) file: Option<PathBuf>,
 }
 
 /// Runs a client in a new world.
-pub(crate) fn measure(scene: &Scene, client: Client, bare: &Bare, plan: &Plan) -> (Row, Vec<Run>) {
+pub(crate) fn measure(scene: &Scene, client: Client, bounds: &LowerBounds, plan: &Plan) -> (Row, Vec<Run>) {
     let world = scene.world(plan.accept);
     let lines = match client {
-        Client::LookUps | Client::Syns => scene.hosts(),
+        Client::Lookups | Client::Syns => scene.hosts(),
         _ => scene.urls(client.scheme(), &world),
     };
     if let (Client::Warm, Some(cache)) = (client, &plan.file) {
         let _ = std::fs::remove_file(cache);
         Client::All.run(&lines, Some(cache));
-        assert!(cache.exists(), "the first run is remembered");
+        assert!(cache.exists(), "the first run writes the cache");
     }
     let before = world.report().total();
     let start = Instant::now();
@@ -111,16 +112,16 @@ pub(crate) fn measure(scene: &Scene, client: Client, bare: &Bare, plan: &Plan) -
     let each = |number: usize| number as f64 / runs.len() as f64;
 
     let stop_reason = runs.last().and_then(|run| run.stop_reason).and_then(StopReason::from_number);
-    let floor = stop_reason.map(|stop_reason| bare.floor(scene, stop_reason));
+    let floor = stop_reason.map(|stop_reason| bounds.floor(scene, stop_reason));
     let row = Row {
         label: scene.label(),
         mirrors: scene.sites.0.len(),
         dead: scene.dead,
         client,
         time: median(runs.iter().map(|run| run.time).collect()),
-        processor: median(runs.iter().map(|run| run.processor).collect()),
+        cpu: median(runs.iter().map(|run| run.cpu).collect()),
         memory: middle(runs.iter().map(|run| run.memory)),
-        error: if client.is_bare() { None } else { error(scene, &runs, |found| found.latency) },
+        error: if client.is_lower_bound() { None } else { error(scene, &runs, |found| found.latency) },
         runs: runs.len(),
         pool: judge(scene, client, &runs),
         syns: each(total.syns - before.syns),
@@ -131,7 +132,7 @@ pub(crate) fn measure(scene: &Scene, client: Client, bare: &Bare, plan: &Plan) -
     (row, runs)
 }
 
-/// librepo's pool is what it would shuffle since 1.19: nearer than twice the best.
+/// The pool of librepo is what it shuffles since 1.19: mirrors nearer than twice the best.
 fn judge(scene: &Scene, client: Client, runs: &[Run]) -> Pool {
     let truth = scene.pool();
     let mut pool = Pool::default();
@@ -169,7 +170,7 @@ fn median(times: Vec<Duration>) -> Duration {
     Duration::from_secs_f64(middle(times.iter().map(Duration::as_secs_f64)))
 }
 
-/// The median; of an even number, halfway between the two in the middle.
+/// The median. For an even number of values it is the mean of the middle two.
 fn middle(all: impl Iterator<Item = f64>) -> f64 {
     let mut all: Vec<f64> = all.collect();
     all.sort_by(f64::total_cmp);

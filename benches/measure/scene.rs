@@ -1,4 +1,4 @@
-//! The worlds of the bench: parts and multiples of the lab's geography, with the truth about them.
+//! The worlds of the bench: parts and multiples of the lab's geography.
 
 use lab::geography::{Geography, Place, Sites, State};
 use lab::{Random, World};
@@ -6,13 +6,14 @@ use std::time::Duration;
 
 const SEED: u64 = 1;
 
-/// What the lab is late by at the best mirror moves the edge of the pool by twice as much: nobody stands so near beyond it.
+/// If the lab delays the answer of the best mirror, the limit of the pool moves by twice as much.
+/// No mirror is nearer beyond the limit than this.
 const MARGIN: Duration = Duration::from_millis(1);
 
-/// From where most worlds are seen.
+/// The place from which most worlds are seen.
 pub(crate) const HERE: Place = Place::FRANKFURT;
-/// For long lists: few are near, and there is much room between them and the others, so that what the lab is late by, which is
-/// something with thousands at once, does not decide about the pool.
+/// The place for long lists. Few mirrors are near, and there is a wide gap to the others, so that
+/// the lateness of the lab with thousands of mirrors does not decide about the pool.
 pub(crate) const ELSEWHERE: Place = Place::SAO_PAULO;
 
 #[derive(Debug)]
@@ -20,15 +21,16 @@ pub(crate) struct Scene {
     place: Place,
     pub(crate) sites: Sites,
     pub(crate) dead: usize,
-    /// By name, or by address.
+    /// Whether mirrors are given by name or by address.
     pub(crate) names: bool,
-    /// How long the name server takes.
-    look_up: Duration,
+    /// The delay of the name server.
+    lookup_delay: Duration,
 }
 
 impl Scene {
-    /// So many mirrors; more than there are in the geography come from several draws of it. No mirror is so near the edge of
-    /// the pool that the lab's own error would decide.
+    /// A world of `count` mirrors; if there are not enough in the geography, several random worlds
+    /// are combined. No mirror is so close to the limit of the pool that the lab's own error would
+    /// decide.
     pub(crate) fn new(place: Place, count: usize, dead_percent: usize, names: bool) -> Scene {
         let mut sites = Vec::new();
         for draw in 0.. {
@@ -39,7 +41,7 @@ impl Scene {
             Random::new(SEED, draw).shuffle(&mut drawn);
             if draw > 0 {
                 for site in &mut drawn {
-                    // For as long as the bench runs.
+                    // Leaked, since the name is needed until the bench ends.
                     site.host = Box::leak(format!("draw{draw}-{}", site.host).into_boxed_str());
                 }
             }
@@ -47,24 +49,25 @@ impl Scene {
         }
         sites.truncate(count);
         let dead = (count * dead_percent).div_ceil(100);
-        // The shuffle has put anybody here.
+        // The order is random, so these are random mirrors.
         sites.iter_mut().take(dead).for_each(|site| site.state = State::Dead);
         let mut sites = Sites(sites);
         sites.clear_edge();
         let limit = sites.best() * 2;
         let beyond = sites.0.iter_mut().filter(|site| (limit..limit + MARGIN).contains(&site.rtt));
         beyond.for_each(|site| site.rtt += MARGIN);
-        Scene { place, sites, dead, names, look_up: Duration::from_millis(5) }
+        Scene { place, sites, dead, names, lookup_delay: Duration::from_millis(5) }
     }
 
-    /// With a name server as far as most are: look-ups then wait for it, and not for a processor.
-    pub(crate) fn far_from_names(mut self) -> Scene {
-        self.look_up = Duration::from_millis(20);
+    /// The same world with a name server at a usual distance: lookups then wait for it, and not for
+    /// a CPU.
+    pub(crate) fn with_slow_name_server(mut self) -> Scene {
+        self.lookup_delay = Duration::from_millis(20);
         self
     }
 
     pub(crate) fn world(&self, accept: &[u16]) -> World {
-        let spec = self.sites.spec().dns_delay(self.look_up).accept(accept);
+        let spec = self.sites.spec().dns_delay(self.lookup_delay).accept(accept);
         World::start(spec).expect("a world")
     }
 
@@ -72,11 +75,11 @@ impl Scene {
         let what = if self.names { "" } else { " addresses" };
         let dead = if self.dead > 0 { format!(", {} dead", self.dead) } else { String::new() };
         let place = if self.place == HERE { String::new() } else { format!(", {}", self.place.name) };
-        let look_up = match self.look_up.as_millis() {
+        let lookup = match self.lookup_delay.as_millis() {
             5 => String::new(),
-            ms => format!(", {ms} ms a look-up"),
+            ms => format!(", lookups take {ms} ms"),
         };
-        format!("{}{what}{dead}{place}{look_up}", self.sites.0.len())
+        format!("{}{what}{dead}{place}{lookup}", self.sites.0.len())
     }
 
     pub(crate) fn urls(&self, scheme: &str, world: &World) -> Vec<String> {
@@ -91,16 +94,17 @@ impl Scene {
         self.sites.0.iter().map(|site| site.host.to_owned()).collect()
     }
 
-    /// Who is in the pool, by position.
+    /// Whether each mirror is in the pool.
     pub(crate) fn pool(&self) -> Vec<bool> {
         let limit = self.sites.best() * 2;
         self.sites.0.iter().map(|site| site.is_live() && site.rtt < limit).collect()
     }
 
-    /// The earliest moment at which a run that ends so can end, when SYNs leave at these times (none: all at once) and are
-    /// answered in time. That a rule makes the run wait is part of it.
-    pub(crate) fn floor(&self, left: Option<&[Duration]>, stop_reason: StopReason) -> Duration {
-        let at = |index: usize| left.map_or(Duration::ZERO, |times| times[index]);
+    /// A lower bound for the time of a run that stops for this reason, if SYNs are sent at these
+    /// times (None: all at the start) and answered in time. It includes the waits that the rules
+    /// require.
+    pub(crate) fn floor(&self, sent: Option<&[Duration]>, stop_reason: StopReason) -> Duration {
+        let at = |index: usize| sent.map_or(Duration::ZERO, |times| times[index]);
         let live = || self.sites.0.iter().enumerate().filter(|(_, site)| site.is_live());
         let answers = || live().map(|(index, site)| at(index) + site.rtt);
         let last_answer = answers().max().unwrap_or_default();
@@ -124,7 +128,7 @@ impl Scene {
     }
 }
 
-/// How a run that measured something stop_reason, as far as there is a floor for it.
+/// The stop reasons of a run that measures, as far as there is a lower bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum StopReason {
     Complete,
@@ -133,7 +137,7 @@ pub(crate) enum StopReason {
 }
 
 impl StopReason {
-    /// From an `fm_ended`.
+    /// Converts an `fm_stop_reason`.
     pub(crate) fn from_number(number: u32) -> Option<StopReason> {
         match number {
             1 => Some(StopReason::Complete),

@@ -1,4 +1,4 @@
-//! What the bench prints: a table, and what follows from it; for the README too.
+//! The output of the bench: a table and conclusions, for the terminal and the README.
 
 use super::busy::Busy;
 use super::clients::Client;
@@ -21,7 +21,7 @@ pub(crate) struct Table {
     pub(crate) busy: Option<Busy>,
 }
 
-/// Prints a row as soon as there is one.
+/// Prints a row when it has been measured.
 pub(crate) fn show(row: &Row) {
     println!("{}", line(row));
     if row.lab.could_not_keep_up() {
@@ -33,7 +33,7 @@ fn line(row: &Row) -> String {
     let late = mark(&row.lab);
     let error = row.error.map_or("–".into(), |(p50, p99)| format!("{}, {}", ms(p50), ms(p99)));
     let percent = |share: f64| format!("{:.0} %", share * 100.0);
-    let pool = match row.client.is_bare() {
+    let pool = match row.client.is_lower_bound() {
         true => "–".into(),
         false => format!(
             "{} of {}; {}, {}",
@@ -46,9 +46,9 @@ fn line(row: &Row) -> String {
     let above = |floor: Duration| {
         format!("{} {:+.1}", ms(floor), row.time.as_secs_f64() * 1e3 - floor.as_secs_f64() * 1e3)
     };
-    let floor = row.floor.map_or("–".into(), |Floor { stop_reason, look_ups, syns }| {
+    let floor = row.floor.map_or("–".into(), |Floor { stop_reason, lookups, syns }| {
         let with_syns = syns.map_or(String::new(), |floor| format!("; {}", above(floor)));
-        format!("{}: {}{with_syns}", stop_reason.name(), above(look_ups))
+        format!("{}: {}{with_syns}", stop_reason.name(), above(lookups))
     });
     let (syns, payload) = (row.syns, row.payload);
     format!(
@@ -56,17 +56,17 @@ fn line(row: &Row) -> String {
         row.label,
         row.client.name(),
         ms(row.time),
-        ms(row.processor),
+        ms(row.cpu),
         row.memory / 1024.0,
     )
 }
 
-/// What [`Table::markdown`] explains.
+/// The mark of a row during which the lab was late; [`Table::markdown`] explains it.
 fn mark(lab: &LabError) -> &'static str {
     if lab.could_not_keep_up() { "*" } else { "" }
 }
 
-/// Milliseconds with three digits that count.
+/// Milliseconds with three significant digits.
 fn ms(time: Duration) -> String {
     let ms = time.as_secs_f64() * 1e3;
     let digits = [1.0, 10.0, 100.0].iter().filter(|&&limit| ms < limit).count();
@@ -77,7 +77,7 @@ impl Table {
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!(
             "{}\n\n\
-             | mirrors | who | time | processor time | error: median, p99 | pool: exact runs; precision, recall | SYNs | bytes | memory | floors, and above them |\n\
+             | mirrors | client | time | CPU time | error: median, p99 | pool: exact runs; precision, recall | SYNs | bytes | memory | lower bounds, and above them |\n\
              |---|---|--:|--:|---|---|--:|--:|--:|---|\n",
             versions()
         );
@@ -100,7 +100,7 @@ impl Table {
         rows.find(|row| row.mirrors == mirrors && (row.dead > 0) == dead && row.client == client)
     }
 
-    /// What the figures say of what they are there to show.
+    /// The conclusions from the rows.
     fn conclusions(&self) -> Vec<String> {
         let pool = |row: &Row| {
             let right = format!("exactly right in {} of {} runs", row.pool.exact, row.runs);
@@ -127,11 +127,11 @@ impl Table {
             let rows = self.row(mirrors, dead, Client::Defaults).zip(self.row(mirrors, dead, librepo));
             let Some((ours, theirs)) = rows else { continue };
             lines.push(format!(
-                "{} mirrors: {} takes {} as long and {} the processor time. Our pool is {}; its pool is {}.",
+                "{} mirrors: {} takes {} as long and {} the CPU time. Our pool is {}; its pool is {}.",
                 ours.label,
                 librepo.name(),
                 times(theirs.time, ours.time),
-                times(theirs.processor, ours.processor),
+                times(theirs.cpu, ours.cpu),
                 pool(ours),
                 pool(theirs),
             ));
@@ -141,10 +141,10 @@ impl Table {
         }
         if let Some(most) = self.growth.iter().find(|row| row.mirrors == 10_000) {
             lines.push(format!(
-                "{} mirrors given by address, 1,024 descriptors: {} ms, {:.1} µs of processor time and {:.2} KiB for each.",
+                "{} mirrors given by address, 1,024 descriptors: {} ms, {:.1} µs of CPU time and {:.2} KiB for each.",
                 most.mirrors,
                 ms(most.time),
-                most.processor.as_secs_f64() * 1e6 / most.mirrors as f64,
+                most.cpu.as_secs_f64() * 1e6 / most.mirrors as f64,
                 most.memory / most.mirrors as f64,
             ));
         }
@@ -166,12 +166,12 @@ impl Table {
     }
 }
 
-/// Puts the table between its two marks.
+/// Replaces the table in the README.
 pub(crate) fn renew_readme(text: &str) {
     let path = root().join("README.md");
     let readme = fs::read_to_string(&path).expect("a README");
-    let (before, rest) = readme.split_once(BEGIN).expect("the mark where the table begins");
-    let (_, after) = rest.split_once(END).expect("the mark where the table ends");
+    let (before, rest) = readme.split_once(BEGIN).expect("the mark before the table");
+    let (_, after) = rest.split_once(END).expect("the mark after the table");
     fs::write(&path, format!("{before}{BEGIN}\n{text}{END}{after}")).expect("a README that can be written");
 }
 
@@ -191,7 +191,7 @@ fn versions() -> String {
     )
 }
 
-/// Of the library, whose manifest is not this one's.
+/// The version of the library, from its manifest.
 fn version() -> &'static str {
     let manifest = include_str!("../../Cargo.toml");
     let line = manifest.lines().find_map(|line| line.strip_prefix("version = "));

@@ -14,29 +14,29 @@ pub enum fm_log_level {
     FM_LOG_WARNING = 1,
 }
 
-/// Called whenever more endpoints have an outcome: `completed` of `total`, which need not become equal;
-/// `best` is the lowest latency so far in seconds, negative while there is none. As every callback it may
-/// call fm_ranker_cancel(), and nothing else with this ranker; it must return (no longjmp, no C++
-/// exception).
+/// Called whenever more endpoints have an outcome: `completed` of `total`, which need not become
+/// equal; `best` is the lowest latency so far in seconds, negative while there is none. As every
+/// callback it may call fm_ranker_cancel(), and nothing else with this ranker; it must return (no
+/// longjmp, no C++ exception).
 pub type fm_progress_fn =
     Option<unsafe extern "C" fn(completed: usize, total: usize, best: f64, userdata: *mut c_void)>;
 
-/// Called with each line for a log: `level` is an fm_log_level, `message` a string in UTF-8 without a
-/// line end, a control character or a password, valid during the call.
+/// Called with each line for a log: `level` is an fm_log_level, `message` a string in UTF-8 without
+/// a line end, a control character or a password, valid during the call.
 pub type fm_log_fn =
     Option<unsafe extern "C" fn(level: c_int, message: *const c_char, userdata: *mut c_void)>;
 
-/// Called at least every 20 ms while measuring. Measuring stops when it returns a value other than 0, as
-/// with fm_ranker_cancel().
+/// Called at least every 20 ms while measuring. Measuring stops when it returns a value other than
+/// 0, as with fm_ranker_cancel().
 pub type fm_interrupt_fn = Option<unsafe extern "C" fn(userdata: *mut c_void) -> c_int>;
 
 /// The caller's pointer that goes with a function of the caller's.
 #[derive(Debug, Clone, Copy)]
 struct Userdata(*mut c_void);
 
-// SAFETY: the pointer is only handed back to the caller's function, on the thread that calls fm_rank().
-// Whether the ranker may be used in another thread than the one that set the callback is the caller's
-// decision.
+// SAFETY: the pointer is only handed back to the caller's function, on the thread that calls
+// fm_rank(). Whether the ranker may be used in another thread than the one that set the callback is
+// the caller's decision.
 unsafe impl Send for Userdata {}
 
 impl Userdata {
@@ -46,8 +46,8 @@ impl Userdata {
     }
 }
 
-/// The callbacks of a ranker that are called with events. The C caller keeps function and data valid, and
-/// callable on the thread that ranks.
+/// The callbacks of a ranker that are called with events. The C caller keeps function and data
+/// valid, and callable on the thread that ranks.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Callbacks {
     progress: Option<(unsafe extern "C" fn(usize, usize, f64, *mut c_void), Userdata)>,
@@ -96,7 +96,8 @@ unsafe fn change(ranker: *mut fm_ranker, change: impl FnOnce(&mut Callbacks)) ->
     }
 }
 
-/// Sets the function that is called with progress, on the thread that called fm_rank(), or none with NULL.
+/// Sets the function that is called with progress, on the thread that called fm_rank(), or none
+/// with NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_progress(
     ranker: *mut fm_ranker,
@@ -108,8 +109,8 @@ pub unsafe extern "C" fn fm_ranker_set_progress(
     unsafe { change(ranker, |callbacks| callbacks.progress = progress) }
 }
 
-/// Sets the function that is called with lines for a log, on the thread that called fm_rank(), or none
-/// with NULL: what became of each mirror, why measuring stopped, and warnings about the cache.
+/// Sets the function that is called with lines for a log, on the thread that called fm_rank(), or
+/// none with NULL: what became of each mirror, why measuring stopped, and warnings about the cache.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_log(
     ranker: *mut fm_ranker,
@@ -121,9 +122,9 @@ pub unsafe extern "C" fn fm_ranker_set_log(
     unsafe { change(ranker, |callbacks| callbacks.log = log) }
 }
 
-/// Sets the function that is asked whether to stop measuring, on the thread that called fm_rank(), or none
-/// with NULL: for a flag that the program's own signal handler sets. Where the handler can call
-/// fm_ranker_cancel(), that is quicker.
+/// Sets the function that is asked whether to stop measuring, on the thread that called fm_rank(),
+/// or none with NULL: for a flag that the program's own signal handler sets. Where the handler can
+/// call fm_ranker_cancel(), that is quicker.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_interrupt_check(
     ranker: *mut fm_ranker,

@@ -36,8 +36,8 @@ pub enum fm_protocol {
     FM_PROTOCOL_FILE = 8,
 }
 
-/// Returns a duration. What is none (negative, not a number) becomes one that is too long, so that the
-/// option's own check refuses it.
+/// Returns a duration. What is none (negative, not a number) becomes one that is too long, so that
+/// the option's own check refuses it.
 fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
@@ -69,9 +69,9 @@ pub unsafe extern "C" fn fm_ranker_set_timeout(ranker: *mut fm_ranker, timeout: 
     }
 }
 
-/// Sets how many hosts outside the pool must have a latency before measuring stops early, so that a client
-/// whose pool fails has somewhere to go; default 16. With FM_FALLBACKS_ALL measuring goes on until every
-/// mirror has answered or no further replies come.
+/// Sets how many hosts outside the pool must have a latency before measuring stops early, so that a
+/// client whose pool fails has somewhere to go; default 16. With FM_FALLBACKS_ALL measuring goes on
+/// until every mirror has answered or no further replies come.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_fallbacks(ranker: *mut fm_ranker, fallbacks: usize) -> c_int {
     // SAFETY: the caller's promise.
@@ -103,8 +103,8 @@ pub unsafe extern "C" fn fm_ranker_set_family(ranker: *mut fm_ranker, family: c_
     }
 }
 
-/// Sets the factor of the pool: mirrors nearer than this many times the best latency belong to it; 1 to
-/// 1000, default 2.
+/// Sets the factor of the pool: mirrors nearer than this many times the best latency belong to it;
+/// 1 to 1000, default 2.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_factor(ranker: *mut fm_ranker, factor: f64) -> c_int {
     // SAFETY: the caller's promise.
@@ -116,9 +116,9 @@ pub unsafe extern "C" fn fm_ranker_set_factor(ranker: *mut fm_ranker, factor: f6
     }
 }
 
-/// Sets the slack of the pool: mirrors nearer than the best latency plus this many seconds belong to it,
-/// too; 0 to 60, default 0. In a data center 1 ms from its nearest mirror, a factor alone leaves the whole
-/// load to that mirror.
+/// Sets the slack of the pool: mirrors nearer than the best latency plus this many seconds belong
+/// to it, too; 0 to 60, default 0. In a data center 1 ms from its nearest mirror, a factor alone
+/// leaves the whole load to that mirror.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_slack(ranker: *mut fm_ranker, slack: f64) -> c_int {
     // SAFETY: the caller's promise.
@@ -130,9 +130,10 @@ pub unsafe extern "C" fn fm_ranker_set_slack(ranker: *mut fm_ranker, slack: f64)
     }
 }
 
-/// Sets the seed of the shuffle: with one seed, two hosts of equal weight stand in the same order in every
-/// list and on every machine. Default: from the operating system, fresh in every process, after a fork, and
-/// every hour, so that all lists of a transaction agree and the load is spread over the pool.
+/// Sets the seed of the shuffle: with one seed, two hosts of equal weight stand in the same order
+/// in every list and on every machine. Default: from the operating system, fresh in every process,
+/// after a fork, and every hour, so that all lists of a transaction agree and the load is spread
+/// over the pool.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_seed(ranker: *mut fm_ranker, seed: u64) -> c_int {
     // SAFETY: the caller's promise.
@@ -144,8 +145,8 @@ pub unsafe extern "C" fn fm_ranker_set_seed(ranker: *mut fm_ranker, seed: u64) -
     }
 }
 
-/// Keeps only mirrors of these protocols: fm_protocol values combined with |. Default, and with 0: all,
-/// including URLs of no known protocol.
+/// Keeps only mirrors of these protocols: fm_protocol values combined with |. Default, and with 0:
+/// all, including URLs of no known protocol.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_protocols(ranker: *mut fm_ranker, protocols: c_uint) -> c_int {
     const ALL: [(c_uint, Protocol); 4] = [
@@ -174,7 +175,8 @@ pub unsafe extern "C" fn fm_ranker_set_protocols(ranker: *mut fm_ranker, protoco
 /// Hands an array of patterns to one of the ranker's options.
 ///
 /// # Safety
-/// `ranker` is NULL or a valid ranker; `patterns` is NULL or holds `count` pointers, each NULL or a string.
+/// `ranker` is NULL or a valid ranker; `patterns` is NULL or holds `count` pointers, each NULL or a
+/// string.
 unsafe fn set_patterns(
     ranker: *mut fm_ranker,
     patterns: *const *const c_char,
@@ -201,9 +203,9 @@ unsafe fn set_patterns(
     unsafe { with_ranker(ranker, body) }
 }
 
-/// Keeps only mirrors whose host matches one of `count` patterns; default, and with none: all. A pattern is
-/// a glob over the whole name (* any text, ? any character) or a domain's suffix (".gov"). A URL without a
-/// host matches none.
+/// Keeps only mirrors whose host matches one of `count` patterns; default, and with none: all. A
+/// pattern is a glob over the whole name (* any text, ? any character) or a domain's suffix
+/// (".gov"). A URL without a host matches none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_include(
     ranker: *mut fm_ranker,
@@ -214,7 +216,8 @@ pub unsafe extern "C" fn fm_ranker_set_include(
     unsafe { set_patterns(ranker, patterns, count, |ranker, patterns| ranker.include(patterns).map(|_| ())) }
 }
 
-/// Drops the mirrors whose host matches one of `count` patterns, even if they are included; default none.
+/// Drops the mirrors whose host matches one of `count` patterns, even if they are included; default
+/// none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_exclude(
     ranker: *mut fm_ranker,
@@ -225,8 +228,9 @@ pub unsafe extern "C" fn fm_ranker_set_exclude(
     unsafe { set_patterns(ranker, patterns, count, |ranker, patterns| ranker.exclude(patterns).map(|_| ())) }
 }
 
-/// Moves mirrors whose host matches one of `count` patterns to the front of the pool, and to the front of
-/// the other mirrors that have a latency; default none. A mirror that has not answered stays where it is.
+/// Moves mirrors whose host matches one of `count` patterns to the front of the pool, and to the
+/// front of the other mirrors that have a latency; default none. A mirror that has not answered
+/// stays where it is.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_prefer(
     ranker: *mut fm_ranker,
@@ -237,12 +241,12 @@ pub unsafe extern "C" fn fm_ranker_set_prefer(
     unsafe { set_patterns(ranker, patterns, count, |ranker, patterns| ranker.prefer(patterns).map(|_| ())) }
 }
 
-/// Sets the cache file, in librepo's format, or none with NULL; default none. What the file remembers is
-/// not measured again: a latency for the maximal age; for one hour, that a mirror failed or was outside the
-/// pool. Where other mirrors have to be measured, the nearest remembered one is measured with them as a
-/// control: if it answers, the network is up, and the silent ones are down. A file that cannot be used is no
-/// error but a warning: fm_ranking_warning(). A relative path counts from the current directory of the call
-/// of fm_rank().
+/// Sets the cache file, in librepo's format, or none with NULL; default none. What the file
+/// remembers is not measured again: a latency for the maximal age; for one hour, that a mirror
+/// failed or was outside the pool. Where other mirrors have to be measured, the nearest remembered
+/// one is measured with them as a control: if it answers, the network is up, and the silent ones
+/// are down. A file that cannot be used is no error but a warning: fm_ranking_warning(). A relative
+/// path counts from the current directory of the call of fm_rank().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_cache(ranker: *mut fm_ranker, path: *const c_char) -> c_int {
     // SAFETY: the caller's promise, of the string too.
@@ -258,8 +262,8 @@ pub unsafe extern "C" fn fm_ranker_set_cache(ranker: *mut fm_ranker, path: *cons
     }
 }
 
-/// Sets how old a remembered latency may be, in seconds from 0, default 30 days. With 0 nothing from before
-/// the current second counts.
+/// Sets how old a remembered latency may be, in seconds from 0, default 30 days. With 0 nothing
+/// from before the current second counts.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_max_age(ranker: *mut fm_ranker, age: f64) -> c_int {
     // SAFETY: the caller's promise.
@@ -271,9 +275,9 @@ pub unsafe extern "C" fn fm_ranker_set_max_age(ranker: *mut fm_ranker, age: f64)
     }
 }
 
-/// Keeps the seed in the cache for this long, in seconds, so that a machine keeps its order of mirrors
-/// across processes, and has another one afterwards. Default, and with 0: a fresh seed in every process and
-/// hour. Has no effect without a cache, or with fm_ranker_set_seed().
+/// Keeps the seed in the cache for this long, in seconds, so that a machine keeps its order of
+/// mirrors across processes, and has another one afterwards. Default, and with 0: a fresh seed in
+/// every process and hour. Has no effect without a cache, or with fm_ranker_set_seed().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_rotate_every(ranker: *mut fm_ranker, seconds: f64) -> c_int {
     // SAFETY: the caller's promise.
@@ -285,9 +289,9 @@ pub unsafe extern "C" fn fm_ranker_set_rotate_every(ranker: *mut fm_ranker, seco
     }
 }
 
-/// Sets how many endpoints (host and port) to measure in a call at most, so that a hostile list does not
-/// turn clients into a flood, and how many of one host; defaults 2048 and 4. Endpoints beyond a limit, in
-/// the order given, count as unanswered.
+/// Sets how many endpoints (host and port) to measure in a call at most, so that a hostile list
+/// does not turn clients into a flood, and how many of one host; defaults 2048 and 4. Endpoints
+/// beyond a limit, in the order given, count as unanswered.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_limits(
     ranker: *mut fm_ranker,

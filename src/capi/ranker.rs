@@ -74,9 +74,10 @@ pub unsafe extern "C" fn fm_ranker_free(ranker: *mut fm_ranker) {
     });
 }
 
-/// Returns the message of the last failed call with this ranker: it names the argument and what is wrong
-/// with it. Empty if none has failed; "the ranker is in use" while a call with it is under way; "the ranker
-/// is NULL" for NULL. Never NULL; valid until the next call with this ranker, by any thread.
+/// Returns the message of the last failed call with this ranker: it names the argument and what is
+/// wrong with it. Empty if none has failed; "the ranker is in use" while a call with it is under
+/// way; "the ranker is NULL" for NULL. Never NULL; valid until the next call with this ranker, by
+/// any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_error(ranker: *const fm_ranker) -> *const c_char {
     // SAFETY: the caller's promise.
@@ -126,10 +127,10 @@ pub(super) unsafe fn with_ranker(
     unsafe { with_inner(ranker, |inner| body(&mut inner.ranker)) }
 }
 
-/// Stops the measuring of the call of fm_rank() that is under way in another thread, or that is calling this
-/// callback; if none is, of the next one. That call still succeeds, with what is known so far, and uses the
-/// cancel up; its stop reason is FM_STOP_CANCELLED unless measuring had stopped already. May be called from
-/// a signal handler.
+/// Stops the measuring of the call of fm_rank() that is under way in another thread, or that is
+/// calling this callback; if none is, of the next one. That call still succeeds, with what is known
+/// so far, and uses the cancel up; its stop reason is FM_STOP_CANCELLED unless measuring had
+/// stopped already. May be called from a signal handler.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_cancel(ranker: *const fm_ranker) {
     // SAFETY: the caller's promise. No guard: an atomic store and a write(2) do not panic.
@@ -138,13 +139,15 @@ pub unsafe extern "C" fn fm_ranker_cancel(ranker: *const fm_ranker) {
     }
 }
 
-/// Measures `count` mirrors and puts them in order. Blocks until measuring stops, at most for the timeout
-/// and a few milliseconds; a list of many thousands, and the callbacks, take their own time beside that.
+/// Measures `count` mirrors and puts them in order. Blocks until measuring stops, at most for the
+/// timeout and a few milliseconds; a list of many thousands, and the callbacks, take their own time
+/// beside that.
 ///
-/// `urls` holds `count` strings, which are copied; a URL to which no connection can be made is no error but
-/// an outcome. `weights` holds as many positive, finite numbers, or is NULL for all equal: a host of weight 2
-/// leads the pool twice as often as one of weight 1. On success `*ranking` is set, to be freed with
-/// fm_ranking_free(); on failure it is left as it was, and the order to use is the caller's own.
+/// `urls` holds `count` strings, which are copied; a URL to which no connection can be made is no
+/// error but an outcome. `weights` holds as many positive, finite numbers, or is NULL for all
+/// equal: a host of weight 2 leads the pool twice as often as one of weight 1. On success
+/// `*ranking` is set, to be freed with fm_ranking_free(); on failure it is left as it was, and the
+/// order to use is the caller's own.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_rank(
     ranker: *mut fm_ranker,
@@ -181,7 +184,8 @@ pub unsafe extern "C" fn fm_rank(
             strings.push(string);
         }
         let result = inner.ranker.rank(candidates);
-        // Even after a failure: a cancel that came too late for this call is not meant for the next.
+        // Even after a failure: a cancel that came too late for this call is not meant for the
+        // next.
         inner.cancel.reset();
         let result = result?;
         let made = Box::into_raw(Box::new(fm_ranking::new(&result, strings)));

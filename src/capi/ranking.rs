@@ -40,10 +40,11 @@ pub enum fm_stop_reason {
     FM_STOP_IDLE = 0,
     /// Every mirror has an outcome. (Mirrors beyond a limit count as unanswered.)
     FM_STOP_COMPLETE = 1,
-    /// No mirror that is still silent can belong to the pool, unless its packet was lost, and enough
-    /// fallbacks are known.
+    /// No mirror that is still silent can belong to the pool, unless its packet was lost, and
+    /// enough fallbacks are known.
     FM_STOP_SETTLED = 2,
-    /// No reply came for longer than any mirror took to answer: the silent ones are down or far away.
+    /// No reply came for longer than any mirror took to answer: the silent ones are down or far
+    /// away.
     FM_STOP_QUIET = 3,
     /// The timeout was reached.
     FM_STOP_TIMEOUT = 4,
@@ -59,13 +60,15 @@ pub struct fm_mirror {
     pub index: usize,
     /// Its URL, byte for byte as it was given.
     pub url: *const c_char,
-    /// The address that answered in this call, as "192.0.2.7:443" or "[2001:db8::7]:443"; NULL if none did.
+    /// The address that answered in this call, as "192.0.2.7:443" or "[2001:db8::7]:443"; NULL if
+    /// none did.
     pub address: *const c_char,
     /// Its latency in seconds; negative if unknown.
     pub latency: f64,
     /// What became of it: an fm_outcome.
     pub outcome: c_int,
-    /// Not 0 if it is in the pool: its host is near enough to the best one to share the load with it.
+    /// Not 0 if it is in the pool: its host is near enough to the best one to share the load with
+    /// it.
     pub pool: c_int,
     /// Not 0 if the latency may be off by a millisecond or, after a lost SYN-ACK, by a second.
     pub imprecise: c_int,
@@ -91,7 +94,8 @@ pub struct fm_summary {
     pub elapsed: f64,
     /// Why measuring stopped: an fm_stop_reason.
     pub stop_reason: c_int,
-    /// Not 0 if nearly all of many hosts are equally near: a middlebox may be answering for all of them.
+    /// Not 0 if nearly all of many hosts are equally near: a middlebox may be answering for all of
+    /// them.
     pub ambiguous: c_int,
 }
 
@@ -189,7 +193,8 @@ pub unsafe extern "C" fn fm_ranking_free(ranking: *mut fm_ranking) {
     });
 }
 
-/// Writes the result as a whole to `*summary`. On failure (a NULL pointer) `*summary` is left as it was.
+/// Writes the result as a whole to `*summary`. On failure (a NULL pointer) `*summary` is left as it
+/// was.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranking_summary(ranking: *const fm_ranking, summary: *mut fm_summary) -> c_int {
     // SAFETY: the caller's promise.
@@ -202,8 +207,8 @@ pub unsafe extern "C" fn fm_ranking_summary(ranking: *const fm_ranking, summary:
     fm_status::FM_OK as c_int
 }
 
-/// Writes the mirror at a position in the order in which to try them, from 0 to `mirrors` - 1, to `*mirror`.
-/// On failure (a NULL pointer, a position beyond the last) `*mirror` is left as it was.
+/// Writes the mirror at a position in the order in which to try them, from 0 to `mirrors` - 1, to
+/// `*mirror`. On failure (a NULL pointer, a position beyond the last) `*mirror` is left as it was.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranking_mirror(
     ranking: *const fm_ranking,
@@ -214,8 +219,8 @@ pub unsafe extern "C" fn fm_ranking_mirror(
     unsafe { write_mirror(ranking.as_ref().and_then(|ranking| ranking.mirrors.get(position)), mirror) }
 }
 
-/// Writes a mirror that a filter dropped to `*mirror`: by its position among them, in the order given, from
-/// 0 to `excluded` - 1. On failure `*mirror` is left as it was.
+/// Writes a mirror that a filter dropped to `*mirror`: by its position among them, in the order
+/// given, from 0 to `excluded` - 1. On failure `*mirror` is left as it was.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranking_excluded(
     ranking: *const fm_ranking,
@@ -245,8 +250,9 @@ unsafe fn write_mirror(found: Option<&Mirror>, mirror: *mut fm_mirror) -> c_int 
     fm_status::FM_OK as c_int
 }
 
-/// Returns a warning about the cache, if it could not be used as it should: a sentence for a log, by position
-/// from 0; NULL beyond the last. Usually there is none. The strings belong to the ranking.
+/// Returns a warning about the cache, if it could not be used as it should: a sentence for a log,
+/// by position from 0; NULL beyond the last. Usually there is none. The strings belong to the
+/// ranking.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranking_warning(ranking: *const fm_ranking, position: usize) -> *const c_char {
     // SAFETY: the caller's promise.

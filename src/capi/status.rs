@@ -10,8 +10,8 @@ use std::ffi::{CStr, c_char, c_int};
 pub enum fm_status {
     /// The call succeeded.
     FM_OK = 0,
-    /// A NULL pointer, a number out of its range, or an unknown enum value. If the call has a ranker,
-    /// fm_ranker_error() names the argument.
+    /// A NULL pointer, a number out of its range, or an unknown enum value. If the call has a
+    /// ranker, fm_ranker_error() names the argument.
     FM_INVALID_ARGUMENT = 1,
     /// The filters exclude every mirror.
     FM_ALL_EXCLUDED = 2,
@@ -53,8 +53,8 @@ pub(super) fn guard<T>(body: impl FnOnce() -> Result<T, Failure>) -> Result<T, F
     catch_panic(body).unwrap_or_else(|message| Err(Failure { status: FM_INTERNAL, message }))
 }
 
-/// Returns what a status means, in a few words. Never NULL, never to be freed; an unknown status has a
-/// text too.
+/// Returns what a status means, in a few words. Never NULL, never to be freed; an unknown status
+/// has a text too.
 #[unsafe(no_mangle)]
 pub extern "C" fn fm_status_text(status: c_int) -> *const c_char {
     let text: &CStr = match status {

@@ -15,7 +15,8 @@ pub(super) fn write_line(write: &mut Write<'_>, level: LogLevel, line: &str) {
 
 /// Writes what became of each mirror, the warnings, and why measuring stopped.
 pub(super) fn write_ranking(write: &mut Write<'_>, ranking: &Ranking) {
-    // Forty repositories may list the same hosts: what is the same for several URLs is written once.
+    // Forty repositories may list the same hosts: what is the same for several URLs is written
+    // once.
     let same = |a: &RankedMirror, b: &RankedMirror| {
         without_path(&a.url) == without_path(&b.url) && describe(a) == describe(b)
     };

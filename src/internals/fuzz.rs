@@ -30,7 +30,8 @@ pub fn cache(text: &[u8]) {
     let seed = KeptSeed { seed: 7, rotate_every: MONTH };
     let (written, problem) = records::merge(text, now, Some(&HERE), &learned, Some(seed));
     assert_eq!(before.is_err() && !text.is_empty(), problem.is_some());
-    // It is a cache afterwards, knows what was written (unless the text is newer), and has lost nothing.
+    // It is a cache afterwards, knows what was written (unless the text is newer), and has lost
+    // nothing.
     let after = records::read(&written, now, Some(&HERE), MONTH).expect("a cache");
     assert!(after.get(&endpoint).is_some());
     assert!(after.seed(MONTH, now).is_some());

@@ -3,7 +3,6 @@
 use super::identity::NO_ROUTE;
 use super::identity::tests::{differ, network};
 use super::*;
-use lab;
 use lab::gateway::Link as Cable;
 use std::time::{Duration, Instant};
 

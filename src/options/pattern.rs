@@ -3,13 +3,14 @@
 
 use crate::url::Host;
 
-/// A glob over the whole host name (`*` any text, `?` any character), or a domain's suffix (`.gov`).
+/// A glob over the whole host name (`*` any text, `?` any character), or a domain's suffix
+/// (`.gov`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pattern(String);
 
 impl Pattern {
-    /// Reads a pattern. Returns none if it could match no host: if it is empty, or has characters that no host
-    /// has.
+    /// Reads a pattern. Returns none if it could match no host: if it is empty, or has characters
+    /// that no host has.
     pub(crate) fn new(text: &str) -> Option<Pattern> {
         let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.:*?".contains(&b);
         let is_valid = !text.is_empty() && text != "." && text.bytes().all(fits);
@@ -26,8 +27,8 @@ impl Pattern {
     }
 }
 
-/// Returns whether the pattern matches the whole text. It goes back to the last star only, so that even a
-/// hostile pattern takes no longer than the product of both lengths.
+/// Returns whether the pattern matches the whole text. It goes back to the last star only, so that
+/// even a hostile pattern takes no longer than the product of both lengths.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut last_star = None;

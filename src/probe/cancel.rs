@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 /// Cancels a run from elsewhere: another thread, the observer, or a signal handler.
 ///
-/// Clones cancel the same run. A cancelled handle stays cancelled: a later run that uses it stops before
-/// it measures anything.
+/// Clones cancel the same run. A cancelled handle stays cancelled: a later run that uses it stops
+/// before it measures anything.
 #[derive(Debug, Clone)]
 pub struct Cancel(Arc<Shared>);
 

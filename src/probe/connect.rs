@@ -1,4 +1,5 @@
-//! Non-blocking sockets in one epoll set: starts connection attempts and reads the kernel's handshake times.
+//! Non-blocking sockets in one epoll set: starts connection attempts and reads the kernel's
+//! handshake times.
 //!
 //! No policy: what to try, when, and what an answer means is decided in `schedule.rs`.
 #![forbid(unsafe_code)]
@@ -18,8 +19,8 @@ const OTHER: u64 = u64::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Handshake {
     pub(super) latency: Duration,
-    /// Whether a SYN was sent again, so that the latency may be off by a millisecond or, after a lost
-    /// SYN-ACK, by a second.
+    /// Whether a SYN was sent again, so that the latency may be off by a millisecond or, after a
+    /// lost SYN-ACK, by a second.
     pub(super) imprecise: bool,
 }
 
@@ -31,8 +32,8 @@ pub(super) type AttemptResult = Result<Handshake, AttemptFailure>;
 pub(super) enum Started {
     Connecting,
     Failed(AttemptFailure),
-    /// This process or system has no room for it just now, which says nothing about the mirror or the
-    /// network.
+    /// This process or system has no room for it just now, which says nothing about the mirror or
+    /// the network.
     NoRoom,
 }
 
@@ -107,14 +108,14 @@ impl Connector {
 
 /// Reads how a connect has finished.
 ///
-/// The latency is the kernel's, taken when the SYN-ACK came in, so it does not grow when this process is
-/// late.
+/// The latency is the kernel's, taken when the SYN-ACK came in, so it does not grow when this
+/// process is late.
 fn read(socket: &Socket, sent: Instant) -> AttemptResult {
     let info = sys::tcp_info(socket.as_fd()).map_err(|error| failure(&error))?;
     if !info.established {
         let error = socket.take_error().ok().flatten();
-        // A peer that has closed the connection already, even with an RST (the error then depends on
-        // whether a FIN came before it), did complete the handshake first.
+        // A peer that has closed the connection already, even with an RST (the error then depends
+        // on whether a FIN came before it), did complete the handshake first.
         let has_closed = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
         let has_shaken_hands = error.as_ref().is_none_or(|e| has_closed.contains(&e.kind()));
         if !has_shaken_hands || info.rtt.is_zero() {

@@ -1,5 +1,5 @@
-//! The loop of a run: asks the schedule what to do, does it, and passes on what happened. No decision is
-//! made here.
+//! The loop of a run: asks the schedule what to do, does it, and passes on what happened. No
+//! decision is made here.
 #![forbid(unsafe_code)]
 
 use super::connect::{AttemptResult, Connector, Handshake, Started};
@@ -21,8 +21,8 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// After a step that took longer than this, the driver first takes in what has happened before it sends
-/// anything.
+/// After a step that took longer than this, the driver first takes in what has happened before it
+/// sends anything.
 const LATE: Duration = Duration::from_millis(1);
 /// How often the interrupt check is called.
 const INTERRUPT_CHECK_INTERVAL: Duration = Duration::from_millis(20);
@@ -108,8 +108,8 @@ pub(crate) fn measure(job: Job<'_>) -> io::Result<(StopReason, Vec<ProbeResult>)
     Ok((stop_reason, (0..endpoints.len()).map(|endpoint| driver.result(endpoint)).collect()))
 }
 
-/// Returns what is known of each host of the list before the run, and the names to look up: those of the
-/// hosts to be measured that are not given by address.
+/// Returns what is known of each host of the list before the run, and the names to look up: those
+/// of the hosts to be measured that are not given by address.
 fn look_into(
     hosts: &[ListedHost],
     latencies: &[Option<Duration>],

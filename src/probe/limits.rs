@@ -6,8 +6,8 @@ use crate::sys;
 
 /// How many lookups may be under way at once: as many as resolvers in homes and containers bear.
 const LOOKUPS: usize = 64;
-/// How many attempts may be under way at once, so that a long list does not fill the connection table of
-/// a home router.
+/// How many attempts may be under way at once, so that a long list does not fill the connection
+/// table of a home router.
 pub(super) const IN_FLIGHT: usize = 512;
 
 /// The share of a run.
@@ -19,8 +19,8 @@ pub(super) struct Share {
     pub(super) descriptors: usize,
 }
 
-/// Returns the share that leaves the program we are loaded into half its descriptors, and half of those
-/// that it has not opened yet.
+/// Returns the share that leaves the program we are loaded into half its descriptors, and half of
+/// those that it has not opened yet.
 pub(super) fn share() -> Share {
     // An unknown number counts as none.
     let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);

@@ -1,7 +1,7 @@
 //! Names to addresses, on worker threads, because the system's resolver blocks and may hang.
 //!
-//! The names are looked up in the order given. When the run is over, idle workers are joined, and a worker
-//! whose lookup hangs is left behind: it owns all that it touches, and ends with its lookup.
+//! The names are looked up in the order given. When the run is over, idle workers are joined, and a
+//! worker whose lookup hangs is left behind: it owns all that it touches, and ends with its lookup.
 #![forbid(unsafe_code)]
 
 use super::schedule::Addresses;
@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, Builder, JoinHandle};
 
-/// The stack of a worker. Only what a lookup touches takes memory; name service modules need more than
-/// libc does.
+/// The stack of a worker. Only what a lookup touches takes memory; name service modules need more
+/// than libc does.
 const STACK: usize = 1024 * 1024;
 
 /// How many workers a run gets at least, however many lookups of other runs hang.
@@ -59,9 +59,9 @@ struct Work {
 }
 
 impl Resolver {
-    /// Starts to look up `names` with at most `workers` threads; `waker` is woken when some have finished.
-    /// There are fewer threads while those of other runs work or hang, so that hung lookups do not pile up.
-    /// If no thread can be started, every lookup fails for want of room.
+    /// Starts to look up `names` with at most `workers` threads; `waker` is woken when some have
+    /// finished. There are fewer threads while those of other runs work or hang, so that hung
+    /// lookups do not pile up. If no thread can be started, every lookup fails for want of room.
     pub(super) fn start(names: Vec<String>, workers: usize, waker: Waker, lookup: Arc<Lookup>) -> Resolver {
         let (sender, finished) = mpsc::channel();
         let wanted = workers.min(names.len());
@@ -87,7 +87,8 @@ impl Resolver {
 
     /// Returns the lookups that have finished since the last call.
     pub(super) fn finished(&self) -> impl Iterator<Item = Resolved> + '_ {
-        // In this order: what finishes from now on wakes the run again, even if it is returned here already.
+        // In this order: what finishes from now on wakes the run again, even if it is returned here
+        // already.
         self.work.woken.store(false, SeqCst);
         self.finished.try_iter()
     }
@@ -97,8 +98,8 @@ impl Drop for Resolver {
     fn drop(&mut self) {
         self.work.over.store(true, SeqCst);
         for worker in self.workers.drain(..) {
-            // Either the worker is seen to be busy here, or it sees that the run is over before it takes a
-            // name.
+            // Either the worker is seen to be busy here, or it sees that the run is over before it
+            // takes a name.
             if !worker.busy.load(SeqCst) {
                 // A worker catches its panics, so the result says nothing.
                 let _ = worker.thread.join();
@@ -123,13 +124,14 @@ impl Worker {
     }
 }
 
-/// Counts one worker of this process for as long as it exists. Hung workers of earlier runs are among them.
+/// Counts one worker of this process for as long as it exists. Hung workers of earlier runs are
+/// among them.
 struct Live {
     process: u32,
 }
 
-/// The process in the upper half, its count in the lower: a forked child inherits the count, but not the
-/// threads.
+/// The process in the upper half, its count in the lower: a forked child inherits the count, but
+/// not the threads.
 static LIVE: AtomicU64 = AtomicU64::new(0);
 
 impl Live {
@@ -171,8 +173,8 @@ impl Work {
                 (self.lookup)(name)
             }))
         });
-        // Before it is reported: a run that ends with this news must join this worker, which holds the run's
-        // waker.
+        // Before it is reported: a run that ends with this news must join this worker, which holds
+        // the run's waker.
         busy.store(false, SeqCst);
         if let Some(addresses) = found {
             self.report(sender, (index, addresses));
@@ -278,7 +280,8 @@ mod tests {
             }),
         );
         wait_for(&run, 1);
-        // All but KILL and STOP, and those that glibc (32 and 33) or musl (34 too) keeps for itself.
+        // All but KILL and STOP, and those that glibc (32 and 33) or musl (34 too) keeps for
+        // itself.
         let unblockable = (1 << 8) | (1 << 18) | (1 << 31) | (1 << 32) | (1 << 33);
         assert_eq!(*seen.lock().unwrap() | unblockable, u64::MAX);
         assert_eq!(blocked(), before);

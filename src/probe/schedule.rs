@@ -1,9 +1,9 @@
-//! Which endpoint is tried when, and when to stop: a state machine without sockets or clocks; time is an
-//! argument.
+//! Which endpoint is tried when, and when to stop: a state machine without sockets or clocks; time
+//! is an argument.
 //!
-//! The driver calls `next` until it says to wait or to stop, and reports what has happened in between.
-//! Three things are decided here: when a SYN may leave (`pacing`), when a second one is worth it (another
-//! family, a lost packet; `pacing`), and when enough is known (`stop`).
+//! The driver calls `next` until it says to wait or to stop, and reports what has happened in
+//! between. Three things are decided here: when a SYN may leave (`pacing`), when a second one is
+//! worth it (another family, a lost packet; `pacing`), and when enough is known (`stop`).
 #![forbid(unsafe_code)]
 
 mod pacing;
@@ -19,7 +19,8 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// How long to wait when there is no room for an attempt, and no other one can finish and make some.
+/// How long to wait when there is no room for an attempt, and no other one can finish and make
+/// some.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(5);
 
 /// The options of a schedule.
@@ -108,8 +109,8 @@ pub(super) enum Step {
 /// What is known of a host before the run.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HostKnowledge {
-    /// Whether any endpoint of it is to be measured. If so, and without addresses, its name is being
-    /// looked up.
+    /// Whether any endpoint of it is to be measured. If so, and without addresses, its name is
+    /// being looked up.
     pub(super) is_measured: bool,
     pub(super) addresses: Option<Addresses>,
     /// The lowest latency that is remembered of it.
@@ -173,8 +174,8 @@ pub(super) struct Schedule {
     open: usize,
     /// How many lookups have not finished.
     lookups: usize,
-    /// How long the finished lookups took, time in the queue included. Ascending, since all began at the
-    /// start.
+    /// How long the finished lookups took, time in the queue included. Ascending, since all began
+    /// at the start.
     lookup_times: Vec<Duration>,
     /// Endpoints whose first SYN may leave.
     ready: VecDeque<usize>,
@@ -191,8 +192,8 @@ pub(super) struct Schedule {
     first_sent: Option<Instant>,
     /// One for each host that has one, ascending.
     latencies: Vec<Duration>,
-    /// Answers to hedges do not count here while there are others: that a packet was lost says nothing about
-    /// how far away the silent mirrors are.
+    /// Answers to hedges do not count here while there are others: that a packet was lost says
+    /// nothing about how far away the silent mirrors are.
     last_answer: Option<Instant>,
     slowest_answer: Duration,
     /// When an answer last came or a SYN left, second attempts upon silence excluded.
@@ -363,8 +364,8 @@ impl Schedule {
         self.conclude(attempt.endpoint(), outcome);
     }
 
-    /// Reports that there was no room for this attempt in the process or the system (descriptors, buffers).
-    /// Nothing has been sent, and fewer are tried at once from now on.
+    /// Reports that there was no room for this attempt in the process or the system (descriptors,
+    /// buffers). Nothing has been sent, and fewer are tried at once from now on.
     pub(super) fn no_room(&mut self, attempt: Attempt, now: Instant) {
         self.leave_flight(attempt);
         self.flights.pop_back();
@@ -467,8 +468,8 @@ impl Schedule {
         self.in_flight += 1;
         self.sent += 1;
         self.first_sent.get_or_insert(now);
-        // A second attempt upon silence does not prolong the quiet time: what remains of it, half after a
-        // hedge, must be enough for its answer.
+        // A second attempt upon silence does not prolong the quiet time: what remains of it, half
+        // after a hedge, must be enough for its answer.
         if cause == Cause::First || self.endpoints[index].failure.is_some() {
             self.last_event = now;
         }

@@ -1,4 +1,5 @@
-//! Tests of the ranking rule: a table of cases, properties, committed vectors, statistics of the shuffle.
+//! Tests of the ranking rule: a table of cases, properties, committed vectors, statistics of the
+//! shuffle.
 
 use super::*;
 use Outcome::*;
@@ -216,8 +217,9 @@ fn ambiguous_if_nearly_all_of_many_hosts_are_in_the_pool() {
     assert!(!ranked(&one, &RULE, 1).ambiguous);
 }
 
-/// The same seed gives the same order on every machine and in every version: these must never change.
-/// Computed beforehand by a second implementation (SipHash-2-4 and the logarithm in Python).
+/// The same seed gives the same order on every machine and in every version: these must never
+/// change. Computed beforehand by a second implementation (SipHash-2-4 and the logarithm in
+/// Python).
 #[test]
 fn shuffle_keeps_its_committed_vectors() {
     let names = ["a.example", "b.example", "c.example", "192.0.2.7", "2001:db8::7", "xn--mnchen-3ya.example"];

@@ -1,4 +1,4 @@
-/* What the C tests share: a check that says where and what, and URLs of the servers that the test has started. */
+/* Checks that print where they failed, and end the program. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -9,17 +9,17 @@
 #define CHECK(condition)                                                               \
     do {                                                                               \
         if (!(condition)) {                                                            \
-            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition); \
+            fprintf(stderr, "%s:%d: check failed: %s\n", __FILE__, __LINE__, #condition); \
             exit(1);                                                                   \
         }                                                                              \
     } while (0)
 
-/* The texts are quoted so that a failure shows the one that came. */
-#define CHECK_TEXT(found, wanted)                                                                \
+/* Compares texts, and prints both if they differ. */
+#define CHECK_TEXT(actual, expected)                                                                \
     do {                                                                                         \
-        const char *text = (found);                                                              \
-        if (!text || strcmp(text, (wanted)) != 0) {                                              \
-            fprintf(stderr, "%s:%d: \"%s\" instead of \"%s\"\n", __FILE__, __LINE__, text ? text : "NULL", (wanted)); \
+        const char *text = (actual);                                                              \
+        if (!text || strcmp(text, (expected)) != 0) {                                              \
+            fprintf(stderr, "%s:%d: found \"%s\", expected \"%s\"\n", __FILE__, __LINE__, text ? text : "NULL", (expected)); \
             exit(1);                                                                             \
         }                                                                                        \
     } while (0)

@@ -1,7 +1,7 @@
 /* A panic in any layer reaches C as FM_INTERNAL, prints nothing, and the next call works.
  *
- * usage: faults OPEN PLACE, an endpoint on loopback that accepts, and the place at which the library is to panic (it
- * must be built with the feature __fault-injection). */
+ * usage: faults OPEN PLACE: an endpoint on loopback that accepts, and the place where the library
+ * has to panic. The library must be built with the feature __fault-injection. */
 #define _POSIX_C_SOURCE 200809L
 #include "fastestmirror.h"
 

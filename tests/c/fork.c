@@ -1,4 +1,4 @@
-/* A fork at the moment of the very first call, in another thread, leaves the child a library that works. */
+/* The library works in a child that is forked while another thread makes the very first call. */
 #define _POSIX_C_SOURCE 200809L
 #include "fastestmirror.h"
 
@@ -20,7 +20,7 @@ int main(void)
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        alarm(10); /* a lock that nobody holds any more would be waited for forever */
+        alarm(10); /* a lock whose holder does not exist in the child would block forever */
         fm_ranker *ranker = fm_ranker_new();
         fm_ranking *ranking = NULL;
         int status = fm_rank(ranker, NULL, NULL, 0, &ranking);

@@ -1,7 +1,7 @@
-/* Each function of the C interface, as a C program meets it.
+/* Checks each function of the C interface.
  *
- * usage: harness OPEN CLOSED SILENT, three endpoints on loopback ("127.0.0.1:8080"): one that accepts, one that
- * refuses, one that never answers. */
+ * usage: harness OPEN CLOSED SILENT: three endpoints on loopback such as 127.0.0.1:8080. One
+ * accepts, one refuses, one never answers. */
 #define _XOPEN_SOURCE 700
 #include "fastestmirror.h"
 
@@ -22,7 +22,7 @@ static fm_ranker *new_ranker(void)
     return ranker;
 }
 
-static void ranks_and_tells(void)
+static void ranking_and_summary(void)
 {
     const char *urls[] = { silent_url, closed_url, "rsync://mirror.example/", open_url, "file:///srv", "caf\xe9:\x01" };
     fm_ranker *ranker = new_ranker();
@@ -33,7 +33,7 @@ static void ranks_and_tells(void)
     CHECK(fm_rank(ranker, urls, NULL, 6, &ranking) == FM_OK);
     CHECK(ranking);
     CHECK_TEXT(fm_ranker_error(ranker), "");
-    /* A result does not need its ranker any more. */
+    /* A ranking stays valid without its ranker. */
     fm_ranker_free(ranker);
 
     CHECK(fm_ranking_summary(ranking, &summary) == FM_OK);
@@ -58,7 +58,7 @@ static void ranks_and_tells(void)
         }
     }
 
-    /* Failures leave the output alone. */
+    /* Failed calls do not change the output. */
     memset(&mirror, 0x55, sizeof mirror);
     memset(&summary, 0x55, sizeof summary);
     fm_mirror mirror_before = mirror;
@@ -76,7 +76,7 @@ static void ranks_and_tells(void)
     fm_ranking_free(ranking);
 }
 
-static void null_and_garbage_are_refused(void)
+static void null_and_invalid_arguments_are_refused(void)
 {
     const char *urls[] = { open_url, NULL };
     double weights[] = { 1, -1 };
@@ -148,7 +148,7 @@ static void null_and_garbage_are_refused(void)
     CHECK(fm_ranker_set_include(ranker, patterns + 2, 1) == FM_INVALID_ARGUMENT);
     CHECK(strstr(fm_ranker_error(ranker), "include") && strstr(fm_ranker_error(ranker), "\"http://\""));
 
-    /* Nothing of that has stuck, and no list is a list. */
+    /* Refused values have no effect, and an empty list is valid. */
     CHECK(fm_rank(ranker, urls, NULL, 1, &ranking) == FM_OK && ranking != untouched);
     fm_ranking_free(ranking);
     CHECK(fm_rank(ranker, NULL, NULL, 0, &ranking) == FM_OK);
@@ -164,7 +164,7 @@ static void null_and_garbage_are_refused(void)
     CHECK(strchr(fm_version(), '.'));
 }
 
-static void options_are_heeded(void)
+static void options_have_their_effect(void)
 {
     const char *urls[] = { open_url, other_url, "http://[::1]:1/", "https://127.0.0.1:1/", "file:///srv" };
     double weights[] = { 1, 1e6, 1, 1, 1 };
@@ -240,16 +240,16 @@ static void options_are_heeded(void)
     fm_ranker_free(ranker);
 }
 
-static void a_cache_remembers(void)
+static void cache_is_used_by_the_next_run(void)
 {
     const char *urls[] = { open_url, other_url, closed_url };
-    char folder[] = "/tmp/fastestmirror-XXXXXX", path[64];
+    char directory[] = "/tmp/fastestmirror-XXXXXX", path[64];
     fm_ranking *ranking;
     fm_summary summary;
     fm_mirror mirror;
     uint64_t seed = 0;
-    CHECK(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/cache", folder);
+    CHECK(mkdtemp(directory));
+    snprintf(path, sizeof path, "%s/cache", directory);
     for (int run = 0; run < 3; run++) {
         fm_ranker *ranker = new_ranker();
         CHECK(fm_ranker_set_cache(ranker, path) == FM_OK);
@@ -268,15 +268,15 @@ static void a_cache_remembers(void)
         fm_ranker_free(ranker);
     }
     fm_ranker *ranker = new_ranker();
-    CHECK(fm_ranker_set_cache(ranker, folder) == FM_OK);
+    CHECK(fm_ranker_set_cache(ranker, directory) == FM_OK);
     CHECK(fm_rank(ranker, urls, NULL, 3, &ranking) == FM_OK);
-    CHECK(strstr(fm_ranking_warning(ranking, 0), folder) && strstr(fm_ranking_warning(ranking, 0), "it is a directory"));
+    CHECK(strstr(fm_ranking_warning(ranking, 0), directory) && strstr(fm_ranking_warning(ranking, 0), "it is a directory"));
     fm_ranking_free(ranking);
     CHECK(fm_ranker_set_cache(ranker, NULL) == FM_OK);
     fm_ranker_free(ranker);
     CHECK(remove(path) == 0);
-    snprintf(path, sizeof path, "%s/cache.lock", folder);
-    CHECK(remove(path) == 0 && remove(folder) == 0);
+    snprintf(path, sizeof path, "%s/cache.lock", directory);
+    CHECK(remove(path) == 0 && remove(directory) == 0);
 }
 
 struct progress {
@@ -292,7 +292,7 @@ static void on_progress(size_t completed, size_t total, double best, void *userd
     struct progress *progress = userdata;
     CHECK(pthread_equal(progress->thread, pthread_self()));
     CHECK(completed >= progress->completed && completed <= total);
-    /* The ranker is in use, and says so. */
+    /* The ranker is in use, and the error says so. */
     CHECK(fm_ranker_set_seed(progress->ranker, 1) == FM_BUSY);
     CHECK_TEXT(fm_ranker_error(progress->ranker), "the ranker is in use");
     progress->calls++;
@@ -303,7 +303,7 @@ static void on_progress(size_t completed, size_t total, double best, void *userd
         fm_ranker_cancel(progress->ranker);
 }
 
-static int rank_until_the_end(fm_ranker *ranker, const char *const *urls, size_t count)
+static int rank_to_the_end(fm_ranker *ranker, const char *const *urls, size_t count)
 {
     fm_ranking *ranking = NULL;
     fm_summary summary;
@@ -314,30 +314,30 @@ static int rank_until_the_end(fm_ranker *ranker, const char *const *urls, size_t
     return summary.stop_reason;
 }
 
-static void callbacks_come_on_the_calling_thread(void)
+static void callbacks_run_on_the_calling_thread(void)
 {
     const char *urls[] = { open_url, silent_url, other_url };
     struct progress progress = { new_ranker(), pthread_self(), 0, 0, 0, 0, -1 };
     CHECK(fm_ranker_set_progress(progress.ranker, on_progress, &progress) == FM_OK);
-    CHECK(rank_until_the_end(progress.ranker, urls, 3) == FM_STOP_QUIET);
+    CHECK(rank_to_the_end(progress.ranker, urls, 3) == FM_STOP_QUIET);
     CHECK(progress.calls >= 1 && progress.completed == 2 && progress.total == 3 && progress.best > 0);
 
     /* A callback may cancel. */
     progress.cancel = 1;
     progress.completed = 0;
     CHECK(fm_ranker_set_timeout(progress.ranker, 600) == FM_OK);
-    CHECK(rank_until_the_end(progress.ranker, urls, 3) == FM_STOP_CANCELLED);
+    CHECK(rank_to_the_end(progress.ranker, urls, 3) == FM_STOP_CANCELLED);
 
-    /* One that comes too late for its call is not meant for the next. */
+    /* A cancel that comes too late for its call does not affect the next one. */
     progress.completed = 0;
-    CHECK(rank_until_the_end(progress.ranker, urls, 1) == FM_STOP_COMPLETE);
+    CHECK(rank_to_the_end(progress.ranker, urls, 1) == FM_STOP_COMPLETE);
     progress.completed = 0;
     progress.cancel = 0;
-    CHECK(rank_until_the_end(progress.ranker, urls, 1) == FM_STOP_COMPLETE);
+    CHECK(rank_to_the_end(progress.ranker, urls, 1) == FM_STOP_COMPLETE);
 
     progress.calls = 0;
     CHECK(fm_ranker_set_progress(progress.ranker, NULL, NULL) == FM_OK);
-    CHECK(rank_until_the_end(progress.ranker, urls, 1) == FM_STOP_COMPLETE);
+    CHECK(rank_to_the_end(progress.ranker, urls, 1) == FM_STOP_COMPLETE);
     CHECK(progress.calls == 0);
     fm_ranker_free(progress.ranker);
 }
@@ -356,7 +356,7 @@ static void on_log(int level, const char *message, void *userdata)
     log->warnings += level == FM_LOG_WARNING;
 }
 
-static void log_has_the_order_the_reason_and_the_warnings(void)
+static void log_has_order_stop_reason_and_warnings(void)
 {
     char url[128];
     const char *urls[] = { url };
@@ -365,13 +365,13 @@ static void log_has_the_order_the_reason_and_the_warnings(void)
     snprintf(url, sizeof url, "http://me:secret@%s", open_url + strlen("http://"));
     CHECK(fm_ranker_set_log(NULL, on_log, &log) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_log(ranker, on_log, &log) == FM_OK);
-    CHECK(rank_until_the_end(ranker, urls, 1) == FM_STOP_COMPLETE);
+    CHECK(rank_to_the_end(ranker, urls, 1) == FM_STOP_COMPLETE);
     CHECK(log.mirrors == 1 && log.stops == 1 && log.warnings == 0);
     CHECK(fm_ranker_set_cache(ranker, "/dev/null") == FM_OK);
-    CHECK(rank_until_the_end(ranker, urls, 1) == FM_STOP_COMPLETE);
+    CHECK(rank_to_the_end(ranker, urls, 1) == FM_STOP_COMPLETE);
     CHECK(log.mirrors == 2 && log.stops == 2 && log.warnings >= 1);
     CHECK(fm_ranker_set_log(ranker, NULL, NULL) == FM_OK);
-    CHECK(rank_until_the_end(ranker, urls, 1) == FM_STOP_COMPLETE);
+    CHECK(rank_to_the_end(ranker, urls, 1) == FM_STOP_COMPLETE);
     CHECK(log.stops == 2);
     fm_ranker_free(ranker);
 }
@@ -389,11 +389,11 @@ static void interrupt_check_stops_measuring(void)
     CHECK(fm_ranker_set_timeout(ranker, 600) == FM_OK);
     CHECK(fm_ranker_set_interrupt_check(NULL, count_to_three, &calls) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_interrupt_check(ranker, count_to_three, &calls) == FM_OK);
-    CHECK(rank_until_the_end(ranker, urls, 1) == FM_STOP_CANCELLED);
+    CHECK(rank_to_the_end(ranker, urls, 1) == FM_STOP_CANCELLED);
     CHECK(calls >= 3);
     CHECK(fm_ranker_set_interrupt_check(ranker, NULL, NULL) == FM_OK);
     urls[0] = open_url;
-    CHECK(rank_until_the_end(ranker, urls, 1) == FM_STOP_COMPLETE);
+    CHECK(rank_to_the_end(ranker, urls, 1) == FM_STOP_COMPLETE);
     fm_ranker_free(ranker);
 }
 
@@ -413,27 +413,27 @@ static void on_alarm(int number)
     fm_ranker_cancel(signalled);
 }
 
-static void cancel_comes_from_another_thread_or_a_signal(void)
+static void cancel_works_from_another_thread_and_a_signal_handler(void)
 {
     const char *urls[] = { silent_url };
     fm_ranker *ranker = new_ranker();
     pthread_t thread;
     CHECK(fm_ranker_set_timeout(ranker, 600) == FM_OK);
     CHECK(pthread_create(&thread, NULL, cancel_soon, ranker) == 0);
-    CHECK(rank_until_the_end(ranker, urls, 1) == FM_STOP_CANCELLED);
+    CHECK(rank_to_the_end(ranker, urls, 1) == FM_STOP_CANCELLED);
     CHECK(pthread_join(thread, NULL) == 0);
 
     signalled = ranker;
     signal(SIGALRM, on_alarm);
     alarm(1);
-    CHECK(rank_until_the_end(ranker, urls, 1) == FM_STOP_CANCELLED);
+    CHECK(rank_to_the_end(ranker, urls, 1) == FM_STOP_CANCELLED);
     signal(SIGALRM, SIG_DFL);
 
-    /* One that comes before the call ends it, and is used up by it. */
+    /* A cancel before a call stops that call, and only that one. */
     fm_ranker_cancel(ranker);
-    CHECK(rank_until_the_end(ranker, urls, 1) == FM_STOP_CANCELLED);
+    CHECK(rank_to_the_end(ranker, urls, 1) == FM_STOP_CANCELLED);
     CHECK(fm_ranker_set_timeout(ranker, 0.05) == FM_OK);
-    CHECK(rank_until_the_end(ranker, urls, 1) == FM_STOP_TIMEOUT);
+    CHECK(rank_to_the_end(ranker, urls, 1) == FM_STOP_TIMEOUT);
     fm_ranker_free(ranker);
 }
 
@@ -443,13 +443,13 @@ static void *rank_often(void *unused)
     for (int i = 0; i < 20; i++) {
         fm_ranker *ranker = new_ranker();
         CHECK(fm_ranker_set_fallbacks(ranker, FM_FALLBACKS_ALL) == FM_OK);
-        rank_until_the_end(ranker, urls, 4);
+        rank_to_the_end(ranker, urls, 4);
         fm_ranker_free(ranker);
     }
     return unused;
 }
 
-static void several_rankers_work_in_several_threads(void)
+static void rankers_work_in_parallel_threads(void)
 {
     pthread_t threads[8];
     for (size_t i = 0; i < 8; i++)
@@ -470,22 +470,22 @@ static uint64_t default_seed(void)
     return summary.seed;
 }
 
-static void a_forked_child_ranks_too_with_a_seed_of_its_own(void)
+static void forked_child_has_a_seed_of_its_own(void)
 {
     int pipe_ends[2];
-    uint64_t seed = default_seed(), childs;
+    uint64_t seed = default_seed(), child_seed;
     CHECK(pipe(pipe_ends) == 0);
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
         rank_often(NULL);
-        childs = default_seed();
-        _exit(write(pipe_ends[1], &childs, sizeof childs) == sizeof childs ? 0 : 1);
+        child_seed = default_seed();
+        _exit(write(pipe_ends[1], &child_seed, sizeof child_seed) == sizeof child_seed ? 0 : 1);
     }
     int status;
     CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    CHECK(read(pipe_ends[0], &childs, sizeof childs) == sizeof childs);
-    CHECK(childs != seed);
+    CHECK(read(pipe_ends[0], &child_seed, sizeof child_seed) == sizeof child_seed);
+    CHECK(child_seed != seed);
     close(pipe_ends[0]);
     close(pipe_ends[1]);
 }
@@ -493,11 +493,11 @@ static void a_forked_child_ranks_too_with_a_seed_of_its_own(void)
 static int count_entries(const char *path)
 {
     int count = 0;
-    DIR *folder = opendir(path);
-    CHECK(folder);
-    while (readdir(folder))
+    DIR *directory = opendir(path);
+    CHECK(directory);
+    while (readdir(directory))
         count++;
-    closedir(folder);
+    closedir(directory);
     return count;
 }
 
@@ -510,18 +510,18 @@ int main(int argc, char **argv)
     snprintf(silent_url, sizeof silent_url, "http://%s/pub", argv[3]);
 
     int descriptors = count_entries("/proc/self/fd");
-    ranks_and_tells();
-    null_and_garbage_are_refused();
-    options_are_heeded();
-    a_cache_remembers();
-    callbacks_come_on_the_calling_thread();
-    log_has_the_order_the_reason_and_the_warnings();
+    ranking_and_summary();
+    null_and_invalid_arguments_are_refused();
+    options_have_their_effect();
+    cache_is_used_by_the_next_run();
+    callbacks_run_on_the_calling_thread();
+    log_has_order_stop_reason_and_warnings();
     interrupt_check_stops_measuring();
-    cancel_comes_from_another_thread_or_a_signal();
-    several_rankers_work_in_several_threads();
-    a_forked_child_ranks_too_with_a_seed_of_its_own();
+    cancel_works_from_another_thread_and_a_signal_handler();
+    rankers_work_in_parallel_threads();
+    forked_child_has_a_seed_of_its_own();
     CHECK(count_entries("/proc/self/fd") == descriptors);
-    CHECK(count_entries("/proc/self/task") == 3); /* ".", ".." and this one */
-    puts("all is well");
+    CHECK(count_entries("/proc/self/task") == 3); /* ".", ".." and this thread */
+    puts("all checks passed");
     return 0;
 }

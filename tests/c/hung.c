@@ -1,6 +1,7 @@
-/* A look-up that hangs outlives the call, both frees and dlclose, and does no harm.
+/* A lookup that hangs is harmless after the call, after both objects are freed, and after dlclose.
  *
- * usage: hung LIBRARY URL SECONDS, a URL whose name server never answers, and how long the look-up takes to give up. */
+ * usage: hung LIBRARY URL SECONDS: a URL whose name server never answers, and the time after which
+ * the lookup has given up. */
 #define _POSIX_C_SOURCE 200809L
 #include "fastestmirror.h"
 
@@ -16,13 +17,13 @@ int main(int argc, char **argv)
     fm_ranker *(*new_ranker)(void);
     int (*set_timeout)(fm_ranker *, double);
     int (*rank)(fm_ranker *, const char *const *, const double *, size_t, fm_ranking **);
-    int (*tell)(const fm_ranking *, fm_summary *);
+    int (*get_summary)(const fm_ranking *, fm_summary *);
     void (*free_ranking)(fm_ranking *), (*free_ranker)(fm_ranker *);
-    /* ISO C knows no way from an object pointer to a function's; POSIX promises this one. */
+    /* ISO C cannot convert an object pointer to a function pointer; POSIX guarantees that this works. */
     *(void **)&new_ranker = dlsym(library, "fm_ranker_new");
     *(void **)&set_timeout = dlsym(library, "fm_ranker_set_timeout");
     *(void **)&rank = dlsym(library, "fm_rank");
-    *(void **)&tell = dlsym(library, "fm_ranking_summary");
+    *(void **)&get_summary = dlsym(library, "fm_ranking_summary");
     *(void **)&free_ranking = dlsym(library, "fm_ranking_free");
     *(void **)&free_ranker = dlsym(library, "fm_ranker_free");
 
@@ -32,12 +33,12 @@ int main(int argc, char **argv)
     fm_summary summary;
     CHECK(set_timeout(ranker, 0.2) == FM_OK);
     CHECK(rank(ranker, urls, NULL, 1, &ranking) == FM_OK);
-    CHECK(tell(ranking, &summary) == FM_OK);
+    CHECK(get_summary(ranking, &summary) == FM_OK);
     CHECK(summary.stop_reason == FM_STOP_TIMEOUT && summary.elapsed < 1);
     free_ranking(ranking);
     free_ranker(ranker);
     CHECK(dlclose(library) == 0);
     sleep((unsigned)atoi(argv[3]));
-    puts("still here");
+    puts("still running");
     return 0;
 }

@@ -1,8 +1,13 @@
-/* What GLib makes of key files. From standard input: a decimal length, a newline, so many bytes, again and again.
- * To standard output for each: "invalid", or for each group "group NAME" and for each of its keys
- * "key NAME VALUE INT64 INTEGER DOUBLE", then "end". Names and values in hexadecimal with a dot before, "-" for what GLib
- * does not read as such a number, the double by its bits. With an argument: what GLib writes for the doubles of standard input, given by
- * their bits, one to a line. */
+/* Shows how GLib reads and writes key files.
+ *
+ * Without an argument: standard input has any number of files, each as its length in decimal, a
+ * newline, and that many bytes. For each, standard output gets "invalid", or for each group "group
+ * NAME" and for each of its keys "key NAME VALUE INT64 INTEGER DOUBLE"; then "end". Names and
+ * values are in hexadecimal after a dot. A number that GLib does not read is "-"; the double is
+ * given by its bits.
+ *
+ * With an argument: standard input has the bits of a double on each line, and standard output gets
+ * what GLib writes for it. */
 #include <glib.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -74,7 +79,7 @@ int main(int argc, char **argv)
         if (fread(text, 1, length, stdin) != length)
             return 1;
         GKeyFile *file = g_key_file_new();
-        /* With translations: without them, what is read depends on the user's language. */
+        /* Without this flag, what is read depends on the user's language. */
         if (!g_key_file_load_from_data(file, text, length, G_KEY_FILE_KEEP_TRANSLATIONS, NULL)) {
             puts("invalid");
         } else {

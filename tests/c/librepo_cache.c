@@ -1,6 +1,9 @@
-/* The real librepo at its cache: CACHE MAX_AGE URL...
- * Prints the stages that say whether the cache was read and how many mirrors were probed, then each mirror in librepo's order:
- * its URL, its latency by its bits, and whether it came from the cache. */
+/* Ranks URLs with the real librepo and a cache.
+ *
+ * usage: librepo_cache CACHE MAX_AGE URL...
+ *
+ * Prints whether the cache was read and how many mirrors were probed, then each mirror in librepo's
+ * order: its URL, the bits of its latency, and whether that came from the cache. */
 #include <glib.h>
 #include <inttypes.h>
 #include <librepo/librepo.h>

@@ -51,7 +51,8 @@ static void *find(const char *name)
     return found;
 }
 
-/* Changes the handle during its call: fills its internal list again and sorts it in a nested call. */
+/* Changes the handle during its call: fills its internal list again, and sorts it in a nested
+ * call. */
 static void meddle_with(LrHandle *handle)
 {
     static int inside;

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 /// How long the other family waits for the first: RFC 8305, section 5, "Connection Attempt Delay".
 const FAMILY_DELAY: Duration = Duration::from_millis(250);
-/// The first SYNs leave as a small burst, until an answer shows that the way is open or this time has passed ...
+/// The first SYNs leave as a small burst, until an answer shows that the way is open or this time
+/// has passed ...
 const BURST_TIME: Duration = Duration::from_millis(10);
 /// ... of at most this many.
 pub(super) const BURST: usize = 128;
-/// How many descriptors a lookup under way may take: one for each name server, of which there are three at
-/// most.
+/// How many descriptors a lookup under way may take: one for each name server, of which there are
+/// three at most.
 pub(in crate::probe) const LOOKUP_DESCRIPTORS: usize = 3;
 
 /// Why an attempt is due.
@@ -37,23 +38,24 @@ pub(super) enum Admission {
 }
 
 impl Schedule {
-    /// Returns how many attempts may be under way now: more when no lookup needs descriptors any more.
+    /// Returns how many attempts may be under way now: more when no lookup needs descriptors any
+    /// more.
     fn slots(&self) -> usize {
         let lookups = self.lookups.min(self.options.lookups);
         let left = self.options.descriptors.saturating_sub(LOOKUP_DESCRIPTORS * lookups);
         self.options.in_flight.min(left).max(1).min(self.room)
     }
 
-    /// Returns the endpoint whose SYN should leave next, and why; lowers `wake` to the time when one will be
-    /// due.
+    /// Returns the endpoint whose SYN should leave next, and why; lowers `wake` to the time when
+    /// one will be due.
     pub(super) fn due(&mut self, now: Instant, wake: &mut Instant) -> Option<(usize, Cause)> {
         let retry = self.retry.front().map(|&endpoint| (endpoint, Cause::Failure));
         let queued = retry.or_else(|| self.ready.front().map(|&endpoint| (endpoint, Cause::First)));
         if queued.is_some() && self.in_flight < self.slots() {
             return queued;
         }
-        // Even while endpoints wait for a slot, the other family has its turn, since it takes the slot of its
-        // own first attempt.
+        // Even while endpoints wait for a slot, the other family has its turn, since it takes the
+        // slot of its own first attempt.
         let silence = self.last_answer.map(|last| (last, self.quiet_time() / 2));
         // If one family has answered and the other has not, waiting for the pool's limit is enough.
         let family_delay = |answered: bool, other_answered: bool| match self.limit() {
@@ -80,9 +82,9 @@ impl Schedule {
                 };
             };
             let Some((endpoint, sent)) = oldest else { continue };
-            // While answers come in, the silent mirrors may just be far away. Before the first answer it is
-            // not known how far away all of them are, and a hedge after half the quiet time would send every
-            // SYN of a remote client twice.
+            // While answers come in, the silent mirrors may just be far away. Before the first
+            // answer it is not known how far away all of them are, and a hedge after half the quiet
+            // time would send every SYN of a remote client twice.
             let hedge = match silence {
                 Some((last_answer, half)) => sent.max(last_answer) + half,
                 None => sent + FAMILY_DELAY,
@@ -124,10 +126,12 @@ impl Schedule {
         if self.sent_at(first).is_some() {
             return Admission::InPlaceOf(first);
         }
-        // Otherwise an attempt makes room that has been silent for so long that it cannot matter any more.
+        // Otherwise an attempt makes room that has been silent for so long that it cannot matter
+        // any more.
         let patience = match self.limit() {
             Some(limit) if self.has_fallbacks(limit) => limit + GRACE,
-            // Answers come in the order of distance: those just beyond the slowest one are still to come.
+            // Answers come in the order of distance: those just beyond the slowest one are still to
+            // come.
             Some(_) => self.quiet_time() * 2,
             None => self.options.timeout / 2,
         };

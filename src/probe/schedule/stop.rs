@@ -23,13 +23,14 @@ impl Schedule {
         self.latencies.len() - pool >= self.options.fallbacks
     }
 
-    /// Returns how long no reply must come before the silent mirrors are taken to be down or far away.
+    /// Returns how long no reply must come before the silent mirrors are taken to be down or far
+    /// away.
     pub(super) fn quiet_time(&self) -> Duration {
         LEAST_QUIET_TIME.max(self.slowest_answer)
     }
 
-    /// Returns when running lookups no longer keep the run from stopping. A slow resolver that keeps
-    /// finishing names stays ahead of this time; one name that hangs does not.
+    /// Returns when running lookups no longer keep the run from stopping. A slow resolver that
+    /// keeps finishing names stays ahead of this time; one name that hangs does not.
     fn lookups_hold_until(&self) -> Instant {
         if self.lookups == 0 {
             return self.start;

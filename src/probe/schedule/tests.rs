@@ -80,7 +80,8 @@ fn cancel_stops_at_once_and_keeps_what_is_known() {
 
 #[test]
 fn settled_when_no_silent_mirror_can_be_in_the_pool_and_fallbacks_are_known() {
-    // Best 10: the pool ends at 20. Sixteen fallbacks answer by 45; the far and the dead are not waited for.
+    // Best 10: the pool ends at 20. Sixteen fallbacks answer by 45; the far and the dead are not
+    // waited for.
     let near = [10, 12, 15];
     let fallbacks = (30..46).collect::<Vec<_>>();
     let far = || live([100, 150, 220]).chain([v4(Silent)]);

@@ -1,12 +1,12 @@
-//! The committed C header is the one that the sources make; a test says so, and renews it if asked to:
-//! `FASTESTMIRROR_RENEW=1 cargo test -p fastestmirror-header`.
+//! Checks that the committed C header matches the sources. To update it: `FASTESTMIRROR_RENEW=1
+//! cargo test -p fastestmirror-header`.
 #![cfg(test)]
 
 use std::fs;
 use std::path::Path;
 
 #[test]
-fn the_committed_header_is_up_to_date() {
+fn committed_header_is_up_to_date() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("tests/header");
     let config =
         cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml is well-formed");
@@ -18,7 +18,7 @@ fn the_committed_header_is_up_to_date() {
         .with_src(root.join("src/capi/callbacks.rs"))
         .with_src(root.join("src/capi/ranking.rs"))
         .generate()
-        .expect("the sources are understood");
+        .expect("cbindgen understands the sources");
     let mut header = Vec::new();
     bindings.write(&mut header);
     let path = root.join("include/fastestmirror.h");
@@ -27,6 +27,6 @@ fn the_committed_header_is_up_to_date() {
     }
     assert!(
         fs::read(&path).is_ok_and(|committed| committed == header),
-        "include/fastestmirror.h is stale: FASTESTMIRROR_RENEW=1 cargo test -p fastestmirror-header"
+        "include/fastestmirror.h is out of date; to update it: FASTESTMIRROR_RENEW=1 cargo test -p fastestmirror-header"
     );
 }

@@ -46,8 +46,8 @@ pub fn cargo(arguments: &[&str]) -> Command {
 pub fn dropin() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        // There is no network inside the lab, and none is needed: the test itself has been built from the
-        // same packages.
+        // There is no network inside the lab, and none is needed: the test itself has been built
+        // from the same packages.
         let mut command = cargo(&["build", "--release", "-p", "fastestmirror-librepo", "--offline"]);
         run(command.arg("--target-dir").arg(target()));
         target().join("release")
