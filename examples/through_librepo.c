@@ -1,5 +1,5 @@
-/* Puts URLs in order through librepo's own header. Which library answers is decided when the program
- * is linked, or run. */
+/* Puts URLs in order through librepo's own header. Which library answers is decided when the
+ * program is linked, or run. */
 #include <librepo/librepo.h>
 #include <stdio.h>
 

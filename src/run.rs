@@ -18,9 +18,12 @@ use std::time::{Duration, Instant, SystemTime};
 #[derive(Default)]
 pub(crate) struct Hooks {
     pub(crate) cancel: Option<Cancel>,
-    pub(crate) interrupt_check: Option<Box<dyn FnMut() -> bool + Send>>,
-    pub(crate) observer: Option<Box<dyn FnMut(&Event<'_>) + Send>>,
+    pub(crate) interrupt_check: Option<Box<InterruptCheck>>,
+    pub(crate) observer: Option<Box<Observer>>,
 }
+
+pub(crate) type InterruptCheck = dyn FnMut() -> bool + Send;
+pub(crate) type Observer = dyn FnMut(&Event<'_>) + Send;
 
 impl Hooks {
     fn notify(&mut self, event: &Event<'_>) {

@@ -90,7 +90,8 @@ pub struct Endpoint {
 /// ```
 /// use fastestmirror::{Endpoint, Host, Mirror, Protocol};
 /// let endpoint = Endpoint { host: Host::Name("mirror.example".into()), port: 443 };
-/// assert_eq!(Mirror::parse("https://mirror.example/pub"), Mirror::Remote(Protocol::Https, endpoint));
+/// let mirror = Mirror::parse("https://mirror.example/pub");
+/// assert_eq!(mirror, Mirror::Remote(Protocol::Https, endpoint));
 /// assert_eq!(Mirror::parse("file:///srv/mirror"), Mirror::Local);
 /// assert_eq!(Mirror::parse("rsync://mirror.example/pub"), Mirror::Unsupported);
 /// ```

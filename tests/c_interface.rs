@@ -17,7 +17,7 @@ use support::programs;
 use support::servers::{Server, Silent, closed_port};
 
 const C99: [&str; 5] = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
-/// The system libraries that a static link needs. The README lists them too.
+/// The system libraries that a static link needs. `docs/c.md` lists them too.
 const NATIVE_LIBRARIES: &str = "-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc";
 
 /// A directory for the files of the tests of this name.
@@ -128,8 +128,8 @@ fn static_library_needs_the_libraries_in_the_readme() {
     run(command.arg(format!("native-static-libs={}", printed.display())));
     let printed = fs::read_to_string(&printed).expect("the file that rustc writes");
     assert_eq!(printed.trim(), NATIVE_LIBRARIES);
-    let readme = fs::read_to_string(root().join("README.md")).expect("a README");
-    assert!(readme.contains(NATIVE_LIBRARIES), "the README does not list {NATIVE_LIBRARIES}");
+    let page = fs::read_to_string(root().join("docs/c.md")).expect("the page");
+    assert!(page.contains(NATIVE_LIBRARIES), "docs/c.md does not list {NATIVE_LIBRARIES}");
 
     let program = scratch("c").join("harness-static");
     let mut command = cc();
@@ -334,20 +334,20 @@ fn main() {
 "#;
 
 #[test]
-fn examples_work_as_the_readme_builds_them() {
+fn examples_work_as_docs_c_md_builds_them() {
     let server = Server::start(Ipv4Addr::UNSPECIFIED);
     let urls = [
         format!("http://127.0.0.1:{}/closed", closed_port()),
         format!("http://127.0.0.1:{}/open", server.port()),
     ];
-    let readme = fs::read_to_string(root().join("README.md")).expect("a README");
+    let page = fs::read_to_string(root().join("docs/c.md")).expect("the page");
     for example in ["smallest", "options", "librepo_adapter"] {
-        // The command in the README, with the directories of this build.
-        let line = readme
+        // The command in docs/c.md, with the directories of this build.
+        let line = page
             .lines()
             .map(str::trim)
             .find(|line| line.starts_with("cc ") && line.contains(&format!("{example}.c")));
-        let line = line.unwrap_or_else(|| panic!("the README has no command that builds {example}.c"));
+        let line = line.unwrap_or_else(|| panic!("docs/c.md has no command that builds {example}.c"));
         let program = scratch("c").join(example);
         let output = format!("-o target/{example}");
         assert!(line.contains(&output), "{line}");

@@ -1,6 +1,6 @@
 /* The common part of the clients of the bench `measure`. Each reads a list of lines from standard
- * input, times one call, and prints its cost ("call SECONDS CPU_SECONDS KIB_BEFORE KIB_AT_PEAK") and its
- * results. */
+ * input, times one call, and prints its cost ("call SECONDS CPU_SECONDS KIB_BEFORE KIB_AT_PEAK")
+ * and its results. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>

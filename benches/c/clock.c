@@ -1,7 +1,7 @@
 /* Times each handshake in two ways: the kernel's measurement (TCP_INFO), and the wall-clock time
- * from connect() until epoll reports the connection, as most programs do. Takes IPv4 addresses and connects to all
- * at once, on port 443. Prints a line "mirror INDEX KERNEL WALL" for each that answers within a
- * second. */
+ * from connect() until epoll reports the connection, as most programs do. Takes IPv4 addresses and
+ * connects to all at once, on port 443. Prints a line "mirror INDEX KERNEL WALL" for each that
+ * answers within a second. */
 #include "client.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,6 +1,7 @@
 /* Looks up the hosts and sends a SYN to each, and does nothing else: a lower bound for any client
- * that measures them. Each SYN is sent by the thread that looked up the address. Connections that are established
- * meanwhile are timed by the kernel and closed. The run is over when the last SYN has been sent.
+ * that measures them. Each SYN is sent by the thread that looked up the address. Connections that
+ * are established meanwhile are timed by the kernel and closed. The run is over when the last SYN
+ * has been sent.
  *
  * usage: syns THREADS. Prints a line "mirror INDEX SECONDS" for each host, from the start of the
  * run until its SYN has been sent. */

@@ -3,7 +3,7 @@
 //! with the list, and how exact it stays on a busy machine.
 //!
 //! `cargo bench --bench measure` takes about five minutes. With `FASTESTMIRROR_RENEW=1` it puts its
-//! table into the README. `cargo test` runs it once, with few mirrors.
+//! table into README.md beside it. `cargo test` runs it once, with few mirrors.
 
 mod busy;
 mod clients;

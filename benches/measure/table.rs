@@ -1,4 +1,4 @@
-//! The output of the bench: a table and conclusions, for the terminal and the README.
+//! The output of the bench: a table and conclusions, for the terminal and `benches/README.md`.
 
 use super::busy::Busy;
 use super::clients::Client;
@@ -166,9 +166,9 @@ impl Table {
     }
 }
 
-/// Replaces the table in the README.
+/// Replaces the table in `benches/README.md`.
 pub(crate) fn renew_readme(text: &str) {
-    let path = root().join("README.md");
+    let path = root().join("benches/README.md");
     let readme = fs::read_to_string(&path).expect("a README");
     let (before, rest) = readme.split_once(BEGIN).expect("the mark before the table");
     let (_, after) = rest.split_once(END).expect("the mark after the table");

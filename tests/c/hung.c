@@ -19,7 +19,7 @@ int main(int argc, char **argv)
     int (*rank)(fm_ranker *, const char *const *, const double *, size_t, fm_ranking **);
     int (*get_summary)(const fm_ranking *, fm_summary *);
     void (*free_ranking)(fm_ranking *), (*free_ranker)(fm_ranker *);
-    /* ISO C cannot convert an object pointer to a function pointer; POSIX guarantees that this works. */
+    /* ISO C cannot convert an object pointer to a function pointer; POSIX can. */
     *(void **)&new_ranker = dlsym(library, "fm_ranker_new");
     *(void **)&set_timeout = dlsym(library, "fm_ranker_set_timeout");
     *(void **)&rank = dlsym(library, "fm_rank");

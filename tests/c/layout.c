@@ -1,4 +1,4 @@
-/* Prints sizes and offsets of the structs and values of the enums: a name and a number on each line. */
+/* Prints sizes and offsets of the structs and values of the enums: a name and a number a line. */
 #include "fastestmirror.h"
 
 #include <stdio.h>
