@@ -88,6 +88,7 @@ impl RecordName {
     }
 
     /// The mirror that a group is about, in any spelling, librepo's with a password included.
+    #[inline]
     pub(super) fn mirror(group: &[u8]) -> Mirror {
         let Ok(url) = std::str::from_utf8(group) else { return Mirror::Unsupported };
         if url.contains('%') {
@@ -121,6 +122,7 @@ pub(super) enum GroupKind {
 
 impl GroupKind {
     /// Returns what a group is about, and the name of the record that it belongs to.
+    #[inline]
     pub(super) fn of(group: &[u8]) -> (GroupKind, &[u8]) {
         if let Some(record) = group.strip_prefix(NETWORK_NOTE) {
             (GroupKind::NetworkNote, record)
@@ -161,6 +163,7 @@ impl<'a> GroupValues<'a> {
     }
 
     /// Takes one pair. Of a key that stands there twice the last value counts, as for GLib.
+    #[inline]
     pub(super) fn set(&mut self, key: &[u8], value: &'a [u8]) {
         match std::str::from_utf8(key) {
             Ok(TS) => self.ts = number::parse_int64(value),
@@ -186,16 +189,19 @@ impl<'a> GroupValues<'a> {
     }
 
     /// The latency in a record.
+    #[inline]
     pub(super) fn latency(&self) -> Option<Fact> {
         Some(Fact { at: self.ts?, remembered: Remembered::Latency(self.latency?) })
     }
 
     /// The failure in a note on an outcome.
+    #[inline]
     pub(super) fn failure(&self) -> Option<Fact> {
         Some(Fact { at: self.ts?, remembered: self.outcome? })
     }
 
     /// The network in a note of either kind.
+    #[inline]
     pub(super) fn network(&self) -> Option<Network> {
         Network::from_text(std::str::from_utf8(self.network?).ok()?)
     }

@@ -89,7 +89,7 @@ pub(super) fn any_answered(learned: impl IntoIterator<Item = Remembered>) -> boo
 }
 
 /// Returns a latency that is believed: neither the -1 that librepo writes for a failure, nor the 0
-/// of a local directory, nor nonsense.
+/// of a local directory, nor a value that no mirror can have.
 #[inline]
 pub(super) fn believable_latency(seconds: f64) -> Option<Duration> {
     // Also false for NaN.
@@ -131,7 +131,7 @@ impl Fact {
         (self.at, worth(self)) > (other.at, worth(other))
     }
 
-    /// Whether another process wrote it after this run had begun, so that it must not be replaced.
+    /// Whether another process wrote it after this run began, so that it must not be replaced.
     /// If it is from too far in the future, the other process's clock was wrong.
     pub(super) fn is_newer_than_run(&self, now: i64) -> bool {
         self.at > now && self.at.saturating_sub(now) <= CLOCK_TOLERANCE
