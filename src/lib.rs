@@ -72,6 +72,7 @@ mod cache;
 pub mod capi;
 mod event;
 mod fault;
+mod hosts;
 #[cfg(feature = "__internals")]
 #[doc(hidden)]
 pub mod internals;

@@ -2,19 +2,12 @@
 //! measuring and rule share. Pure: nothing is looked up here.
 #![forbid(unsafe_code)]
 
+use crate::hosts::{EndpointId, HostId, ListedEndpoint, ListedHost};
 use crate::options::Options;
 use crate::ranking::{Candidate, Error};
 use crate::url::{Endpoint, Host, Mirror, Protocol};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-
-/// The position of a host in [`List::hosts`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct HostId(pub(crate) usize);
-
-/// The position of an endpoint in [`List::endpoints`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct EndpointId(pub(crate) usize);
 
 /// The mirrors of a run, in the order given, and what they lead to.
 #[derive(Debug)]
@@ -46,20 +39,6 @@ pub(crate) enum Target {
         /// None if it is not to be measured.
         endpoint: Option<EndpointId>,
     },
-}
-
-#[derive(Debug)]
-pub(crate) struct ListedHost {
-    pub(crate) host: Host,
-    pub(crate) is_preferred: bool,
-    /// Whether the host may have an address of the requested family.
-    pub(crate) is_reachable: bool,
-}
-
-#[derive(Debug)]
-pub(crate) struct ListedEndpoint {
-    pub(crate) host: HostId,
-    pub(crate) port: u16,
 }
 
 impl List {

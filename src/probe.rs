@@ -12,7 +12,8 @@ mod resolve;
 mod schedule;
 
 use crate::event::Progress;
-use crate::list::{EndpointId, List};
+use crate::hosts::EndpointId;
+use crate::list::List;
 use crate::options::Options;
 use crate::outcome::Outcome;
 pub use cancel::Cancel;

@@ -5,7 +5,7 @@
 //! else has a latency, nearest first, then what has not answered, then what failed.
 #![forbid(unsafe_code)]
 
-use crate::list::{HostId, ListedHost};
+use crate::hosts::{HostId, ListedHost};
 use crate::outcome::Outcome;
 use crate::url::Host;
 use siphasher::sip::SipHasher24;

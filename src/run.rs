@@ -5,7 +5,8 @@
 use crate::cache::{self, CacheSession, Finding, RecordName, Remembered};
 use crate::event::Event;
 use crate::fault;
-use crate::list::{EndpointId, List, ListedMirror, Target};
+use crate::hosts::EndpointId;
+use crate::list::{List, ListedMirror, Target};
 use crate::options::Options;
 use crate::outcome::{Outcome, StopReason};
 use crate::probe::{self, Cancel, Job, ProbeResult};

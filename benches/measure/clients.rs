@@ -10,7 +10,7 @@ use std::time::Duration;
 use support::build::{cargo, root, run, target};
 use support::programs::{have, module, program};
 
-/// The number of lookups at the same time: as many as this library runs (`LOOK_UPS` in
+/// The number of lookups at the same time: as many as this library runs (`LOOKUPS` in
 /// src/probe/mod.rs).
 const THREADS: &str = "64";
 

@@ -29,7 +29,7 @@ const ATTEMPTS: usize = 3;
 /// What is shown of one ranking, as a table or as a picture.
 struct View {
     headline: String,
-    rows: Vec<Row>,
+    rows: Vec<SiteRow>,
     /// How many mirrors follow the rows, and their outcomes.
     rest: String,
     /// Lines below the table: whether the pool is right, why measuring stopped, what it cost.
@@ -37,7 +37,7 @@ struct View {
 }
 
 /// The line of a mirror.
-struct Row {
+struct SiteRow {
     position: usize,
     /// The heading above the row, unless the row before is in the same section.
     heading: Option<&'static str>,
@@ -148,7 +148,7 @@ impl View {
         View { headline, rows: View::rows(sites, shown), rest: outcomes(rest), facts }
     }
 
-    fn rows(sites: &Sites, mirrors: &[RankedMirror]) -> Vec<Row> {
+    fn rows(sites: &Sites, mirrors: &[RankedMirror]) -> Vec<SiteRow> {
         let slowest = mirrors.iter().filter_map(|mirror| mirror.outcome.latency()).max();
         let mut section_above = "";
         let mut rows = Vec::new();
@@ -161,7 +161,7 @@ impl View {
             let section = table::section(mirror.outcome, mirror.pool, true);
             let heading = (section != section_above).then_some(section);
             section_above = section;
-            rows.push(Row {
+            rows.push(SiteRow {
                 position,
                 heading,
                 pool: mirror.pool,

@@ -1,11 +1,12 @@
-//! The options of a ranker. Each setter checks its argument and hands it on.
+//! The options and callbacks of a ranker. Each setter checks its argument and hands it on.
 
-use super::ranker::{fm_ranker, with_ranker};
+use super::callbacks::{Callbacks, Userdata, fm_interrupt_fn, fm_log_fn, fm_progress_fn};
+use super::ranker::{fm_ranker, with_inner, with_ranker};
 use super::status::Failure;
 use crate::ranker::Ranker;
 use crate::ranking::Error;
 use crate::url::{Family, Protocol};
-use std::ffi::{CStr, OsStr, c_char, c_int, c_uint};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_uint, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
@@ -302,6 +303,75 @@ pub unsafe extern "C" fn fm_ranker_set_limits(
     unsafe {
         with_ranker(ranker, |ranker| {
             ranker.max_endpoints(endpoints).max_endpoints_per_host(endpoints_per_host);
+            Ok(())
+        })
+    }
+}
+
+/// Changes the callbacks of a ranker, and makes the changed ones its observer.
+///
+/// # Safety
+/// `ranker` is NULL or a valid ranker.
+unsafe fn change(ranker: *mut fm_ranker, change: impl FnOnce(&mut Callbacks)) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_inner(ranker, |inner| {
+            change(&mut inner.callbacks);
+            let callbacks = inner.callbacks;
+            if callbacks.progress.is_none() && callbacks.log.is_none() {
+                inner.ranker.no_observer();
+            } else {
+                inner.ranker.observer(move |event| callbacks.call(event));
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Sets the function that is called with progress, on the thread that called fm_rank(), or none
+/// with NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_progress(
+    ranker: *mut fm_ranker,
+    progress: fm_progress_fn,
+    userdata: *mut c_void,
+) -> c_int {
+    let progress = progress.map(|function| (function, Userdata(userdata)));
+    // SAFETY: the caller's promise.
+    unsafe { change(ranker, |callbacks| callbacks.progress = progress) }
+}
+
+/// Sets the function that is called with lines for a log, on the thread that called fm_rank(), or
+/// none with NULL: what became of each mirror, why measuring stopped, and warnings about the cache.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_log(
+    ranker: *mut fm_ranker,
+    log: fm_log_fn,
+    userdata: *mut c_void,
+) -> c_int {
+    let log = log.map(|function| (function, Userdata(userdata)));
+    // SAFETY: the caller's promise.
+    unsafe { change(ranker, |callbacks| callbacks.log = log) }
+}
+
+/// Sets the function that is asked whether to stop measuring, on the thread that called fm_rank(),
+/// or none with NULL: for a flag that the program's own signal handler sets. Where the handler can
+/// call fm_ranker_cancel(), that is quicker.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_interrupt_check(
+    ranker: *mut fm_ranker,
+    check: fm_interrupt_fn,
+    userdata: *mut c_void,
+) -> c_int {
+    let userdata = Userdata(userdata);
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_inner(ranker, |inner| {
+            match check {
+                // SAFETY: the function and its data are what the caller passed together.
+                Some(check) => inner.ranker.interrupt_check(move || check(userdata.pointer()) != 0),
+                None => inner.ranker.no_interrupt_check(),
+            };
             Ok(())
         })
     }

@@ -102,15 +102,15 @@ pub struct fm_summary {
 /// The result of fm_rank(). It never changes, so any number of threads may read it at once.
 #[derive(Debug)]
 pub struct fm_ranking {
-    mirrors: Vec<Mirror>,
-    excluded: Vec<Mirror>,
+    mirrors: Vec<OwnedMirror>,
+    excluded: Vec<OwnedMirror>,
     warnings: Vec<CString>,
     summary: fm_summary,
 }
 
 /// What an `fm_mirror` is filled from.
 #[derive(Debug)]
-struct Mirror {
+struct OwnedMirror {
     index: usize,
     url: CString,
     address: Option<CString>,
@@ -124,7 +124,7 @@ struct Mirror {
 impl fm_ranking {
     /// Copies a result, with the URLs byte for byte as they were given, by index.
     pub(crate) fn new(ranking: &Ranking, urls: Vec<CString>) -> fm_ranking {
-        let mirror = |mirror: &RankedMirror| Mirror {
+        let mirror = |mirror: &RankedMirror| OwnedMirror {
             index: mirror.index,
             url: urls[mirror.index].clone(),
             // An address holds no NUL.
@@ -233,7 +233,7 @@ pub unsafe extern "C" fn fm_ranking_excluded(
 
 /// # Safety
 /// `mirror` is NULL or can be written.
-unsafe fn write_mirror(found: Option<&Mirror>, mirror: *mut fm_mirror) -> c_int {
+unsafe fn write_mirror(found: Option<&OwnedMirror>, mirror: *mut fm_mirror) -> c_int {
     let (Some(found), false) = (found, mirror.is_null()) else { return INVALID };
     let copy = fm_mirror {
         index: found.index,

@@ -10,7 +10,7 @@ use super::schedule::{
 };
 use super::{Cancel, Job, ProbeResult};
 use crate::event::Progress;
-use crate::list::{HostId, ListedHost};
+use crate::hosts::{HostId, ListedHost};
 use crate::outcome::{Outcome, StopReason};
 use crate::sys::{self, NotFound, Waker};
 use crate::url::{Family, Host};

@@ -11,7 +11,7 @@ mod stop;
 
 pub(super) use pacing::LOOKUP_DESCRIPTORS;
 
-use crate::list::HostId;
+use crate::hosts::HostId;
 use crate::outcome::{Outcome, StopReason};
 use crate::rank::Rule;
 use pacing::{Admission, Cause};

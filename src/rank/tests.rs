@@ -16,7 +16,7 @@ fn host(name: &str) -> Host {
     Host::Name(name.into())
 }
 
-/// What the rule takes, with each host once.
+/// The input of the rule, with each host once.
 #[derive(Default)]
 struct Table {
     entries: Vec<Entry>,

@@ -1,4 +1,4 @@
-//! Tests of what runs remember, with the time of day handed in: only from inside can it be.
+//! Tests of what runs remember. They set the time of day, which only the inside of the crate can.
 
 use crate::outcome::{Outcome, StopReason};
 use crate::ranker::Ranker;
@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A folder of the test's own, a mirror that answers, and one that refuses.
+/// A directory of the test's own, a mirror that answers, and one that refuses.
 struct World {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     open: TcpListener,
     closed: u16,
     begin: SystemTime,
@@ -22,12 +22,12 @@ impl World {
     fn new() -> World {
         let free = || TcpListener::bind("127.0.0.1:0").expect("loopback can be bound");
         let closed = free().local_addr().expect("it is bound").port();
-        let folder = tempfile::tempdir().expect("a folder");
-        World { folder, open: free(), closed, begin: SystemTime::now() }
+        let directory = tempfile::tempdir().expect("a directory");
+        World { directory, open: free(), closed, begin: SystemTime::now() }
     }
 
     fn cache(&self) -> PathBuf {
-        self.folder.path().join("cache")
+        self.directory.path().join("cache")
     }
 
     fn good(&self) -> String {
@@ -38,7 +38,7 @@ impl World {
         format!("http://127.0.0.1:{}/pub", self.closed)
     }
 
-    /// A run so long after the first.
+    /// Ranks this long after the first run.
     fn rank(&self, urls: &[String], after: Duration, set: impl FnOnce(&mut Ranker)) -> Ranking {
         let mut ranker = Ranker::new();
         ranker.cache(Some(&self.cache()));
@@ -63,7 +63,7 @@ fn is_cached(outcome: &Outcome) -> bool {
 }
 
 #[test]
-fn a_second_run_asks_nobody_and_says_the_same() {
+fn second_run_sends_nothing_and_gives_the_same_result() {
     let world = World::new();
     let urls = [world.good(), world.bad()];
     let first = world.outcomes(&urls, Duration::ZERO);
@@ -82,13 +82,13 @@ fn a_second_run_asks_nobody_and_says_the_same() {
 }
 
 #[test]
-fn a_failure_is_tried_again_after_an_hour_and_a_latency_after_its_maximal_age() {
+fn failure_counts_for_an_hour_and_a_latency_for_its_maximal_age() {
     let world = World::new();
     let urls = [world.good(), world.bad()];
     world.outcomes(&urls, Duration::ZERO);
     let _opened = TcpListener::bind(("127.0.0.1", world.closed)).expect("the port is free still");
     let late = world.outcomes(&urls, HOUR + Duration::from_secs(1));
-    // The one that is remembered still is the witness.
+    // The one that is still remembered is the control.
     assert!(late.iter().all(is_measured), "{late:?}");
     let month = world.outcomes(&urls, 31 * 24 * HOUR);
     assert!(month.iter().all(is_measured), "{month:?}");
@@ -107,23 +107,23 @@ fn failures_are_forgotten_when_nothing_else_is_left_to_try() {
 }
 
 #[test]
-fn where_nothing_answers_nothing_is_written() {
+fn nothing_is_written_if_nothing_answers() {
     let world = World::new();
     assert_eq!(world.outcomes(&[world.bad()], Duration::ZERO), [Outcome::Refused]);
     assert!(!world.cache().exists());
 }
 
 #[test]
-fn a_clock_that_was_set_back_does_not_make_the_future_count() {
+fn records_from_the_future_do_not_count_after_the_clock_was_set_back() {
     let world = World::new();
     world.outcomes(&[world.good()], 48 * HOUR);
     assert!(is_measured(&world.outcomes(&[world.good()], Duration::ZERO)[0]));
-    // What was learned after the step counts.
+    // What was learned after the clock was set back counts.
     assert!(is_cached(&world.outcomes(&[world.good()], Duration::from_secs(1))[0]));
 }
 
 #[test]
-fn a_kept_seed_serves_for_its_period_and_another_follows() {
+fn kept_seed_serves_for_its_period_and_another_follows() {
     let world = World::new();
     let seed = |after| {
         world
@@ -137,7 +137,7 @@ fn a_kept_seed_serves_for_its_period_and_another_follows() {
     let second = seed(25 * HOUR);
     assert_ne!(second, first);
     assert_eq!(seed(26 * HOUR), second);
-    // Without the wish, and with a seed of the caller's, it does not count.
+    // It does not count without the option, nor with a seed from the caller.
     assert_ne!(world.rank(&[world.good()], HOUR, |_| ()).seed, second);
     let own = world.rank(&[world.good()], HOUR, |ranker| {
         ranker.rotate_every(24 * HOUR).seed(7);
@@ -146,9 +146,9 @@ fn a_kept_seed_serves_for_its_period_and_another_follows() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_used_is_a_note_and_the_run_goes_on() {
+fn unusable_cache_is_a_warning_and_the_run_goes_on() {
     let world = World::new();
-    fs::create_dir(world.cache()).expect("a folder");
+    fs::create_dir(world.cache()).expect("a directory");
     let ranking = world.rank(&[world.good()], Duration::ZERO, |_| ());
     assert!(is_measured(&ranking.mirrors[0].outcome));
     assert!(ranking.warnings.iter().all(|it| it.contains("it is a directory")), "{:?}", ranking.warnings);
@@ -156,7 +156,7 @@ fn a_cache_that_cannot_be_used_is_a_note_and_the_run_goes_on() {
 }
 
 #[test]
-fn a_file_of_librepos_own_is_believed_and_kept() {
+fn file_written_by_librepo_is_believed_and_kept() {
     let world = World::new();
     let ts = world.begin.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs() - 60;
     let theirs = format!(
@@ -170,13 +170,13 @@ fn a_file_of_librepos_own_is_believed_and_kept() {
 }
 
 #[test]
-fn a_remembered_mirror_that_refuses_by_now_is_not_first() {
+fn remembered_mirror_that_refuses_now_is_not_first() {
     let world = World::new();
     let gone = TcpListener::bind("127.0.0.1:0").expect("loopback can be bound");
     let url = format!("http://{}/pub", gone.local_addr().expect("it is bound"));
     assert!(is_measured(&world.outcomes(std::slice::from_ref(&url), Duration::ZERO)[0]));
     drop(gone);
-    // Asked as a witness, because the other one has to be.
+    // It is measured as the control, because the other one has to be measured.
     let outcomes = world.outcomes(&[url, world.good()], Duration::from_secs(1));
     assert!(outcomes[0] == Outcome::Refused && is_measured(&outcomes[1]), "{outcomes:?}");
 }

@@ -141,11 +141,11 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Row;
+    use super::super::SiteRow;
     use super::*;
 
-    fn row(position: usize) -> Row {
-        Row {
+    fn row(position: usize) -> SiteRow {
+        SiteRow {
             position,
             heading: (position == 1).then_some("the pool"),
             pool: position < 3,

@@ -80,7 +80,7 @@ fn cancel_stops_at_once_and_keeps_what_is_known() {
 
 #[test]
 fn settled_when_no_silent_mirror_can_be_in_the_pool_and_fallbacks_are_known() {
-    // Best 10: the pool ends at 20. Sixteen fallbacks answer by 45; the far and the dead are not
+    // Best 10: the pool ends at 20. Sixteen fallbacks answer by 45. Far and dead mirrors are not
     // waited for.
     let near = [10, 12, 15];
     let fallbacks = (30..46).collect::<Vec<_>>();
@@ -89,12 +89,12 @@ fn settled_when_no_silent_mirror_can_be_in_the_pool_and_fallbacks_are_known() {
     run.ends(StopReason::Settled, 45);
     assert_eq!(run.outcomes.iter().filter(|&&o| o == Outcome::Unanswered).count(), 4);
     assert!(run.syns.iter().all(|(_, attempt, _)| !attempt.is_second()));
-    // Without fallbacks: the limit and two milliseconds.
+    // Without fallbacks it takes the limit and two milliseconds.
     world(live(near).chain(live(fallbacks.clone())).chain(far()))
         .fallbacks(0)
         .run()
         .ends(StopReason::Settled, 22);
-    // With all of them, the dead one costs the quiet time after the last.
+    // If all are fallbacks, the dead one costs the quiet time after the last answer.
     world(live(near).chain(live(fallbacks)).chain(far()))
         .fallbacks(usize::MAX)
         .run()
@@ -114,7 +114,7 @@ fn fallbacks_count_hosts_and_not_urls() {
     schedule.answered(first(1), ms(90), start + ms(90));
     schedule.answered(first(2), ms(91), start + ms(91));
     assert!(matches!(schedule.next(start + ms(91)), Step::Wait(_)), "one host outside the pool is not two");
-    // The host comes into the pool by its faster endpoint, and is none at all then.
+    // A faster endpoint replaces the latency of its host.
     assert_eq!(schedule.latencies, [ms(10), ms(90)]);
 }
 
@@ -169,7 +169,7 @@ fn hanging_name_costs_fifty_milliseconds_at_most() {
     // Three times the median where that is longer.
     world((10..40).map(|rtt| v4(Answers(rtt)).named(30)).chain([hung()])).run().ends(StopReason::Settled, 90);
     world(live([10, 20]).chain([hung()])).run().ends(StopReason::Quiet, 120);
-    // Nobody has answered: nothing but the timeout ends that.
+    // If no mirror has answered, nothing but the timeout stops the run.
     world([hung(), v4(Refuses(10))]).run().ends(StopReason::Timeout, 2000);
 }
 
@@ -189,7 +189,7 @@ fn dead_mirror_costs_the_quiet_time_and_one_hedge() {
     run.ends(StopReason::Quiet, 400);
     assert_eq!(run.syns_to(11), [0, 300]);
     assert_eq!(run.syns.len(), 13, "the others get one SYN each");
-    // No more if it has two families.
+    // With two families it costs no more.
     let rtts = [8, 20, 40, 60, 80, 100, 120, 140, 160, 180, 200];
     world(live(rtts).chain([both(Silent, Silent)])).run().ends(StopReason::Quiet, 400);
     // Near mirrors only: the least quiet time.
@@ -209,13 +209,13 @@ fn hedge_makes_up_for_a_lost_syn() {
 
 #[test]
 fn hedge_is_not_delayed_by_answers_to_hedges() {
-    // The second one's turn comes 70 ms after the first's, which is answered in between.
+    // The second hedge is due 70 ms after the first, which is answered in between.
     let lost = [v4(Loses(30)), v4(Loses(200)).named(350)];
     let run = world(live((1..=7).map(|n| n * 40)).chain(lost)).run();
     run.ends(StopReason::Complete, 490 + 200);
     assert_eq!((run.syns_to(7), run.syns_to(8)), (vec![0, 420], vec![350, 490]));
 
-    // Nor does it where another's answer has parted the hedges, so that some leave later.
+    // The same if an answer of another mirror has divided the hedges, so that some leave later.
     let dual = [both(Answers(12), Silent), both(Silent, Answers(170))];
     let lost = [16, 83, 123, 227, 240, 249, 252].map(|rtt| v4(Loses(rtt)));
     let mut world = world(live((1..=28).map(|n| n * 10)).chain(dual).chain(lost)).fallbacks(usize::MAX);
@@ -231,7 +231,7 @@ fn hedge_is_not_sent_to_mirrors_that_are_only_far() {
     let run = world(live((1..=40).map(|n| n * 8))).fallbacks(usize::MAX).run();
     run.ends(StopReason::Complete, 320);
     assert_eq!(run.syns.len(), 40);
-    // Nor does a client that is far from all.
+    // Nor if the client is far from all mirrors.
     assert_eq!(world(live(200..230)).fallbacks(usize::MAX).run().syns.len(), 30);
 }
 
@@ -275,7 +275,7 @@ fn family_that_is_dead_while_the_other_answers_costs_the_limit() {
     let run = world([v4(Answers(10))].into_iter().chain((0..5).map(|n| both(Silent, Answers(12 + n))))).run();
     run.ends(StopReason::Complete, 36);
     assert_eq!(run.syns_to(5), [0, 20]);
-    // Settling waits for them too.
+    // The run is not settled before that.
     let silent = (0..3).map(|_| v4(Silent));
     let sites =
         [v4(Answers(10))].into_iter().chain((0..5).map(|n| both(Silent, Answers(12 + n)))).chain(silent);
@@ -304,7 +304,7 @@ fn cached_latency_sets_the_limit_and_counts_as_a_fallback() {
     world.cached = vec![ms(10), ms(90), ms(80)];
     world.run().ends(StopReason::Settled, 22).outcomes(&[Outcome::Unanswered; 2]);
     world.options.fallbacks = 16;
-    // One that is silent beside cached ones does not cost the timeout.
+    // A silent mirror beside cached ones does not cost the timeout.
     world.run().ends(StopReason::Quiet, 140);
 }
 
@@ -315,7 +315,7 @@ fn burst_of_the_first_syns_is_small() {
     assert_eq!((by(0), by(9), by(10), by(39)), (128, 128, 512, 512));
     assert_eq!((run.syns.len(), run.most_in_flight), (600, 512));
     run.ends(StopReason::Complete, 80);
-    // An answer opens the way before.
+    // An answer ends the burst.
     let run = world(live([3]).chain((0..200).map(|_| v4(Answers(40))))).run();
     assert_eq!(run.syns.iter().filter(|syn| syn.0 <= ms(3)).count(), 201);
     // It counts from the first SYN, however long the names took.
@@ -328,7 +328,7 @@ fn few_slots_mean_waves_and_dead_mirrors_give_way() {
     let run = world((0..100).map(|_| v4(Answers(10)))).in_flight(10).run();
     run.ends(StopReason::Complete, 100);
     assert_eq!(run.most_in_flight, 10);
-    // Dead ones fill all slots; the live ones behind them are measured all the same.
+    // Dead mirrors fill all slots, and the live ones behind them are still measured.
     let dead = (0..20).map(|_| v4(Silent));
     let run = world(live([10]).chain(dead).chain(live(11..31))).in_flight(10).run();
     assert!(run.outcomes[21..].iter().all(|o| o.latency().is_some()), "{run:#?}");
@@ -347,7 +347,7 @@ fn few_slots_and_broken_ipv6_do_not_cost_the_first_of_the_list() {
         let run = world((0..mirrors).map(site)).in_flight(in_flight).fallbacks(usize::MAX).run();
         assert!(run.outcomes.iter().all(|o| o.latency().is_some()), "{mirrors} in {in_flight} slots, all");
     }
-    // Nor where an IPv4 mirror here and there has answered before.
+    // The same if some IPv4 mirrors have answered before.
     let mixed = (0..421).map(|n| if n % 10 == 9 { v4(Answers(10 + n / 4)) } else { site(n) });
     let run = world(mixed).in_flight(381).run();
     assert!(run.outcomes[..40].iter().all(|o| o.latency().is_some()), "{:?}", run.stop_reason);
@@ -373,11 +373,11 @@ fn no_room_goes_on_with_the_descriptors_there_are() {
     let run = world.run();
     run.ends(StopReason::Complete, 90);
     assert_eq!((run.syns.len(), run.most_in_flight), (60, 7));
-    // A second attempt that found no room leaves later.
+    // A second attempt that found no room is made later.
     let mut world = self::world(live([5, 6]).chain([v4(Loses(8)), v4(Answers(300))]));
     world.descriptors = 2;
     assert_eq!(world.run().outcomes[2], measured(8));
-    // None at all: the timeout ends it.
+    // Without any descriptor the timeout stops the run.
     world.descriptors = 0;
     world.run().ends(StopReason::Timeout, 2000);
 }

@@ -14,8 +14,8 @@ fn committed_header_is_up_to_date() {
         .with_config(config)
         .with_src(root.join("src/capi/status.rs"))
         .with_src(root.join("src/capi/ranker.rs"))
-        .with_src(root.join("src/capi/options.rs"))
         .with_src(root.join("src/capi/callbacks.rs"))
+        .with_src(root.join("src/capi/options.rs"))
         .with_src(root.join("src/capi/ranking.rs"))
         .generate()
         .expect("cbindgen understands the sources");

@@ -22,7 +22,7 @@ pub fn make_soname() {
     MADE.get_or_init(|| {
         let soname = dropin().join("libfastestmirror_librepo.so.0");
         let _ = fs::remove_file(&soname);
-        symlink("libfastestmirror_librepo.so", soname).expect("the target folder can be written");
+        symlink("libfastestmirror_librepo.so", soname).expect("the target directory can be written");
     });
 }
 

@@ -61,7 +61,7 @@ proptest! {
         }
     }
 
-    /// Against events that no network would send in that order, at any time.
+    /// Events come in an order and at times that no network would produce.
     #[test]
     fn no_sequence_of_events_breaks_the_promises(
         hosts in 1usize..12,
@@ -133,7 +133,7 @@ proptest! {
 }
 
 impl World {
-    /// Nobody has to be given up to make room.
+    /// Whether no attempt has to be given up to make room.
     fn in_flight_is_ample(&self) -> bool {
         self.options.in_flight >= 2 * self.sites.len() && self.descriptors >= 2 * self.sites.len()
     }

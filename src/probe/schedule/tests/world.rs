@@ -1,5 +1,5 @@
-//! A network without sockets or clocks, for the schedule to run in: who answers, when, and what has
-//! been sent.
+//! A network without sockets or clocks, for the schedule to run in: which address answers when, and
+//! what has been sent.
 
 use super::super::*;
 use super::ms;
@@ -154,8 +154,7 @@ impl World {
         let mut now = Duration::ZERO;
         let mut idle_steps = 0;
         loop {
-            // In the order of their times; of those at one time, in the order in which they came
-            // up.
+            // By time; events at the same time in the order in which they arose.
             while let Some(position) =
                 (0..events.len()).min_by_key(|&n| events[n].0).filter(|&n| events[n].0 <= now)
             {

@@ -1,0 +1,29 @@
+//! The hosts and endpoints of a list: each once, in tables that cache, measuring and rule share, and
+//! positions in these tables as types of their own.
+#![forbid(unsafe_code)]
+
+use crate::url::Host;
+
+/// The position of a host in [`List::hosts`](crate::list::List::hosts).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct HostId(pub(crate) usize);
+
+/// The position of an endpoint in [`List::endpoints`](crate::list::List::endpoints).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct EndpointId(pub(crate) usize);
+
+/// A host of a list.
+#[derive(Debug)]
+pub(crate) struct ListedHost {
+    pub(crate) host: Host,
+    pub(crate) is_preferred: bool,
+    /// Whether the host may have an address of the requested family.
+    pub(crate) is_reachable: bool,
+}
+
+/// An endpoint of a list, which may be measured.
+#[derive(Debug)]
+pub(crate) struct ListedEndpoint {
+    pub(crate) host: HostId,
+    pub(crate) port: u16,
+}
