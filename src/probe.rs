@@ -18,6 +18,7 @@ use crate::options::Options;
 use crate::outcome::Outcome;
 pub use cancel::Cancel;
 pub(crate) use driver::measure;
+pub(crate) use schedule::{AttemptCounts, GRACE};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -25,14 +26,28 @@ use std::time::Duration;
 pub(crate) struct Job<'a> {
     pub(crate) list: &'a List,
     /// What to measure, each endpoint once.
-    pub(crate) endpoints: &'a [EndpointId],
-    /// The lowest remembered latency of each host of the list.
+    pub(crate) targets: &'a [ProbeTarget],
+    /// The lowest latency of each host of the list that is known before.
     pub(crate) latencies: Vec<Option<Duration>>,
     pub(crate) options: &'a Options,
+    /// What is left of the timeout of the run.
+    pub(crate) timeout: Duration,
+    /// How many hosts outside the pool must have a latency before the run is settled.
+    pub(crate) fallbacks: usize,
+    /// The attempts that were made to each address before, in another pass of this run.
+    pub(crate) attempts: &'a mut AttemptCounts,
     pub(crate) cancel: Option<&'a Cancel>,
     /// Called at every step; `true` stops measuring.
     pub(crate) interrupt_check: Option<&'a mut dyn FnMut() -> bool>,
     pub(crate) progress: &'a mut dyn FnMut(Progress),
+}
+
+/// An endpoint to measure.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProbeTarget {
+    pub(crate) endpoint: EndpointId,
+    /// Whether one attempt was made before, in another pass of this run.
+    pub(crate) is_tried: bool,
 }
 
 /// What a run found out about an endpoint.
@@ -45,11 +60,26 @@ pub(crate) struct ProbeResult {
     pub(crate) syn_sent: bool,
     /// Whether the network reported the failure, and not this machine.
     pub(crate) reported_by_network: bool,
+    /// Whether the client waits for another address before it reaches the one that answered.
+    pub(crate) is_detoured: bool,
+    /// How long a silent endpoint was waited for since its last SYN.
+    pub(crate) waited: Option<Duration>,
+    /// Whether the lookup of its name had not finished when measuring stopped.
+    pub(crate) is_lookup_unfinished: bool,
 }
 
 impl ProbeResult {
     /// Returns the result of an endpoint to which no SYN was sent in this run.
     pub(crate) fn not_sent(outcome: Outcome) -> ProbeResult {
-        ProbeResult { outcome, imprecise: false, address: None, syn_sent: false, reported_by_network: false }
+        ProbeResult {
+            outcome,
+            imprecise: false,
+            address: None,
+            syn_sent: false,
+            reported_by_network: false,
+            is_detoured: false,
+            waited: None,
+            is_lookup_unfinished: false,
+        }
     }
 }

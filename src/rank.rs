@@ -32,6 +32,8 @@ impl Rule {
 pub(crate) struct Entry {
     pub(crate) host: Option<HostId>,
     pub(crate) outcome: Outcome,
+    /// Whether the client waits for another address before it reaches the one with this latency.
+    pub(crate) is_detoured: bool,
     /// Positive and finite.
     pub(crate) weight: f64,
 }
@@ -56,6 +58,7 @@ enum Class {
     Local,
     Pool,
     Measured,
+    Detoured,
     Unanswered,
     Failed,
 }
@@ -78,38 +81,60 @@ struct Place {
 /// What the entries of a host say together.
 #[derive(Debug, Clone, Copy)]
 struct Standing {
-    /// The lowest, if there is one.
-    latency: Option<Duration>,
+    /// The lowest one of a direct endpoint, if there is any.
+    direct: Option<Duration>,
+    /// The lowest one of a detoured endpoint, if there is any.
+    detoured: Option<Duration>,
     /// The highest.
     weight: f64,
     /// Its first entry in each class.
     first: [Option<usize>; CLASSES],
 }
 
+impl Standing {
+    /// Returns the latency of the host, and whether it is detoured.
+    fn latency(&self) -> Option<(Duration, bool)> {
+        match (self.direct, self.detoured) {
+            (Some(direct), _) => Some((direct, false)),
+            (None, Some(detoured)) => Some((detoured, true)),
+            (None, None) => None,
+        }
+    }
+}
+
 /// Puts the entries in order. Each comes out exactly once, except the excluded.
 pub(crate) fn rank(entries: &[Entry], hosts: &[ListedHost], rule: &Rule, seed: u64) -> Ranked {
-    let unknown = Standing { latency: None, weight: 0.0, first: [None; CLASSES] };
+    let unknown = Standing { direct: None, detoured: None, weight: 0.0, first: [None; CLASSES] };
     let mut standings = vec![unknown; hosts.len()];
     for entry in entries {
         if let Some(HostId(host)) = entry.host {
             let standing = &mut standings[host];
             standing.weight = standing.weight.max(entry.weight);
-            standing.latency = lower(standing.latency, entry.outcome.latency());
+            let lowest = if entry.is_detoured { &mut standing.detoured } else { &mut standing.direct };
+            *lowest = lower(*lowest, entry.outcome.latency());
         }
     }
-    let best = standings.iter().fold(None, |best, standing| lower(best, standing.latency));
+    let mut best = standings.iter().fold(None, |best, standing| lower(best, standing.direct));
+    if best.is_none() {
+        // There is no direct host: the detoured take their place.
+        for standing in &mut standings {
+            standing.direct = standing.detoured;
+            best = lower(best, standing.direct);
+        }
+    }
     let limit = best.map(|best| rule.limit(best));
-    let is_near = |latency: Duration| limit.is_some_and(|limit| latency < limit);
+    let is_near = |(latency, is_detoured)| !is_detoured && limit.is_some_and(|limit| latency < limit);
 
     let mut places = Vec::with_capacity(entries.len());
     for (index, &Entry { host, outcome, .. }) in entries.iter().enumerate() {
-        let latency = host.and_then(|HostId(host)| standings[host].latency);
+        let latency = host.and_then(|HostId(host)| standings[host].latency());
         let class = match (outcome, latency) {
             (Outcome::Excluded, _) => continue,
             (Outcome::Local, _) => Class::Local,
             // Nothing is known of the network: everything else keeps the given order.
             _ if limit.is_none() => Class::Unanswered,
             (Outcome::Measured(_) | Outcome::Cached(_), Some(latency)) if is_near(latency) => Class::Pool,
+            (Outcome::Measured(_) | Outcome::Cached(_), Some((_, true))) => Class::Detoured,
             (Outcome::Measured(_) | Outcome::Cached(_), _) => Class::Measured,
             (Outcome::Unanswered, _) => Class::Unanswered,
             _ => Class::Failed,
@@ -118,11 +143,14 @@ pub(crate) fn rank(entries: &[Entry], hosts: &[ListedHost], rule: &Rule, seed: u
         if let (Some(HostId(host)), true) = (host, limit.is_some()) {
             let standing = &mut standings[host];
             // A mirror that has not answered is not lifted by preference.
-            place.is_behind = matches!(class, Class::Pool | Class::Measured) && !hosts[host].is_preferred;
+            let is_liftable = matches!(class, Class::Pool | Class::Measured | Class::Detoured);
+            place.is_behind = is_liftable && !hosts[host].is_preferred;
             place.first = *standing.first[class as usize].get_or_insert(index);
             place.key = match class {
                 Class::Pool => sortable(shuffle_key(&hosts[host].host, standing.weight, seed)),
-                Class::Measured => latency.map_or(0, |latency| latency.as_nanos() as i64),
+                Class::Measured | Class::Detoured => {
+                    latency.map_or(0, |(latency, _)| latency.as_nanos() as i64)
+                }
                 Class::Local | Class::Unanswered | Class::Failed => 0,
             };
         }
@@ -134,7 +162,7 @@ pub(crate) fn rank(entries: &[Entry], hosts: &[ListedHost], rule: &Rule, seed: u
     for place in places.iter().filter(|place| place.class == Class::Pool) {
         pool[place.index] = true;
     }
-    let answered = standings.iter().filter_map(|standing| standing.latency);
+    let answered = standings.iter().filter_map(Standing::latency);
     let (answered, near) = (answered.clone().count(), answered.filter(|&latency| is_near(latency)).count());
     let ambiguous = answered >= AMBIGUOUS_HOSTS && near * 100 > answered * AMBIGUOUS_PERCENT;
     Ranked { order: places.into_iter().map(|place| place.index).collect(), pool, ambiguous }

@@ -2,18 +2,24 @@
 //! are reported to one observer.
 #![forbid(unsafe_code)]
 
-use crate::cache::{self, CacheSession, Finding, RecordName, Remembered};
-use crate::event::Event;
+mod knowledge;
+
+use crate::cache::{self, CacheSession, Finding, KeptSeed, RecordName, Remembered};
+use crate::event::{Event, Progress};
 use crate::fault;
-use crate::hosts::EndpointId;
+use crate::hosts::{EndpointId, HostId};
 use crate::list::{List, ListedMirror, Target};
 use crate::options::Options;
 use crate::outcome::{Outcome, StopReason};
-use crate::probe::{self, Cancel, Job, ProbeResult};
-use crate::rank::{self, Entry};
+use crate::probe::{self, AttemptCounts, Cancel, GRACE, Job, ProbeResult, ProbeTarget};
+use crate::rank::{self, Entry, Ranked};
 use crate::ranking::{Candidate, Error, RankedMirror, Ranking};
+use knowledge::Knowledge;
+use std::collections::HashMap;
+use std::collections::hash_map;
 use std::mem;
-use std::time::{Duration, Instant, SystemTime};
+use std::net::IpAddr;
+use std::time::{Instant, SystemTime};
 
 /// What the caller wants to be called, or asked, during a run.
 #[derive(Default)]
@@ -50,192 +56,319 @@ pub(crate) fn rank(
     if let Some(path) = &options.cache.path {
         hooks.notify(&Event::CacheRead { path, problem: cache.problem() });
     }
-    let mut run = Run::new(list, options, cache);
+    let mut run = Run::new(list, options, cache, start);
     run.measure(hooks)?;
-    let ranking = run.finish(start);
+    let ranking = run.finish();
     hooks.notify(&Event::Ranked(&ranking));
     Ok(ranking)
 }
 
+/// How many hosts of the pool that the remembered latencies predict are checked: as many as a client
+/// may come to try.
+const CHECKED_HOSTS: usize = 8;
+/// After so many checks that changed the prediction, everything is measured.
+const MAX_CHECKS: usize = 3;
+
 struct Run<'a> {
     options: &'a Options,
+    start: Instant,
     list: List,
     cache: CacheSession,
-    /// What is known of each endpoint of the list.
-    results: Vec<Known>,
+    knowledge: Knowledge,
+    seed: u64,
+    /// The seed to keep in the cache, if it is a new one.
+    seed_to_keep: Option<KeptSeed>,
+    attempts: AttemptCounts,
+    progress: Progress,
     stop_reason: StopReason,
 }
 
-/// What is known of an endpoint.
-#[derive(Debug, Clone, Copy)]
-struct Known {
-    result: Option<ProbeResult>,
-    was_remembered: bool,
-}
-
 impl<'a> Run<'a> {
-    /// Recalls what the cache remembers of each endpoint.
-    fn new(list: List, options: &'a Options, cache: CacheSession) -> Run<'a> {
-        let mut results = Vec::with_capacity(list.endpoints.len());
-        for id in 0..list.endpoints.len() {
-            let remembered = cache.recall(&list.endpoint(EndpointId(id)));
-            let result = remembered.map(|it| ProbeResult::not_sent(it.outcome()));
-            results.push(Known { result, was_remembered: result.is_some() });
+    fn new(list: List, options: &'a Options, cache: CacheSession, start: Instant) -> Run<'a> {
+        let (seed, seed_to_keep) = match options.seed {
+            Some(seed) => (seed, None),
+            None => cache.seed(),
+        };
+        Run {
+            options,
+            start,
+            knowledge: Knowledge::recall(&list, &cache, options.rule),
+            list,
+            cache,
+            seed,
+            seed_to_keep,
+            attempts: AttemptCounts::default(),
+            progress: Progress { completed: 0, total: 0, best: None },
+            stop_reason: StopReason::Idle,
         }
-        // If only failures are remembered of everything that could be tried, they are forgotten.
-        let is_hopeful = |known: &Known| known.result.is_none_or(|it| it.outcome.latency().is_some());
-        if !results.iter().any(is_hopeful) {
-            results.fill(Known { result: None, was_remembered: false });
-        }
-        Run { options, list, cache, results, stop_reason: StopReason::Idle }
     }
 
-    /// Measures the endpoints of which nothing is known yet.
+    /// Checks what is remembered, as far as the order depends on it, and measures the endpoints of
+    /// which nothing is known.
     ///
     /// # Errors
     /// If the process has no file descriptor left.
     fn measure(&mut self, hooks: &mut Hooks) -> Result<(), Error> {
-        let mut to_measure: Vec<EndpointId> = Vec::new();
-        let mut control: Option<(Duration, EndpointId)> = None;
-        // The lowest remembered latency of each host.
-        let mut latencies: Vec<Option<Duration>> = vec![None; self.list.hosts.len()];
-        for (id, known) in self.results.iter().enumerate() {
-            let Some(result) = known.result else {
-                to_measure.push(EndpointId(id));
-                continue;
-            };
-            let Some(latency) = result.outcome.latency() else { continue };
-            let lowest = latencies[self.list.endpoints[id].host.0].get_or_insert(latency);
-            *lowest = latency.min(*lowest);
-            if control.is_none_or(|(nearest, _)| latency < nearest) {
-                control = Some((latency, EndpointId(id)));
-            }
-        }
-        if to_measure.is_empty() {
+        self.progress.total = self.due().len() + self.knowledge.unknown().len();
+        if self.progress.total == 0 {
             return Ok(());
         }
         if !self.options.timeout.is_zero() {
-            hooks.notify(&Event::Measuring { endpoints: to_measure.len() });
+            hooks.notify(&Event::Measuring { endpoints: self.progress.total });
         }
-        // The control is measured last. If only dead mirrors are left to measure, its answer shows
-        // that they are down and not the network, so that they can be remembered as such.
-        to_measure.extend(control.map(|(_, endpoint)| endpoint));
+        for check in 1.. {
+            let due = self.due();
+            if due.is_empty() {
+                break;
+            }
+            let heard = self.check(&due, hooks)?;
+            if !self.may_go_on() {
+                return Ok(());
+            }
+            if !heard || check == MAX_CHECKS {
+                // Another place behind the same gateway, or a network that has changed.
+                self.knowledge.forget();
+            }
+        }
+        // The limit may turn out to be higher than it was when a silence was long enough for it. What
+        // is unknown then is measured once more.
+        for _ in 0..2 {
+            let mut unknown = self.knowledge.unknown();
+            if unknown.is_empty() {
+                break;
+            }
+            // The control is measured last. If only dead mirrors are left to measure, its answer shows
+            // that they are down and not the network, so that they can be remembered as such.
+            let control = self.knowledge.control();
+            unknown.extend(control.map(|control| self.knowledge.target(control)));
+            for (endpoint, result) in self.pass(&unknown, self.options.fallbacks, hooks)? {
+                self.knowledge.learn(endpoint, result, Some(endpoint) == control);
+            }
+            if !self.may_go_on() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether there may be another pass.
+    fn may_go_on(&self) -> bool {
+        !matches!(self.stop_reason, StopReason::Timeout | StopReason::Cancelled)
+    }
+
+    /// Returns what is to be checked before it is believed: the endpoints of the first hosts of the
+    /// predicted pool, unless they were heard a short while ago.
+    fn due(&self) -> Vec<ProbeTarget> {
+        let ranked = self.ranked(&self.results());
+        let (mut hosts, mut due) = (Vec::new(), Vec::new());
+        for &index in ranked.order.iter().filter(|&&index| ranked.pool[index]) {
+            let Target::Remote { host, endpoint: Some(endpoint), .. } = self.list.mirrors[index].target
+            else {
+                continue;
+            };
+            if !hosts.contains(&host) {
+                if hosts.len() == CHECKED_HOSTS {
+                    break;
+                }
+                hosts.push(host);
+            }
+            let is_new = due.iter().all(|target: &ProbeTarget| target.endpoint != endpoint);
+            if is_new && due.len() < CHECKED_HOSTS && self.knowledge.is_due(endpoint, self.options.check_after)
+            {
+                due.push(self.knowledge.target(endpoint));
+            }
+        }
+        due
+    }
+
+    /// Measures endpoints whose latency is remembered. Returns whether any of them answered in time to
+    /// be in the predicted pool.
+    ///
+    /// # Errors
+    /// If the process has no file descriptor left.
+    fn check(&mut self, due: &[ProbeTarget], hooks: &mut Hooks) -> Result<bool, Error> {
+        let limit = self.knowledge.limit().unwrap_or_default() + GRACE;
+        let mut heard = false;
+        for (endpoint, result) in self.pass(due, 0, hooks)? {
+            heard |= result.outcome.latency().is_some_and(|latency| latency < limit);
+            self.knowledge.learn(endpoint, result, false);
+        }
+        Ok(heard)
+    }
+
+    /// Measures endpoints, and returns what was found.
+    ///
+    /// # Errors
+    /// If the process has no file descriptor left.
+    fn pass(
+        &mut self,
+        targets: &[ProbeTarget],
+        fallbacks: usize,
+        hooks: &mut Hooks,
+    ) -> Result<Vec<(EndpointId, ProbeResult)>, Error> {
+        let before = self.progress;
+        let mut progress = before;
+        progress.total = progress.total.max(before.completed + targets.len());
         let Hooks { cancel, interrupt_check, observer } = hooks;
         let (stop_reason, results) = probe::measure(Job {
             list: &self.list,
-            endpoints: &to_measure,
-            latencies,
+            targets,
+            latencies: self.knowledge.latencies(self.list.hosts.len()),
             options: self.options,
+            timeout: self.options.timeout.saturating_sub(self.start.elapsed()),
+            fallbacks,
+            attempts: &mut self.attempts,
             cancel: cancel.as_ref(),
             interrupt_check: interrupt_check.as_mut().map(|check| check as &mut dyn FnMut() -> bool),
-            progress: &mut |progress| {
+            progress: &mut |pass: Progress| {
+                progress = Progress {
+                    completed: before.completed + pass.completed,
+                    best: pass.best,
+                    ..progress
+                };
                 if let Some(observer) = observer {
                     observer(&Event::Progress(progress));
                 }
             },
         })
         .map_err(Error::System)?;
-        for (EndpointId(id), result) in to_measure.into_iter().zip(results) {
-            let known = &mut self.results[id];
-            // For the control, a lost packet takes nothing from what is remembered.
-            let is_certain =
-                (result.outcome.latency().is_some() && !result.imprecise) || result.reported_by_network;
-            if known.result.is_none() || is_certain {
-                known.result = Some(result);
-            }
-        }
+        self.progress = progress;
         self.stop_reason = stop_reason;
-        Ok(())
+        Ok(targets.iter().map(|target| target.endpoint).zip(results).collect())
     }
 
-    /// Returns what became of a mirror.
-    fn result(&self, mirror: &ListedMirror) -> ProbeResult {
-        if mirror.is_excluded {
-            return ProbeResult::not_sent(Outcome::Excluded);
+    /// Returns what became of each mirror, as far as is known now.
+    fn results(&self) -> Vec<ProbeResult> {
+        let known = self.knowledge.results();
+        let mut results = Vec::with_capacity(self.list.mirrors.len());
+        for mirror in &self.list.mirrors {
+            results.push(match mirror.target {
+                _ if mirror.is_excluded => ProbeResult::not_sent(Outcome::Excluded),
+                Target::Local => ProbeResult::not_sent(Outcome::Local),
+                Target::Unsupported => ProbeResult::not_sent(Outcome::Unsupported),
+                Target::Remote { host, endpoint, .. } => {
+                    let otherwise = match self.list.host(host).is_reachable {
+                        true => Outcome::Unanswered,
+                        false => Outcome::Unresolved,
+                    };
+                    let known = endpoint.and_then(|EndpointId(id)| known[id]);
+                    known.unwrap_or(ProbeResult::not_sent(otherwise))
+                }
+            });
         }
-        match mirror.target {
-            Target::Local => ProbeResult::not_sent(Outcome::Local),
-            Target::Unsupported => ProbeResult::not_sent(Outcome::Unsupported),
-            Target::Remote { host, endpoint, .. } => {
-                let measured = endpoint.and_then(|EndpointId(id)| self.results[id].result);
-                let otherwise = match self.list.host(host).is_reachable {
-                    true => Outcome::Unanswered,
-                    false => Outcome::Unresolved,
-                };
-                measured.unwrap_or(ProbeResult::not_sent(otherwise))
+        results
+    }
+
+    /// Puts the mirrors in order, after what became of each.
+    fn ranked(&self, results: &[ProbeResult]) -> Ranked {
+        let groups = self.groups(results);
+        let mut entries = Vec::with_capacity(self.list.mirrors.len());
+        for (mirror, result) in self.list.mirrors.iter().zip(results) {
+            let host = match mirror.target {
+                Target::Remote { host, .. } => Some(*groups.get(&host).unwrap_or(&host)),
+                Target::Local | Target::Unsupported => None,
+            };
+            let ProbeResult { outcome, is_detoured, .. } = *result;
+            entries.push(Entry { host, outcome, is_detoured, weight: mirror.weight });
+        }
+        rank::rank(&entries, &self.list.hosts, &self.options.rule, self.seed)
+    }
+
+    /// Returns the host that stands for each host that shares its address with others: names of one
+    /// address are one host, and earn no more than one share. The one whose name sorts first stands for
+    /// them, in every list.
+    fn groups(&self, results: &[ProbeResult]) -> HashMap<HostId, HostId> {
+        let mut by_address: HashMap<IpAddr, HostId> = HashMap::new();
+        let mut addresses = Vec::new();
+        for (mirror, result) in self.list.mirrors.iter().zip(results) {
+            let (Target::Remote { host, .. }, Some(address)) = (mirror.target, result.address) else {
+                continue;
+            };
+            let ip = address.ip().to_canonical();
+            addresses.push((host, ip));
+            match by_address.entry(ip) {
+                hash_map::Entry::Vacant(new) => {
+                    new.insert(host);
+                }
+                hash_map::Entry::Occupied(mut first) => {
+                    let name = |id: HostId| self.list.host(id).host.to_string();
+                    if *first.get() != host && name(host) < name(*first.get()) {
+                        first.insert(host);
+                    }
+                }
             }
         }
+        let mut groups = HashMap::new();
+        for (host, ip) in addresses {
+            if by_address[&ip] != host {
+                groups.insert(host, by_address[&ip]);
+            }
+        }
+        groups
     }
 
     /// Ranks, and writes the cache.
-    fn finish(mut self, start: Instant) -> Ranking {
-        let mut entries = Vec::with_capacity(self.list.mirrors.len());
-        for mirror in &self.list.mirrors {
-            let host = match mirror.target {
-                Target::Remote { host, .. } => Some(host),
-                Target::Local | Target::Unsupported => None,
-            };
-            entries.push(Entry { host, outcome: self.result(mirror).outcome, weight: mirror.weight });
-        }
-        let (seed, seed_to_keep) = match self.options.seed {
-            Some(seed) => (seed, None),
-            None => self.cache.seed(),
-        };
-        let ranked = rank::rank(&entries, &self.list.hosts, &self.options.rule, seed);
-        let warnings = self.cache.store(self.learned(), seed_to_keep);
+    fn finish(mut self) -> Ranking {
+        let results = self.results();
+        let ranked = self.ranked(&results);
+        // Where a middlebox may be answering for all mirrors, nothing is learned about any.
+        let learned = if ranked.ambiguous { Vec::new() } else { self.learned() };
+        let warnings = self.cache.store(learned, self.seed_to_keep);
 
-        let excluded: Vec<usize> =
-            (0..self.list.mirrors.len()).filter(|&index| self.list.mirrors[index].is_excluded).collect();
-        let mut in_place = |&index: &usize| self.ranked_mirror(index, ranked.pool[index]);
+        let is_remembered = self.knowledge.are_remembered();
+        let mut in_place = |index: usize| {
+            let result = results[index];
+            let mirror = &mut self.list.mirrors[index];
+            let is_remembered = match mirror.target {
+                Target::Remote { endpoint: Some(EndpointId(id)), .. } => is_remembered[id],
+                _ => false,
+            };
+            RankedMirror {
+                index,
+                url: mem::take(&mut mirror.url),
+                outcome: result.outcome,
+                pool: ranked.pool[index],
+                imprecise: result.imprecise,
+                address: result.address,
+                from_cache: is_remembered,
+            }
+        };
+        let excluded = (0..results.len()).filter(|&index| results[index].outcome == Outcome::Excluded);
+        let excluded = excluded.map(&mut in_place).collect();
         Ranking {
-            mirrors: ranked.order.iter().map(&mut in_place).collect(),
-            excluded: excluded.iter().map(&mut in_place).collect(),
+            mirrors: ranked.order.iter().map(|&index| in_place(index)).collect(),
+            excluded,
             stop_reason: self.stop_reason,
-            elapsed: start.elapsed(),
-            seed,
+            elapsed: self.start.elapsed(),
+            seed: self.seed,
             ambiguous: ranked.ambiguous,
             warnings,
         }
     }
 
     /// Returns what later runs should know, by the names under which mirrors stand in the cache.
-    fn learned(&self) -> impl Iterator<Item = (RecordName, Remembered)> {
+    fn learned(&self) -> Vec<(RecordName, Remembered)> {
         let waited =
             matches!(self.stop_reason, StopReason::Complete | StopReason::Settled | StopReason::Quiet);
-        self.list.mirrors.iter().filter_map(move |mirror| {
-            let Target::Remote { protocol, endpoint: Some(endpoint), .. } = mirror.target else {
-                return None;
-            };
-            let result = self.results[endpoint.0].result?;
+        let mut learned = Vec::new();
+        for mirror in &self.list.mirrors {
+            let Target::Remote { protocol, endpoint: Some(endpoint), .. } = mirror.target else { continue };
+            let Some(result) = self.knowledge.measured(endpoint) else { continue };
             let finding = Finding {
                 outcome: result.outcome,
                 syn_sent: result.syn_sent,
                 imprecise: result.imprecise,
                 reported_by_network: result.reported_by_network,
+                is_detoured: result.is_detoured,
+                waited: result.waited,
+                is_lookup_unfinished: result.is_lookup_unfinished,
             };
-            let remembered = cache::to_remember(&finding, waited)?;
-            Some((RecordName::new(&mirror.url, protocol, &self.list.endpoint(endpoint)), remembered))
-        })
-    }
-
-    /// Takes a mirror out of the list.
-    fn ranked_mirror(&mut self, index: usize, pool: bool) -> RankedMirror {
-        let mirror = &mut self.list.mirrors[index];
-        let url = mem::take(&mut mirror.url);
-        let was_remembered = match mirror.target {
-            Target::Remote { endpoint: Some(EndpointId(id)), .. } => self.results[id].was_remembered,
-            _ => false,
-        };
-        let result = self.result(&self.list.mirrors[index]);
-        RankedMirror {
-            index,
-            url,
-            outcome: result.outcome,
-            pool,
-            imprecise: result.imprecise,
-            address: result.address,
-            from_cache: was_remembered && !result.syn_sent,
+            if let Some(remembered) = cache::to_remember(&finding, waited) {
+                let name = RecordName::new(&mirror.url, protocol, &self.list.endpoint(endpoint));
+                learned.push((name, remembered));
+            }
         }
+        learned
     }
 }
 

@@ -8,13 +8,14 @@ use super::resolve::Resolver;
 use super::schedule::{
     Addresses, Attempt, AttemptFailure, HostKnowledge, Schedule, ScheduleOptions, Step, TimedEndpoint,
 };
-use super::{Cancel, Job, ProbeResult};
+use super::{Cancel, Job, ProbeResult, ProbeTarget};
 use crate::event::Progress;
-use crate::hosts::{HostId, ListedHost};
+use crate::hosts::{HostId, ListedEndpoint, ListedHost};
 use crate::outcome::{Outcome, StopReason};
 use crate::sys::{self, NotFound, Waker};
 use crate::url::{Family, Host};
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::panic::resume_unwind;
@@ -27,30 +28,31 @@ const LATE: Duration = Duration::from_millis(1);
 /// How often the interrupt check is called.
 const INTERRUPT_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Measures the endpoints of a job. The results are in the order of its endpoints.
+/// Measures the targets of a job. The results are in their order.
 ///
 /// # Errors
 /// If there is no descriptor even for the epoll set and its waker.
 pub(crate) fn measure(job: Job<'_>) -> io::Result<(StopReason, Vec<ProbeResult>)> {
-    let Job { list, endpoints, latencies, options, cancel, mut interrupt_check, progress } = job;
+    let Job { list, targets, latencies, options, timeout, fallbacks, attempts, .. } = job;
+    let Job { cancel, mut interrupt_check, progress, .. } = job;
     let start = Instant::now();
     let Share { lookups, descriptors } = limits::share();
     let schedule_options = ScheduleOptions {
-        timeout: options.timeout,
-        fallbacks: options.fallbacks,
+        timeout,
+        fallbacks,
         rule: options.rule,
         in_flight: limits::IN_FLIGHT,
         lookups,
         descriptors,
     };
-    let mut timed = Vec::with_capacity(endpoints.len());
-    for endpoint in endpoints {
-        let listed = &list.endpoints[endpoint.0];
-        timed.push(TimedEndpoint { host: listed.host, port: listed.port });
+    let mut timed = Vec::with_capacity(targets.len());
+    for &ProbeTarget { endpoint, is_tried } in targets {
+        let ListedEndpoint { host, port } = list.endpoints[endpoint.0];
+        timed.push(TimedEndpoint { host, port, is_tried });
     }
     let (hosts, names) = look_into(&list.hosts, &latencies, &timed);
 
-    let connector = Connector::new(2 * endpoints.len())?;
+    let connector = Connector::new(2 * targets.len())?;
     if let Some(cancel) = cancel {
         connector.watch(cancel.descriptor())?;
     }
@@ -60,12 +62,12 @@ pub(crate) fn measure(job: Job<'_>) -> io::Result<(StopReason, Vec<ProbeResult>)
         || cancel.is_some_and(Cancel::is_cancelled) || interrupt_check.as_mut().is_some_and(|check| check());
     let mut resolver = None;
     let (named, names): (Vec<HostId>, Vec<String>) = names.into_iter().unzip();
-    if !names.is_empty() && !options.timeout.is_zero() && !is_cancelled() {
+    if !names.is_empty() && !timeout.is_zero() && !is_cancelled() {
         resolver = Some(start_lookups(names, lookups, options.family, &connector)?);
     }
     let mut driver = Driver {
-        schedule: Schedule::new(schedule_options, hosts, timed, start),
-        handshakes: vec![None; endpoints.len()],
+        schedule: Schedule::new(schedule_options, hosts, timed, mem::take(attempts), start),
+        handshakes: vec![None; targets.len()],
         connector,
         resolver,
         named,
@@ -105,7 +107,10 @@ pub(crate) fn measure(job: Job<'_>) -> io::Result<(StopReason, Vec<ProbeResult>)
             }
         }
     };
-    Ok((stop_reason, (0..endpoints.len()).map(|endpoint| driver.result(endpoint)).collect()))
+    let stop = Instant::now();
+    let results = (0..targets.len()).map(|endpoint| driver.result(endpoint, stop)).collect();
+    *attempts = driver.schedule.into_attempts();
+    Ok((stop_reason, results))
 }
 
 /// Returns what is known of each host of the list before the run, and the names to look up: those
@@ -205,14 +210,19 @@ impl Driver {
         }
     }
 
-    fn result(&self, endpoint: usize) -> ProbeResult {
-        let handshake = self.handshakes[endpoint];
+    fn result(&self, endpoint: usize, stop: Instant) -> ProbeResult {
+        let schedule = &self.schedule;
+        let owner = schedule.owner(endpoint);
+        let handshake = self.handshakes[owner];
         ProbeResult {
-            outcome: self.schedule.outcome(endpoint),
+            outcome: schedule.outcome(endpoint),
             imprecise: handshake.is_some_and(|(_, handshake)| handshake.imprecise),
-            address: handshake.map(|(attempt, _)| self.schedule.address(attempt)),
-            syn_sent: self.schedule.syn_sent(endpoint),
-            reported_by_network: self.schedule.failure(endpoint) > Some(AttemptFailure::NoRoute),
+            address: handshake.map(|(attempt, _)| schedule.address(attempt)),
+            syn_sent: schedule.syn_sent(owner),
+            reported_by_network: schedule.failure(owner) > Some(AttemptFailure::NoRoute),
+            is_detoured: schedule.is_detoured(owner),
+            waited: schedule.waited(owner, stop),
+            is_lookup_unfinished: schedule.is_looking_up(endpoint),
         }
     }
 }

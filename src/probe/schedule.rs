@@ -1,22 +1,36 @@
-//! Which endpoint is tried when, and when to stop: a state machine without sockets or clocks; time
-//! is an argument.
+//! Which endpoint is tried when, and when to stop: a state machine without sockets or clocks; time is
+//! an argument.
 //!
 //! The driver calls `next` until it says to wait or to stop, and reports what has happened in
-//! between. Three things are decided here: when a SYN may leave (`pacing`), when a second one is
-//! worth it (another family, a lost packet; `pacing`), and when enough is known (`stop`).
+//! between. Four things are decided here: which address is tried (as curl does it), when a SYN may
+//! leave (`pacing`), when a second one is worth it (another family, a lost packet; `pacing`), and
+//! when enough is known (`stop`).
+//!
+//! A latency must be one that the client will see. The client tries the addresses of a host in the
+//! order in which the system gives them. It waits for seconds before it tries a second address of
+//! the same family, so a host whose first address is silent counts as silent. It waits for a
+//! fraction of a second before it tries the other family; a host that is reached only in that way
+//! is *detoured*.
 #![forbid(unsafe_code)]
 
+mod attempts;
+mod latencies;
 mod pacing;
 mod stop;
 
+pub(crate) use attempts::AttemptCounts;
 pub(super) use pacing::LOOKUP_DESCRIPTORS;
+pub(crate) use stop::GRACE;
 
 use crate::hosts::HostId;
 use crate::outcome::{Outcome, StopReason};
 use crate::rank::Rule;
+use latencies::Latencies;
 use pacing::{Admission, Cause};
+use std::collections::HashMap;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::mem;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// How long to wait when there is no room for an attempt, and no other one can finish and make
@@ -38,25 +52,24 @@ pub(super) struct ScheduleOptions {
     pub(super) descriptors: usize,
 }
 
-/// The addresses of a host that are worth trying, with port 0.
+/// The addresses of a host that may be tried, with port 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Addresses {
     pub(super) first: SocketAddr,
-    /// The first of the other family if there is one, else the next of the same family.
-    pub(super) second: Option<SocketAddr>,
+    /// The one after it, which the client tries at once if the first fails.
+    pub(super) next: Option<SocketAddr>,
+    /// The first one of the other family, which the client tries after a while if the first is
+    /// silent.
+    pub(super) other_family: Option<SocketAddr>,
 }
 
 impl Addresses {
     /// Chooses from the result of a lookup, which is in the system's order of preference.
     pub(super) fn choose(list: &[SocketAddr]) -> Option<Addresses> {
         let first = *list.first()?;
-        let other_family = list.iter().find(|a| a.is_ipv4() != first.is_ipv4());
-        let second = other_family.or_else(|| list.iter().find(|a| **a != first)).copied();
-        Some(Addresses { first, second })
-    }
-
-    fn other_family(&self) -> Option<SocketAddr> {
-        self.second.filter(|second| second.is_ipv4() != self.first.is_ipv4())
+        let next = list.iter().find(|&&address| address != first).copied();
+        let other_family = list.iter().find(|address| address.is_ipv4() != first.is_ipv4()).copied();
+        Some(Addresses { first, next, other_family })
     }
 }
 
@@ -122,14 +135,21 @@ pub(super) struct HostKnowledge {
 pub(super) struct TimedEndpoint {
     pub(super) host: HostId,
     pub(super) port: u16,
+    /// Whether its first attempt was made before, in another pass of this run.
+    pub(super) is_tried: bool,
 }
 
 #[derive(Debug)]
 struct HostState {
+    is_measured: bool,
     addresses: Option<Addresses>,
     /// Its other endpoints follow by [`EndpointState::sibling`].
     first_endpoint: Option<usize>,
-    latency: Option<Duration>,
+    /// What was known of it before the run.
+    cached: Option<Duration>,
+    /// The first host that has the same first address: names of one address are one host to the
+    /// pool and the fallbacks.
+    group: HostId,
 }
 
 #[derive(Debug)]
@@ -139,10 +159,20 @@ struct EndpointState {
     /// The next endpoint of the same host.
     sibling: Option<usize>,
     tries: [Try; 2],
-    /// Whether the second attempt is a hedge.
-    is_hedged: bool,
+    /// Why the second attempt was made, and where it went.
+    second: Option<(Cause, SocketAddr)>,
+    last_sent: Option<Instant>,
+    /// When it was given up to make room for others.
+    given_up: Option<Instant>,
     failure: Option<AttemptFailure>,
     outcome: Option<Outcome>,
+    /// Whether only the other family answered, while the first address was silent.
+    other_family_answered: bool,
+    /// The endpoint of another name that has the same address and port: what is measured there
+    /// counts here, too.
+    owner: Option<usize>,
+    /// The next endpoint with the same owner, or the first one if this is the owner.
+    next_alias: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,8 +209,13 @@ pub(super) struct Schedule {
     lookup_times: Vec<Duration>,
     /// Endpoints whose first SYN may leave.
     ready: VecDeque<usize>,
-    /// Endpoints whose second SYN is due because the first attempt failed.
-    retry: VecDeque<usize>,
+    /// Endpoints whose second SYN is due, and why: mostly because the first attempt failed.
+    retry: VecDeque<(usize, Cause)>,
+    /// The endpoint that is tried for each address and port.
+    owners: HashMap<SocketAddr, usize>,
+    /// The first host of each address.
+    groups: HashMap<IpAddr, HostId>,
+    attempts: AttemptCounts,
     waiting: Waiting,
     /// In the order of their SYNs. Those at either end that are over are dropped when they are met.
     flights: VecDeque<Attempt>,
@@ -190,8 +225,7 @@ pub(super) struct Schedule {
     no_room_until: Option<Instant>,
     sent: usize,
     first_sent: Option<Instant>,
-    /// One for each host that has one, ascending.
-    latencies: Vec<Duration>,
+    latencies: Latencies,
     /// Answers to hedges do not count here while there are others: that a packet was lost says
     /// nothing about how far away the silent mirrors are.
     last_answer: Option<Instant>,
@@ -204,48 +238,63 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// Begins a run over `endpoints`. `hosts` are those of the whole list, by [`HostId`].
+    /// Begins a run over `endpoints`. `hosts` are those of the whole list, by [`HostId`]; `attempts`
+    /// are those made before, in another pass of this run.
     pub(super) fn new(
         options: ScheduleOptions,
         hosts: Vec<HostKnowledge>,
         endpoints: Vec<TimedEndpoint>,
+        attempts: AttemptCounts,
         now: Instant,
     ) -> Schedule {
-        let mut latencies: Vec<Duration> = hosts.iter().filter_map(|host| host.latency).collect();
-        latencies.sort_unstable();
         let lookups = hosts.iter().filter(|host| host.is_measured && host.addresses.is_none()).count();
-        let has_address = |&index: &usize| hosts[endpoints[index].host.0].addresses.is_some();
-        let ready = (0..endpoints.len()).filter(has_address).collect();
+        let known: Vec<(HostId, Addresses)> = hosts
+            .iter()
+            .enumerate()
+            .filter_map(|(id, host)| Some((HostId(id), host.addresses?)))
+            .collect();
         let mut hosts: Vec<HostState> = hosts
             .into_iter()
-            .map(|HostKnowledge { addresses, latency, .. }| HostState {
-                addresses,
-                latency,
+            .enumerate()
+            .map(|(id, HostKnowledge { is_measured, latency, .. })| HostState {
+                is_measured,
+                addresses: None,
                 first_endpoint: None,
+                cached: latency,
+                group: HostId(id),
             })
             .collect();
         let mut endpoints: Vec<EndpointState> = endpoints
             .into_iter()
-            .map(|TimedEndpoint { host, port }| EndpointState {
+            .map(|TimedEndpoint { host, port, is_tried }| EndpointState {
                 host,
                 port,
                 sibling: None,
-                tries: [Try::Unused; 2],
-                is_hedged: false,
+                tries: [if is_tried { Try::Over } else { Try::Unused }, Try::Unused],
+                second: None,
+                last_sent: None,
+                given_up: None,
                 failure: None,
                 outcome: None,
+                other_family_answered: false,
+                owner: None,
+                next_alias: None,
             })
             .collect();
         for (index, endpoint) in endpoints.iter_mut().enumerate().rev() {
             endpoint.sibling = hosts[endpoint.host.0].first_endpoint.replace(index);
         }
-        Schedule {
+        let latencies = Latencies::new(hosts.iter().map(|host| host.cached));
+        let mut schedule = Schedule {
             start: now,
             open: endpoints.len(),
             lookups,
             lookup_times: Vec::new(),
-            ready,
+            ready: VecDeque::new(),
             retry: VecDeque::new(),
+            owners: HashMap::new(),
+            groups: HashMap::new(),
+            attempts,
             waiting: Waiting::default(),
             flights: VecDeque::new(),
             in_flight: 0,
@@ -253,8 +302,8 @@ impl Schedule {
             no_room_until: None,
             sent: 0,
             first_sent: None,
-            last_answer: (!latencies.is_empty()).then_some(now),
-            slowest_answer: latencies.last().copied().unwrap_or_default(),
+            last_answer: latencies.best().map(|_| now),
+            slowest_answer: latencies.slowest().unwrap_or_default(),
             latencies,
             last_event: now,
             answered_ipv4: false,
@@ -263,7 +312,11 @@ impl Schedule {
             endpoints,
             hosts,
             options,
+        };
+        for (host, addresses) in known {
+            schedule.set_addresses(host, addresses);
         }
+        schedule
     }
 
     /// Returns what to do now. Everything that has happened until `now` should have been reported.
@@ -283,11 +336,14 @@ impl Schedule {
             match self.admit(endpoint, now) {
                 Admission::Now => return self.launch(endpoint, cause, now),
                 Admission::InPlaceOf(attempt) => {
-                    self.give_up(attempt, endpoint);
+                    self.give_up(attempt, endpoint, cause, now);
                     return Step::Close(attempt);
                 }
                 Admission::Later(time) => wake = wake.min(time),
             }
+        } else if self.open == 0 {
+            // The last endpoints were aliases, or their addresses had enough attempts.
+            return Step::Stop(StopReason::Complete);
         } else {
             let stops = [(self.settled_at(), StopReason::Settled), (self.quiet_at(), StopReason::Quiet)];
             for (time, reason) in stops {
@@ -305,13 +361,34 @@ impl Schedule {
     pub(super) fn resolved(&mut self, host: HostId, addresses: Result<Addresses, Outcome>, now: Instant) {
         self.lookups -= 1;
         self.lookup_times.push(now - self.start);
-        self.hosts[host.0].addresses = addresses.ok();
+        match addresses {
+            Ok(addresses) => self.set_addresses(host, addresses),
+            Err(outcome) => {
+                let mut next = self.hosts[host.0].first_endpoint;
+                while let Some(endpoint) = next {
+                    next = self.endpoints[endpoint].sibling;
+                    self.conclude(endpoint, outcome);
+                }
+            }
+        }
+    }
+
+    /// Makes the endpoints of a host ready, now that its addresses are known.
+    fn set_addresses(&mut self, host: HostId, addresses: Addresses) {
+        self.hosts[host.0].addresses = Some(addresses);
+        let group = *self.groups.entry(addresses.first.ip().to_canonical()).or_insert(host);
+        if group != host {
+            self.hosts[host.0].group = group;
+            if self.hosts[host.0].cached.is_some() {
+                self.refresh_latencies();
+            }
+        }
         let mut next = self.hosts[host.0].first_endpoint;
         while let Some(endpoint) = next {
             next = self.endpoints[endpoint].sibling;
-            match addresses {
-                Ok(_) => self.ready.push_back(endpoint),
-                Err(outcome) => self.conclude(endpoint, outcome),
+            match self.endpoints[endpoint].tries[0] {
+                Try::Unused => self.ready.push_back(endpoint),
+                _ => self.retry.push_back((endpoint, Cause::Again)),
             }
         }
     }
@@ -320,26 +397,28 @@ impl Schedule {
     pub(super) fn answered(&mut self, attempt: Attempt, latency: Duration, now: Instant) {
         self.leave_flight(attempt);
         self.leave_flight(attempt.sibling());
-        match self.address(attempt) {
-            SocketAddr::V4(_) => self.answered_ipv4 = true,
-            SocketAddr::V6(_) => self.answered_ipv6 = true,
-        }
-        let is_hedge = attempt.is_second() && self.endpoints[attempt.endpoint()].is_hedged;
+        let address = self.address(attempt);
+        let is_news_of_family = match address {
+            SocketAddr::V4(_) => !mem::replace(&mut self.answered_ipv4, true),
+            SocketAddr::V6(_) => !mem::replace(&mut self.answered_ipv6, true),
+        };
+        let index = attempt.endpoint();
+        let is_hedge = attempt.is_second() && matches!(self.endpoints[index].second, Some((Cause::Hedge, _)));
         if !is_hedge || self.last_answer.is_none() {
             self.last_answer = Some(now);
         }
         self.last_event = now;
         self.slowest_answer = self.slowest_answer.max(latency);
-        self.conclude(attempt.endpoint(), Outcome::Measured(latency));
-
-        let host = &mut self.hosts[self.endpoints[attempt.endpoint()].host.0];
-        let before = host.latency.replace(host.latency.map_or(latency, |before| before.min(latency)));
-        if before.is_none_or(|before| latency < before) {
-            if let Some(position) = before.and_then(|before| self.latencies.binary_search(&before).ok()) {
-                self.latencies.remove(position);
-            }
-            let position = self.latencies.partition_point(|&other| other < latency);
-            self.latencies.insert(position, latency);
+        self.endpoints[index].other_family_answered = attempt.is_second()
+            && self.endpoints[index].failure.is_none()
+            && self.address(attempt.sibling()).is_ipv4() != address.is_ipv4();
+        self.conclude(index, Outcome::Measured(latency));
+        if is_news_of_family {
+            // Hosts that this family was silent for are detoured from now on.
+            self.refresh_latencies();
+        } else {
+            let group = self.hosts[self.endpoints[index].host.0].group;
+            self.latencies.add(group, latency, self.is_detoured(index));
         }
     }
 
@@ -351,10 +430,10 @@ impl Schedule {
         if matches!(endpoint.tries[usize::from(!attempt.is_second())], Try::InFlight(_)) {
             return;
         }
-        // An address that has refused once is not tried again.
-        let has_another = self.hosts[endpoint.host.0].addresses.is_some_and(|a| a.second.is_some());
-        if !attempt.is_second() && endpoint.tries[1] == Try::Unused && has_another {
-            self.retry.push_back(attempt.endpoint());
+        // The client goes on to the next address at once. One that has refused is not tried again.
+        let has_next = self.hosts[endpoint.host.0].addresses.is_some_and(|a| a.next.is_some());
+        if !attempt.is_second() && endpoint.tries[1] == Try::Unused && has_next {
+            self.retry.push_back((attempt.endpoint(), Cause::Failure));
             return;
         }
         let outcome = match endpoint.failure {
@@ -371,13 +450,14 @@ impl Schedule {
         self.flights.pop_back();
         self.sent -= 1;
         self.first_sent = self.first_sent.filter(|_| self.sent > 0);
-        let tries = &mut self.endpoints[attempt.endpoint()].tries;
-        tries[usize::from(attempt.is_second())] = Try::Unused;
-        match tries[0] {
-            Try::Unused => self.ready.push_front(attempt.endpoint()),
-            Try::Over => self.retry.push_front(attempt.endpoint()),
-            // A hedge: its endpoint is still in its queue.
-            Try::InFlight(_) => {}
+        self.attempts.take_back(self.address(attempt).ip());
+        let endpoint = &mut self.endpoints[attempt.endpoint()];
+        endpoint.tries[usize::from(attempt.is_second())] = Try::Unused;
+        match (endpoint.tries[0], endpoint.second.take()) {
+            (Try::Unused, _) => self.ready.push_front(attempt.endpoint()),
+            (Try::Over, Some((cause, _))) => self.retry.push_front((attempt.endpoint(), cause)),
+            // The endpoint of a hedge is still in its queue.
+            (Try::Over | Try::InFlight(_), _) => {}
         }
         self.room = self.in_flight.max(1);
         self.no_room_until = (self.in_flight == 0).then_some(now + NO_ROOM_PAUSE);
@@ -397,9 +477,45 @@ impl Schedule {
         self.endpoints[endpoint].failure
     }
 
-    /// Returns whether a SYN has left for an endpoint.
+    /// Returns whether a SYN has left for an endpoint in this pass.
     pub(super) fn syn_sent(&self, endpoint: usize) -> bool {
-        self.endpoints[endpoint].tries[0] != Try::Unused
+        self.endpoints[endpoint].last_sent.is_some()
+    }
+
+    /// Returns the endpoint that was measured in place of this one: itself, or the one of another
+    /// name with the same address and port.
+    pub(super) fn owner(&self, endpoint: usize) -> usize {
+        self.endpoints[endpoint].owner.unwrap_or(endpoint)
+    }
+
+    /// Returns whether the client waits for another address before it reaches this endpoint's: the
+    /// first one is silent although its family has answered elsewhere. A family that is dead
+    /// everywhere is no fault of the mirror's.
+    pub(super) fn is_detoured(&self, endpoint: usize) -> bool {
+        let Some(addresses) = self.hosts[self.endpoints[endpoint].host.0].addresses else { return false };
+        let family_has_answered =
+            if addresses.first.is_ipv4() { self.answered_ipv4 } else { self.answered_ipv6 };
+        self.endpoints[endpoint].other_family_answered && family_has_answered
+    }
+
+    /// Returns for how long a silent endpoint was waited for since its last SYN.
+    pub(super) fn waited(&self, endpoint: usize, stop: Instant) -> Option<Duration> {
+        let EndpointState { last_sent, given_up, outcome, .. } = self.endpoints[endpoint];
+        match outcome {
+            None | Some(Outcome::Unanswered) => Some(given_up.unwrap_or(stop) - last_sent?),
+            Some(_) => None,
+        }
+    }
+
+    /// Returns whether the lookup of an endpoint's host has not finished.
+    pub(super) fn is_looking_up(&self, endpoint: usize) -> bool {
+        self.endpoints[endpoint].outcome.is_none()
+            && self.hosts[self.endpoints[endpoint].host.0].addresses.is_none()
+    }
+
+    /// Gives back the attempts that were made to each address.
+    pub(super) fn into_attempts(self) -> AttemptCounts {
+        self.attempts
     }
 
     /// Returns the address that an attempt goes to.
@@ -407,7 +523,7 @@ impl Schedule {
         let endpoint = &self.endpoints[attempt.endpoint()];
         let addresses = self.hosts[endpoint.host.0].addresses.expect("only hosts with addresses are tried");
         let mut address = addresses.first;
-        if let (true, Some(second)) = (attempt.is_second(), addresses.second) {
+        if let (true, Some((_, second))) = (attempt.is_second(), endpoint.second) {
             address = second;
         }
         address.set_port(endpoint.port);
@@ -421,13 +537,62 @@ impl Schedule {
 
     /// Returns the lowest latency of a host, measured or cached.
     pub(super) fn best(&self) -> Option<Duration> {
-        self.latencies.first().copied()
+        self.latencies.best()
     }
 
     fn conclude(&mut self, endpoint: usize, outcome: Outcome) {
         debug_assert!(self.endpoints[endpoint].outcome.is_none(), "each has one outcome");
         self.endpoints[endpoint].outcome = Some(outcome);
         self.open -= 1;
+        let mut next = self.endpoints[endpoint].next_alias;
+        while let Some(alias) = next {
+            next = self.endpoints[alias].next_alias;
+            self.endpoints[alias].outcome = Some(outcome);
+            self.open -= 1;
+        }
+    }
+
+    /// Returns the next endpoint whose first SYN may leave. On the way to it, leaves out those whose
+    /// address and port is tried under another name, and those whose address has had enough.
+    fn next_ready(&mut self) -> Option<usize> {
+        while let Some(&endpoint) = self.ready.front() {
+            let mut address = self.address(Attempt::new(endpoint, false));
+            address.set_ip(address.ip().to_canonical());
+            let owner = *self.owners.entry(address).or_insert(endpoint);
+            if owner != endpoint {
+                self.ready.pop_front();
+                self.endpoints[endpoint].owner = Some(owner);
+                match self.endpoints[owner].outcome {
+                    Some(outcome) => self.conclude(endpoint, outcome),
+                    None => {
+                        let next = self.endpoints[owner].next_alias.replace(endpoint);
+                        self.endpoints[endpoint].next_alias = next;
+                    }
+                }
+            } else if self.attempts.is_enough(address.ip()) {
+                self.ready.pop_front();
+                self.conclude(endpoint, Outcome::Unanswered);
+            } else {
+                return Some(endpoint);
+            }
+        }
+        None
+    }
+
+    /// Computes the latencies of all hosts anew.
+    fn refresh_latencies(&mut self) {
+        let mut latencies = Latencies::new(vec![None; self.hosts.len()].into_iter());
+        for host in &self.hosts {
+            if let Some(latency) = host.cached {
+                latencies.add(host.group, latency, false);
+            }
+        }
+        for (index, endpoint) in self.endpoints.iter().enumerate() {
+            if let (Some(Outcome::Measured(latency)), None) = (endpoint.outcome, endpoint.owner) {
+                latencies.add(self.hosts[endpoint.host.0].group, latency, self.is_detoured(index));
+            }
+        }
+        self.latencies = latencies;
     }
 
     fn sent_at(&self, attempt: Attempt) -> Option<Instant> {
@@ -447,41 +612,51 @@ impl Schedule {
     }
 
     fn launch(&mut self, index: usize, cause: Cause, now: Instant) -> Step {
-        match cause {
-            Cause::First => self.ready.pop_front(),
-            Cause::Failure => self.retry.pop_front(),
-            // The endpoint leaves its queue when it is met there.
-            Cause::Family | Cause::Hedge => None,
-        };
-        let attempt = Attempt::new(index, cause != Cause::First);
-        self.endpoints[index].tries[usize::from(attempt.is_second())] = Try::InFlight(now);
-        self.endpoints[index].is_hedged = cause == Cause::Hedge;
+        let addresses = self.hosts[self.endpoints[index].host.0].addresses;
+        let addresses = addresses.expect("only hosts with addresses are tried");
         if cause == Cause::First {
-            let addresses = self.hosts[self.endpoints[index].host.0].addresses;
-            match addresses.map(|addresses| (addresses.first, addresses.other_family())) {
-                Some((SocketAddr::V4(_), Some(_))) => self.waiting.ipv4_first.push_back(index),
-                Some((SocketAddr::V6(_), Some(_))) => self.waiting.ipv6_first.push_back(index),
-                _ => self.waiting.one_family.push_back(index),
+            self.ready.pop_front();
+            match (addresses.first, addresses.other_family) {
+                (SocketAddr::V4(_), Some(_)) => self.waiting.ipv4_first.push_back(index),
+                (SocketAddr::V6(_), Some(_)) => self.waiting.ipv6_first.push_back(index),
+                (_, None) => self.waiting.one_family.push_back(index),
             }
+        } else if self.retry.front().is_some_and(|&(endpoint, _)| endpoint == index) {
+            // Other second attempts are in another queue, which they leave when they are met there.
+            self.retry.pop_front();
         }
+        let attempt = Attempt::new(index, cause != Cause::First);
+        let endpoint = &mut self.endpoints[index];
+        endpoint.tries[usize::from(attempt.is_second())] = Try::InFlight(now);
+        endpoint.last_sent = Some(now);
+        endpoint.second = match cause {
+            Cause::First => None,
+            Cause::Failure => Some((cause, addresses.next.unwrap_or(addresses.first))),
+            Cause::Family | Cause::Hedge => {
+                Some((cause, addresses.other_family.unwrap_or(addresses.first)))
+            }
+            Cause::Again => Some((cause, addresses.first)),
+        };
+        self.attempts.add(self.address(attempt).ip());
         self.flights.push_back(attempt);
         self.in_flight += 1;
         self.sent += 1;
         self.first_sent.get_or_insert(now);
         // A second attempt upon silence does not prolong the quiet time: what remains of it, half
         // after a hedge, must be enough for its answer.
-        if cause == Cause::First || self.endpoints[index].failure.is_some() {
+        if matches!(cause, Cause::First | Cause::Failure | Cause::Again) {
             self.last_event = now;
         }
         Step::Connect(attempt, self.address(attempt))
     }
 
     /// Gives an attempt up to make room for one to `next`.
-    fn give_up(&mut self, attempt: Attempt, next: usize) {
+    fn give_up(&mut self, attempt: Attempt, next: usize, cause: Cause, now: Instant) {
         self.leave_flight(attempt);
         if attempt.endpoint() == next {
-            self.retry.push_front(next);
+            self.retry.push_front((next, cause));
         } else if self.sent_at(attempt.sibling()).is_none() {
+            self.endpoints[attempt.endpoint()].given_up = Some(now);
             self.conclude(attempt.endpoint(), Outcome::Unanswered);
         }
     }

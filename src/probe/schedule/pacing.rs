@@ -2,7 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::stop::GRACE;
-use super::{Attempt, Schedule, Try};
+use super::{Attempt, AttemptFailure, EndpointState, Schedule, Try};
+use crate::outcome::Outcome;
 use std::time::{Duration, Instant};
 
 /// How long the other family waits for the first: RFC 8305, section 5, "Connection Attempt Delay".
@@ -20,12 +21,14 @@ pub(in crate::probe) const LOOKUP_DESCRIPTORS: usize = 3;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
     First,
-    /// The first attempt has failed.
+    /// The first attempt has failed: the next address at once, as the client does it.
     Failure,
     /// It is the other family's turn.
     Family,
-    /// The first SYN may have been lost.
+    /// The first SYN may have been lost: the other family if there is one, else the same address.
     Hedge,
+    /// The first attempt was made in an earlier pass of the run: the same address.
+    Again,
 }
 
 /// Whether a SYN may leave.
@@ -49,8 +52,10 @@ impl Schedule {
     /// Returns the endpoint whose SYN should leave next, and why; lowers `wake` to the time when
     /// one will be due.
     pub(super) fn due(&mut self, now: Instant, wake: &mut Instant) -> Option<(usize, Cause)> {
-        let retry = self.retry.front().map(|&endpoint| (endpoint, Cause::Failure));
-        let queued = retry.or_else(|| self.ready.front().map(|&endpoint| (endpoint, Cause::First)));
+        let queued = match self.next_retry() {
+            Some(retry) => Some(retry),
+            None => self.next_ready().map(|endpoint| (endpoint, Cause::First)),
+        };
         if queued.is_some() && self.in_flight < self.slots() {
             return queued;
         }
@@ -76,8 +81,13 @@ impl Schedule {
             // The oldest one that still waits. All behind it are due later.
             let oldest: Option<(usize, Instant)> = loop {
                 let Some(&endpoint) = queue.front() else { break None };
-                match self.endpoints[endpoint].tries {
-                    [Try::InFlight(sent), Try::Unused] => break Some((endpoint, sent)),
+                let EndpointState { tries, host, .. } = &self.endpoints[endpoint];
+                let addresses = self.hosts[host.0].addresses.expect("it is waiting for an answer");
+                let second = addresses.other_family.unwrap_or(addresses.first);
+                match tries {
+                    [Try::InFlight(sent), Try::Unused] if !self.attempts.is_enough(second.ip()) => {
+                        break Some((endpoint, *sent));
+                    }
                     _ => queue.pop_front(),
                 };
             };
@@ -102,6 +112,31 @@ impl Schedule {
             *wake = (*wake).min(time);
         }
         queued
+    }
+
+    /// Returns the next second attempt that is due because the first has failed, or was made before. On
+    /// the way to it, leaves out those whose address has had enough attempts.
+    fn next_retry(&mut self) -> Option<(usize, Cause)> {
+        while let Some(&(endpoint, cause)) = self.retry.front() {
+            let state = &self.endpoints[endpoint];
+            let addresses = self.hosts[state.host.0].addresses.expect("it has been tried");
+            let address = match cause {
+                Cause::Failure => addresses.next,
+                Cause::Family | Cause::Hedge => addresses.other_family,
+                Cause::First | Cause::Again => None,
+            };
+            if !self.attempts.is_enough(address.unwrap_or(addresses.first).ip()) {
+                return Some((endpoint, cause));
+            }
+            self.retry.pop_front();
+            let outcome = match state.failure {
+                Some(AttemptFailure::Refused) => Outcome::Refused,
+                Some(_) => Outcome::Unreachable,
+                None => Outcome::Unanswered,
+            };
+            self.conclude(endpoint, outcome);
+        }
+        None
     }
 
     /// Returns whether the next SYN to this endpoint may leave now.

@@ -2,12 +2,16 @@
 #![forbid(unsafe_code)]
 
 use super::Schedule;
+use crate::options::ALL_FALLBACKS;
 use std::time::{Duration, Instant};
 
 /// How long after the pool's limit an answer may still be on its way through this machine.
-pub(super) const GRACE: Duration = Duration::from_millis(2);
+pub(crate) const GRACE: Duration = Duration::from_millis(2);
 /// The least quiet time: no two hosts of one region are further apart.
 const LEAST_QUIET_TIME: Duration = Duration::from_millis(100);
+/// How long fallbacks are waited for once the pool is proved: as long again as proving it took, but at
+/// least the first and at most the second.
+const FALLBACK_WAIT: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(50));
 /// What a lookup gets at least before it is left behind.
 const LEAST_LOOKUP_TIME: Duration = Duration::from_millis(50);
 
@@ -19,8 +23,7 @@ impl Schedule {
 
     /// Returns whether enough hosts outside the pool have a latency.
     pub(super) fn has_fallbacks(&self, limit: Duration) -> bool {
-        let pool = self.latencies.partition_point(|&latency| latency < limit);
-        self.latencies.len() - pool >= self.options.fallbacks
+        self.latencies.outside(limit) >= self.options.fallbacks
     }
 
     /// Returns how long no reply must come before the silent mirrors are taken to be down or far
@@ -39,10 +42,14 @@ impl Schedule {
         self.start + LEAST_LOOKUP_TIME.max(median * 3)
     }
 
-    /// Returns when the run is settled, if no further SYN leaves.
+    /// Returns when the run is settled, if no further SYN leaves: when the pool is proved, since every
+    /// mirror has been waited for as long as it could belong to it, and there are enough fallbacks
+    /// or they have been waited for long enough. In a short list there may never be enough, and the
+    /// farthest or the dead mirror is not worth the wait.
     pub(super) fn settled_at(&mut self) -> Option<Instant> {
         let limit = self.limit()?;
-        if !self.has_fallbacks(limit) {
+        let has_fallbacks = self.has_fallbacks(limit);
+        if !has_fallbacks && self.options.fallbacks == ALL_FALLBACKS {
             return None;
         }
         while self.flights.back().is_some_and(|&attempt| self.sent_at(attempt).is_none()) {
@@ -50,7 +57,12 @@ impl Schedule {
         }
         let last_sent = self.flights.back().and_then(|&attempt| self.sent_at(attempt));
         let waited = last_sent.map_or(self.start, |sent| sent + limit + GRACE);
-        Some(waited.max(self.lookups_hold_until()))
+        let proved = waited.max(self.lookups_hold_until());
+        if has_fallbacks {
+            return Some(proved);
+        }
+        let (least, most) = FALLBACK_WAIT;
+        Some(proved + limit.clamp(least, most))
     }
 
     /// Returns when the run is quiet, if nothing more leaves or comes.

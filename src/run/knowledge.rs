@@ -1,0 +1,182 @@
+//! What is known of each endpoint of a list, from the cache and from measuring, and what is worth
+//! believing: memory predicts, and a SYN confirms.
+#![forbid(unsafe_code)]
+
+use crate::cache::{CacheSession, Recalled, Remembered};
+use crate::hosts::{EndpointId, HostId};
+use crate::list::List;
+use crate::outcome::Outcome;
+use crate::probe::{ProbeResult, ProbeTarget};
+use crate::rank::Rule;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(super) struct Knowledge {
+    /// By [`EndpointId`].
+    endpoints: Vec<Known>,
+    /// The host of each endpoint, by [`EndpointId`].
+    hosts: Vec<HostId>,
+    rule: Rule,
+}
+
+/// What is known of an endpoint.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    remembered: Option<Recalled>,
+    measured: Option<ProbeResult>,
+    /// Whether an attempt was made in this run.
+    is_tried: bool,
+}
+
+impl Knowledge {
+    /// Recalls what the cache remembers of the endpoints of a list.
+    pub(super) fn recall(list: &List, cache: &CacheSession, rule: Rule) -> Knowledge {
+        let mut endpoints = Vec::with_capacity(list.endpoints.len());
+        for id in 0..list.endpoints.len() {
+            let remembered = cache.recall(&list.endpoint(EndpointId(id)));
+            endpoints.push(Known { remembered, ..Known::default() });
+        }
+        let hosts = list.endpoints.iter().map(|endpoint| endpoint.host).collect();
+        let mut knowledge = Knowledge { endpoints, hosts, rule };
+        // If only failures are remembered of everything that could be tried, they are forgotten.
+        let is_failure = |known: &Known| known.remembered.is_some_and(|it| latency_of(it).is_none());
+        if knowledge.endpoints.iter().all(is_failure) {
+            knowledge.forget();
+        }
+        knowledge
+    }
+
+    /// Returns what is known of each endpoint, measured or remembered, by [`EndpointId`].
+    pub(super) fn results(&self) -> Vec<Option<ProbeResult>> {
+        let limit = self.limit();
+        (0..self.endpoints.len()).map(|id| self.result(EndpointId(id), limit)).collect()
+    }
+
+    /// Returns whether what is known of each endpoint is remembered, by [`EndpointId`].
+    pub(super) fn are_remembered(&self) -> Vec<bool> {
+        let results = self.results();
+        let is_remembered = |(known, result): (&Known, Option<ProbeResult>)| {
+            known.measured.is_none() && result.is_some()
+        };
+        self.endpoints.iter().zip(results).map(is_remembered).collect()
+    }
+
+    fn result(&self, EndpointId(id): EndpointId, limit: Option<Duration>) -> Option<ProbeResult> {
+        let known = &self.endpoints[id];
+        if known.measured.is_some() {
+            return known.measured;
+        }
+        let remembered = known.remembered?.remembered;
+        if let Remembered::Silent(waited) = remembered {
+            // "Outside the pool" is a fact about one list and not about a mirror: the silence must
+            // have lasted for as long as a mirror of this list can take.
+            limit.filter(|&limit| waited >= limit)?;
+        }
+        Some(ProbeResult {
+            is_detoured: matches!(remembered, Remembered::Detoured(_)),
+            ..ProbeResult::not_sent(remembered.outcome())
+        })
+    }
+
+    /// Returns the result of measuring an endpoint in this run, if it was measured.
+    pub(super) fn measured(&self, EndpointId(id): EndpointId) -> Option<ProbeResult> {
+        self.endpoints[id].measured
+    }
+
+    /// Returns the latency below which a host belongs to the pool, as far as is known now.
+    pub(super) fn limit(&self) -> Option<Duration> {
+        let (mut direct, mut detoured): (Option<Duration>, Option<Duration>) = (None, None);
+        for known in &self.endpoints {
+            let Some((latency, is_detoured)) = known.latency() else { continue };
+            let best = if is_detoured { &mut detoured } else { &mut direct };
+            *best = Some(best.map_or(latency, |best| best.min(latency)));
+        }
+        direct.or(detoured).map(|best| self.rule.limit(best))
+    }
+
+    /// Returns the endpoints of which nothing is known that counts.
+    pub(super) fn unknown(&self) -> Vec<ProbeTarget> {
+        let limit = self.limit();
+        let mut unknown = Vec::new();
+        for id in 0..self.endpoints.len() {
+            if self.result(EndpointId(id), limit).is_none() {
+                unknown.push(self.target(EndpointId(id)));
+            }
+        }
+        unknown
+    }
+
+    pub(super) fn target(&self, endpoint: EndpointId) -> ProbeTarget {
+        ProbeTarget { endpoint, is_tried: self.endpoints[endpoint.0].is_tried }
+    }
+
+    /// Returns whether a latency of this endpoint is remembered that was not checked for this long.
+    pub(super) fn is_due(&self, EndpointId(id): EndpointId, check_after: Duration) -> bool {
+        let Known { remembered, measured, .. } = &self.endpoints[id];
+        let age = remembered.filter(|&it| latency_of(it).is_some()).map(|it| it.age);
+        measured.is_none() && age.is_some_and(|age| age >= check_after)
+    }
+
+    /// Returns the endpoint with the lowest remembered latency, if nothing has answered in this run.
+    pub(super) fn control(&self) -> Option<EndpointId> {
+        let has_answered = |known: &Known| known.measured.is_some_and(|it| it.outcome.latency().is_some());
+        if self.endpoints.iter().any(has_answered) {
+            return None;
+        }
+        let latency = |id: &usize| Some((self.endpoints[*id].remembered.and_then(latency_of)?, *id));
+        (0..self.endpoints.len()).filter_map(|id| latency(&id)).min().map(|(_, id)| EndpointId(id))
+    }
+
+    /// Returns the lowest latency of each host, by [`HostId`], as far as it is direct.
+    pub(super) fn latencies(&self, hosts: usize) -> Vec<Option<Duration>> {
+        let mut latencies: Vec<Option<Duration>> = vec![None; hosts];
+        for (known, host) in self.endpoints.iter().zip(&self.hosts) {
+            if let Some((latency, false)) = known.latency() {
+                let lowest = latencies[host.0].get_or_insert(latency);
+                *lowest = latency.min(*lowest);
+            }
+        }
+        latencies
+    }
+
+    /// Takes in what measuring has found. If it is the control of others, a lost packet takes nothing
+    /// from what is remembered.
+    pub(super) fn learn(&mut self, EndpointId(id): EndpointId, result: ProbeResult, is_control: bool) {
+        let known = &mut self.endpoints[id];
+        known.is_tried |= result.syn_sent;
+        let is_certain =
+            (result.outcome.latency().is_some() && !result.imprecise) || result.reported_by_network;
+        if !is_control || is_certain {
+            known.measured = Some(result);
+        }
+    }
+
+    /// Forgets what is remembered, and who was silent when what is remembered was checked.
+    pub(super) fn forget(&mut self) {
+        for known in &mut self.endpoints {
+            known.remembered = None;
+            known.measured = known.measured.filter(|it| it.outcome != Outcome::Unanswered);
+        }
+    }
+}
+
+impl Known {
+    /// Returns the latency, measured or remembered, and whether it is detoured.
+    fn latency(&self) -> Option<(Duration, bool)> {
+        if let Some(measured) = self.measured {
+            return measured.outcome.latency().map(|latency| (latency, measured.is_detoured));
+        }
+        match self.remembered?.remembered {
+            Remembered::Latency(latency) => Some((latency, false)),
+            Remembered::Detoured(latency) => Some((latency, true)),
+            _ => None,
+        }
+    }
+}
+
+fn latency_of(recalled: Recalled) -> Option<Duration> {
+    match recalled.remembered {
+        Remembered::Latency(latency) | Remembered::Detoured(latency) => Some(latency),
+        _ => None,
+    }
+}
