@@ -27,6 +27,7 @@ pub(crate) struct Options {
     pub(crate) max_endpoints: usize,
     pub(crate) max_endpoints_per_host: usize,
     pub(crate) cache: CacheOptions,
+    pub(crate) check_after: Duration,
     /// The time of day, if a test sets it.
     pub(crate) now: Option<SystemTime>,
 }
@@ -46,6 +47,7 @@ impl Default for Options {
             max_endpoints: 2048,
             max_endpoints_per_host: 4,
             cache: CacheOptions::default(),
+            check_after: Duration::from_secs(600),
             now: None,
         }
     }

@@ -8,7 +8,7 @@ use crate::cache::{self, CacheSession, Finding, KeptSeed, RecordName, Remembered
 use crate::event::{Event, Progress};
 use crate::fault;
 use crate::hosts::{EndpointId, HostId};
-use crate::list::{List, ListedMirror, Target};
+use crate::list::{List, Target};
 use crate::options::Options;
 use crate::outcome::{Outcome, StopReason};
 use crate::probe::{self, AttemptCounts, Cancel, GRACE, Job, ProbeResult, ProbeTarget};

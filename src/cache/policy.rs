@@ -33,6 +33,15 @@ pub(crate) enum Remembered {
     Unreachable,
     /// It did not answer, although it was waited for so long that it cannot belong to the pool.
     OutsidePool,
+    Detoured(Duration),
+    Unresolved,
+    Silent(Duration),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recalled {
+    pub(crate) remembered: Remembered,
+    pub(crate) age: Duration,
 }
 
 impl Remembered {
@@ -42,7 +51,9 @@ impl Remembered {
             Remembered::Latency(latency) => Outcome::Cached(latency),
             Remembered::Refused => Outcome::Refused,
             Remembered::Unreachable => Outcome::Unreachable,
-            Remembered::OutsidePool => Outcome::Unanswered,
+            Remembered::OutsidePool | Remembered::Silent(_) => Outcome::Unanswered,
+            Remembered::Detoured(l) => Outcome::Cached(l),
+            Remembered::Unresolved => Outcome::Unresolved,
         }
     }
 }
@@ -57,6 +68,9 @@ pub(crate) struct Finding {
     pub(crate) imprecise: bool,
     /// The failure was reported by the network, not by this machine.
     pub(crate) reported_by_network: bool,
+    pub(crate) is_detoured: bool,
+    pub(crate) waited: Option<Duration>,
+    pub(crate) is_lookup_unfinished: bool,
 }
 
 /// Returns what later runs shall know of an endpoint, if anything.
@@ -110,7 +124,7 @@ impl Fact {
     pub(super) fn counts(&self, now: i64, max_age: i64) -> bool {
         let max_age = match self.remembered {
             Remembered::Latency(_) => max_age,
-            Remembered::Refused | Remembered::Unreachable | Remembered::OutsidePool => FAILURE_MAX_AGE,
+            _ => FAILURE_MAX_AGE,
         };
         (-CLOCK_TOLERANCE..=max_age).contains(&now.saturating_sub(self.at))
     }
@@ -126,7 +140,7 @@ impl Fact {
             Remembered::Latency(latency) => (3, Reverse(latency)),
             Remembered::Refused => (2, Reverse(Duration::ZERO)),
             Remembered::Unreachable => (1, Reverse(Duration::ZERO)),
-            Remembered::OutsidePool => (0, Reverse(Duration::ZERO)),
+            _ => (0, Reverse(Duration::ZERO)),
         };
         (self.at, worth(self)) > (other.at, worth(other))
     }
@@ -174,7 +188,7 @@ mod tests {
     fn to_remember_takes_only_what_is_certain() {
         let latency = Duration::from_millis(5);
         let finding =
-            |outcome| Finding { outcome, syn_sent: true, imprecise: false, reported_by_network: true };
+            |outcome| Finding { outcome, syn_sent: true, imprecise: false, reported_by_network: true, is_detoured: false, waited: None, is_lookup_unfinished: false };
         for (outcome, waited, expected) in [
             (Outcome::Measured(latency), false, Some(Remembered::Latency(latency))),
             (Outcome::Refused, false, Some(Remembered::Refused)),

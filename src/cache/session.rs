@@ -72,8 +72,9 @@ impl CacheSession {
     }
 
     /// What is remembered of an endpoint.
-    pub(crate) fn recall(&self, endpoint: &Endpoint) -> Option<Remembered> {
-        self.records.get(endpoint)
+    pub(crate) fn recall(&self, endpoint: &Endpoint) -> Option<super::Recalled> {
+        let remembered = self.records.get(endpoint)?;
+        Some(super::Recalled { remembered, age: Duration::ZERO })
     }
 
     /// The seed of this run: the kept one, or a new one that is to be kept, or the process's.

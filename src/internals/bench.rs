@@ -63,7 +63,7 @@ impl Mirrors {
                 Target::Local | Target::Unsupported => None,
             };
             let outcome = if mirror.is_excluded { Outcome::Excluded } else { Outcome::Measured(*latency) };
-            entries.push(Entry { host, outcome, weight: mirror.weight });
+            entries.push(Entry { host, outcome, is_detoured: false, weight: mirror.weight });
         }
         Mirrors { options, list, entries, latencies: latencies.to_vec() }
     }

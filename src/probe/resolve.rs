@@ -202,7 +202,7 @@ mod tests {
     }
 
     fn address() -> LookupResult {
-        Ok(Addresses { first: ([192, 0, 2, 1], 0).into(), second: None })
+        Ok(Addresses { first: ([192, 0, 2, 1], 0).into(), next: None, other_family: None })
     }
 
     /// Waits until `count` lookups have finished.

@@ -141,7 +141,6 @@ pub(super) struct TimedEndpoint {
 
 #[derive(Debug)]
 struct HostState {
-    is_measured: bool,
     addresses: Option<Addresses>,
     /// Its other endpoints follow by [`EndpointState::sibling`].
     first_endpoint: Option<usize>,
@@ -219,6 +218,8 @@ pub(super) struct Schedule {
     waiting: Waiting,
     /// In the order of their SYNs. Those at either end that are over are dropped when they are met.
     flights: VecDeque<Attempt>,
+    /// The same without hedges, whose answers are not waited for.
+    waited_for: VecDeque<Attempt>,
     in_flight: usize,
     /// How many may be in flight after an attempt failed for want of room.
     room: usize,
@@ -256,8 +257,7 @@ impl Schedule {
         let mut hosts: Vec<HostState> = hosts
             .into_iter()
             .enumerate()
-            .map(|(id, HostKnowledge { is_measured, latency, .. })| HostState {
-                is_measured,
+            .map(|(id, HostKnowledge { latency, .. })| HostState {
                 addresses: None,
                 first_endpoint: None,
                 cached: latency,
@@ -297,6 +297,7 @@ impl Schedule {
             attempts,
             waiting: Waiting::default(),
             flights: VecDeque::new(),
+            waited_for: VecDeque::new(),
             in_flight: 0,
             room: usize::MAX,
             no_room_until: None,
@@ -448,6 +449,9 @@ impl Schedule {
     pub(super) fn no_room(&mut self, attempt: Attempt, now: Instant) {
         self.leave_flight(attempt);
         self.flights.pop_back();
+        if self.waited_for.back() == Some(&attempt) {
+            self.waited_for.pop_back();
+        }
         self.sent -= 1;
         self.first_sent = self.first_sent.filter(|_| self.sent > 0);
         self.attempts.take_back(self.address(attempt).ip());
@@ -639,6 +643,9 @@ impl Schedule {
         };
         self.attempts.add(self.address(attempt).ip());
         self.flights.push_back(attempt);
+        if cause != Cause::Hedge {
+            self.waited_for.push_back(attempt);
+        }
         self.in_flight += 1;
         self.sent += 1;
         self.first_sent.get_or_insert(now);

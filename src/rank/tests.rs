@@ -32,7 +32,7 @@ impl Table {
                 self.hosts.len() - 1
             }))
         });
-        self.entries.push(Entry { host, outcome, weight });
+        self.entries.push(Entry { host, outcome, is_detoured: false, weight });
     }
 
     fn rank(&self, rule: &Rule, seed: u64) -> Ranked {

@@ -3,6 +3,7 @@
 
 use super::stop::GRACE;
 use super::{Attempt, AttemptFailure, EndpointState, Schedule, Try};
+use crate::options::ALL_FALLBACKS;
 use crate::outcome::Outcome;
 use std::time::{Duration, Instant};
 
@@ -72,6 +73,12 @@ impl Schedule {
             Some(family_delay(self.answered_ipv6, self.answered_ipv4)),
             None,
         ];
+        // Once the pool is proved, a hedge could not change it: a mirror whose SYN was lost may be
+        // missed then.
+        let last_hedge = match self.options.fallbacks {
+            ALL_FALLBACKS => None,
+            _ => self.proved_at(),
+        };
         let waiting = &mut self.waiting;
         for (queue, family_delay) in
             [&mut waiting.ipv4_first, &mut waiting.ipv6_first, &mut waiting.one_family]
@@ -103,7 +110,7 @@ impl Schedule {
                 Some(delay) if sent + delay <= hedge => (sent + delay, Cause::Family),
                 _ => (hedge, Cause::Hedge),
             };
-            if cause == Cause::Hedge && queued.is_some() {
+            if cause == Cause::Hedge && (queued.is_some() || last_hedge.is_some_and(|last| time >= last)) {
                 continue;
             }
             if time <= now {

@@ -48,21 +48,26 @@ impl Schedule {
     /// farthest or the dead mirror is not worth the wait.
     pub(super) fn settled_at(&mut self) -> Option<Instant> {
         let limit = self.limit()?;
-        let has_fallbacks = self.has_fallbacks(limit);
-        if !has_fallbacks && self.options.fallbacks == ALL_FALLBACKS {
-            return None;
-        }
-        while self.flights.back().is_some_and(|&attempt| self.sent_at(attempt).is_none()) {
-            self.flights.pop_back();
-        }
-        let last_sent = self.flights.back().and_then(|&attempt| self.sent_at(attempt));
-        let waited = last_sent.map_or(self.start, |sent| sent + limit + GRACE);
-        let proved = waited.max(self.lookups_hold_until());
-        if has_fallbacks {
+        let proved = self.proved_at()?;
+        if self.has_fallbacks(limit) {
             return Some(proved);
+        }
+        if self.options.fallbacks == ALL_FALLBACKS {
+            return None;
         }
         let (least, most) = FALLBACK_WAIT;
         Some(proved + limit.clamp(least, most))
+    }
+
+    /// Returns when the pool is proved, if no further SYN leaves.
+    pub(super) fn proved_at(&mut self) -> Option<Instant> {
+        let limit = self.limit()?;
+        while self.waited_for.back().is_some_and(|&attempt| self.sent_at(attempt).is_none()) {
+            self.waited_for.pop_back();
+        }
+        let last_sent = self.waited_for.back().and_then(|&attempt| self.sent_at(attempt));
+        let waited = last_sent.map_or(self.start, |sent| sent + limit + GRACE);
+        Some(waited.max(self.lookups_hold_until()))
     }
 
     /// Returns when the run is quiet, if nothing more leaves or comes.

@@ -5,7 +5,7 @@ mod world;
 
 use super::pacing::BURST;
 use super::*;
-use std::net::Ipv6Addr;
+use std::net::Ipv4Addr;
 use world::*;
 
 fn ms(ms: u64) -> Duration {
@@ -28,7 +28,7 @@ fn literal(n: u8, latency: Option<Duration>) -> HostKnowledge {
 }
 
 fn endpoint((host, port): (usize, u16)) -> TimedEndpoint {
-    TimedEndpoint { host: HostId(host), port }
+    TimedEndpoint { host: HostId(host), port, is_tried: false }
 }
 
 #[test]
@@ -80,13 +80,13 @@ fn cancel_stops_at_once_and_keeps_what_is_known() {
 
 #[test]
 fn settled_when_no_silent_mirror_can_be_in_the_pool_and_fallbacks_are_known() {
-    // Best 10: the pool ends at 20. Sixteen fallbacks answer by 45. Far and dead mirrors are not
+    // Best 10: the pool ends at 20. Sixteen fallbacks answer by 40. Far and dead mirrors are not
     // waited for.
     let near = [10, 12, 15];
-    let fallbacks = (30..46).collect::<Vec<_>>();
+    let fallbacks = (25..41).collect::<Vec<_>>();
     let far = || live([100, 150, 220]).chain([v4(Silent)]);
     let run = world(live(near).chain(live(fallbacks.clone())).chain(far())).run();
-    run.ends(StopReason::Settled, 45);
+    run.ends(StopReason::Settled, 40);
     assert_eq!(run.outcomes.iter().filter(|&&o| o == Outcome::Unanswered).count(), 4);
     assert!(run.syns.iter().all(|(_, attempt, _)| !attempt.is_second()));
     // Without fallbacks it takes the limit and two milliseconds.
@@ -94,6 +94,13 @@ fn settled_when_no_silent_mirror_can_be_in_the_pool_and_fallbacks_are_known() {
         .fallbacks(0)
         .run()
         .ends(StopReason::Settled, 22);
+    // With too few, they are waited for as long again as the pool took, between 10 and 50 ms.
+    let short = || live(near).chain(far());
+    world(short()).run().ends(StopReason::Settled, 22 + 20);
+    world(live([2, 90]).chain([v4(Silent)])).run().ends(StopReason::Settled, 6 + 10);
+    world(live([60, 150]).chain([v4(Silent)])).run().ends(StopReason::Settled, 122 + 50);
+    // One that answers meanwhile may be the one that was missing.
+    world(short().chain(live([30]))).fallbacks(1).run().ends(StopReason::Settled, 30);
     // If all are fallbacks, the dead one costs the quiet time after the last answer.
     world(live(near).chain(live(fallbacks)).chain(far()))
         .fallbacks(usize::MAX)
@@ -107,15 +114,15 @@ fn fallbacks_count_hosts_and_not_urls() {
     let options = world([]).fallbacks(2).options;
     let endpoints = [(0, 80), (1, 80), (1, 443), (2, 80)].map(endpoint);
     let hosts = (0..3).map(|n| literal(n, None)).collect();
-    let mut schedule = Schedule::new(options, hosts, endpoints.into(), start);
+    let mut schedule = Schedule::new(options, hosts, endpoints.into(), AttemptCounts::default(), start);
     while let Step::Connect(..) = schedule.next(start) {}
     let first = |endpoint| Attempt::new(endpoint, false);
     schedule.answered(first(0), ms(10), start + ms(10));
-    schedule.answered(first(1), ms(90), start + ms(90));
-    schedule.answered(first(2), ms(91), start + ms(91));
-    assert!(matches!(schedule.next(start + ms(91)), Step::Wait(_)), "one host outside the pool is not two");
+    schedule.answered(first(1), ms(31), start + ms(31));
+    schedule.answered(first(2), ms(30), start + ms(31));
+    assert!(matches!(schedule.next(start + ms(31)), Step::Wait(_)), "one host outside the pool is not two");
     // A faster endpoint replaces the latency of its host.
-    assert_eq!(schedule.latencies, [ms(10), ms(90)]);
+    assert_eq!(schedule.latencies.direct(), [ms(10), ms(30)]);
 }
 
 #[test]
@@ -134,13 +141,13 @@ fn fallbacks_count_a_cached_host_with_a_new_endpoint_once() {
     let start = Instant::now();
     let options = world([]).fallbacks(2).options;
     let cached = HostKnowledge { is_measured: false, addresses: None, latency: Some(ms(10)) };
-    let hosts = vec![literal(0, Some(ms(90))), literal(1, None), cached];
+    let hosts = vec![literal(0, Some(ms(35))), literal(1, None), cached];
     let endpoints = [(0, 443), (1, 80)].map(endpoint);
-    let mut schedule = Schedule::new(options, hosts, endpoints.into(), start);
+    let mut schedule = Schedule::new(options, hosts, endpoints.into(), AttemptCounts::default(), start);
     while let Step::Connect(..) = schedule.next(start) {}
-    schedule.answered(Attempt::new(0, false), ms(80), start + ms(80));
-    assert_eq!(schedule.latencies, [ms(10), ms(80)]);
-    assert!(matches!(schedule.next(start + ms(80)), Step::Wait(_)), "one host outside the pool is not two");
+    schedule.answered(Attempt::new(0, false), ms(30), start + ms(30));
+    assert_eq!(schedule.latencies.direct(), [ms(10), ms(30)]);
+    assert!(matches!(schedule.next(start + ms(30)), Step::Wait(_)), "one host outside the pool is not two");
 }
 
 #[test]
@@ -168,14 +175,15 @@ fn hanging_name_costs_fifty_milliseconds_at_most() {
     world(live(10..40).chain([hung()])).run().ends(StopReason::Settled, 50);
     // Three times the median where that is longer.
     world((10..40).map(|rtt| v4(Answers(rtt)).named(30)).chain([hung()])).run().ends(StopReason::Settled, 90);
-    world(live([10, 20]).chain([hung()])).run().ends(StopReason::Quiet, 120);
+    world(live([10, 20]).chain([hung()])).run().ends(StopReason::Settled, 50 + 20);
+    world(live([10, 20]).chain([hung()])).fallbacks(usize::MAX).run().ends(StopReason::Quiet, 120);
     // If no mirror has answered, nothing but the timeout stops the run.
     world([hung(), v4(Refuses(10))]).run().ends(StopReason::Timeout, 2000);
 }
 
 #[test]
 fn name_without_an_address_is_unresolved() {
-    let nowhere = Site { lookup: Some(7), paths: vec![] };
+    let nowhere = Site { lookup: Some(7), paths: vec![], twin_of: None };
     world([nowhere, v4(Answers(3))])
         .run()
         .ends(StopReason::Complete, 7)
@@ -183,22 +191,23 @@ fn name_without_an_address_is_unresolved() {
 }
 
 #[test]
-fn dead_mirror_costs_the_quiet_time_and_one_hedge() {
+fn dead_mirror_costs_the_quiet_time_and_one_hedge_if_all_are_wanted() {
     let rtts = [8, 20, 40, 60, 80, 100, 120, 140, 160, 180, 200];
-    let run = world(live(rtts).chain([v4(Silent)])).run();
+    world(live(rtts).chain([v4(Silent)])).run().ends(StopReason::Settled, 18 + 16);
+    let run = world(live(rtts).chain([v4(Silent)])).fallbacks(usize::MAX).run();
     run.ends(StopReason::Quiet, 400);
     assert_eq!(run.syns_to(11), [0, 300]);
     assert_eq!(run.syns.len(), 13, "the others get one SYN each");
     // With two families it costs no more.
-    let rtts = [8, 20, 40, 60, 80, 100, 120, 140, 160, 180, 200];
-    world(live(rtts).chain([both(Silent, Silent)])).run().ends(StopReason::Quiet, 400);
+    let world = |sites: Vec<Site>| world(sites).fallbacks(usize::MAX);
+    world(live(rtts).chain([both(Silent, Silent)]).collect()).run().ends(StopReason::Quiet, 400);
     // Near mirrors only: the least quiet time.
-    world(live([5, 9, 12]).chain([v4(Silent)])).run().ends(StopReason::Quiet, 112);
+    world(live([5, 9, 12]).chain([v4(Silent)]).collect()).run().ends(StopReason::Quiet, 112);
 }
 
 #[test]
 fn hedge_makes_up_for_a_lost_syn() {
-    let run = world(live([5, 9, 12]).chain([v4(Loses(8))])).run();
+    let run = world(live([5, 9, 12]).chain([v4(Loses(8))])).fallbacks(usize::MAX).run();
     run.ends(StopReason::Complete, 12 + 50 + 8).outcomes(&[
         measured(5),
         measured(9),
@@ -211,7 +220,7 @@ fn hedge_makes_up_for_a_lost_syn() {
 fn hedge_is_not_delayed_by_answers_to_hedges() {
     // The second hedge is due 70 ms after the first, which is answered in between.
     let lost = [v4(Loses(30)), v4(Loses(200)).named(350)];
-    let run = world(live((1..=7).map(|n| n * 40)).chain(lost)).run();
+    let run = world(live((1..=7).map(|n| n * 40)).chain(lost)).fallbacks(usize::MAX).run();
     run.ends(StopReason::Complete, 490 + 200);
     assert_eq!((run.syns_to(7), run.syns_to(8)), (vec![0, 420], vec![350, 490]));
 
@@ -244,7 +253,7 @@ fn failure_tries_the_other_family_at_once() {
 
 #[test]
 fn failure_tries_the_next_address_but_never_the_same() {
-    let two = Site { lookup: None, paths: vec![(false, Refuses(4)), (false, Answers(6))] };
+    let two = Site { lookup: None, paths: vec![(false, Refuses(4)), (false, Answers(6))], twin_of: None };
     let run = world([two, v4(Refuses(5))]).run();
     run.ends(StopReason::Complete, 10).outcomes(&[measured(6), Outcome::Refused]);
     assert_eq!((run.syns_to(0), run.syns_to(1)), (vec![0, 4], vec![0]));
@@ -284,16 +293,18 @@ fn family_that_is_dead_while_the_other_answers_costs_the_limit() {
 
 #[test]
 fn family_that_is_dead_for_one_mirror_is_hedged_over_the_other() {
-    let run =
-        world([both(Answers(10), Answers(10)), both(Answers(30), Silent), both(Silent, Answers(12))]).run();
+    let sites = [both(Answers(10), Answers(10)), both(Answers(30), Silent), both(Silent, Answers(12))];
+    let run = world(sites).fallbacks(usize::MAX).run();
     run.ends(StopReason::Complete, 30 + 50 + 12);
     assert!(run.syns.last().unwrap().2.is_ipv4());
+    // Every connection of the client to it waits for that, too.
+    assert_eq!(run.detoured, [false, false, true]);
 }
 
 #[test]
 fn hedge_does_not_cancel_the_first_syn() {
     // The far one is hedged in the long silence, and answers its first SYN afterwards.
-    let run = world(live([10, 105])).run();
+    let run = world(live([10, 105])).fallbacks(usize::MAX).run();
     run.ends(StopReason::Complete, 105).outcomes(&[measured(10), measured(105)]);
     assert_eq!(run.syns_to(1), [0, 60]);
 }
@@ -304,8 +315,117 @@ fn cached_latency_sets_the_limit_and_counts_as_a_fallback() {
     world.cached = vec![ms(10), ms(90), ms(80)];
     world.run().ends(StopReason::Settled, 22).outcomes(&[Outcome::Unanswered; 2]);
     world.options.fallbacks = 16;
+    world.run().ends(StopReason::Settled, 22 + 20);
     // A silent mirror beside cached ones does not cost the timeout.
+    world.options.fallbacks = usize::MAX;
     world.run().ends(StopReason::Quiet, 140);
+}
+
+#[test]
+fn first_address_alone_counts_within_a_family() {
+    // The client would wait for seconds before it tried the second one.
+    let late = Site { lookup: None, paths: vec![(false, Silent), (false, Answers(10))], twin_of: None };
+    let run = world([late.clone(), v4(Answers(25))]).run();
+    run.ends(StopReason::Settled, 52 + 50).outcomes(&[Outcome::Unanswered, measured(25)]);
+    assert_eq!(run.syns.len(), 2);
+    let run = world([late, v4(Answers(25))]).fallbacks(usize::MAX).run();
+    run.ends(StopReason::Quiet, 25 + 100).outcomes(&[Outcome::Unanswered, measured(25)]);
+    let hedge = run.syns.last().unwrap();
+    assert_eq!((hedge.0, hedge.2), (ms(75), run.syns[0].2), "the hedge goes to the first address, too");
+}
+
+#[test]
+fn detoured_host_sets_no_limit_unless_there_is_no_direct_one() {
+    // IPv6 works elsewhere: 200 ms of waiting at each connection are the mirror's own.
+    let sites = || [both(Silent, Answers(10)), both(Answers(25), Silent)];
+    let run = world(sites()).fallbacks(usize::MAX).run();
+    run.ends(StopReason::Complete, 75 + 10).outcomes(&[measured(10), measured(25)]);
+    assert_eq!(run.detoured, [true, false]);
+    // A family that is dead everywhere detours no host, ...
+    let run = world([both(Silent, Answers(10)), both(Silent, Answers(25))]).run();
+    assert_eq!((run.outcomes, run.detoured), (vec![measured(10), measured(25)], vec![false; 2]));
+    // ... until it answers. (The other family comes after the limit, 10, and answers at 20.)
+    let late = both(Answers(30), Silent).named(15);
+    let run = world([both(Silent, Answers(10)), late, v4(Answers(5))]).fallbacks(usize::MAX).run();
+    run.ends(StopReason::Complete, 45).outcomes(&[measured(10), measured(30), measured(5)]);
+    assert_eq!(run.detoured, [true, false, false]);
+}
+
+#[test]
+fn names_of_one_address_are_tried_once_and_count_as_one_host() {
+    let sites = (0..600).map(|_| v4(Silent).twin_of(0)).chain(live([10]));
+    let run = world(sites).run();
+    run.ends(StopReason::Settled, 22 + 20);
+    assert_eq!(run.syns.len(), 2);
+    assert!(run.outcomes[..600].iter().all(|&outcome| outcome == Outcome::Unanswered));
+    // What is measured under one name counts for the others, and they are one fallback.
+    let sites = live([10, 30]).chain((0..20).map(|_| v4(Answers(30)).twin_of(1))).chain([v4(Silent)]);
+    let run = world(sites).fallbacks(2).run();
+    run.ends(StopReason::Settled, 22 + 20);
+    assert_eq!(run.syns.len(), 3);
+    assert!(run.outcomes[1..22].iter().all(|&outcome| outcome == measured(30)));
+}
+
+#[test]
+fn address_gets_eight_attempts_at_most() {
+    let start = Instant::now();
+    let options = world([]).fallbacks(usize::MAX).options;
+    // Twenty names with a port each, in both forms of one address.
+    let host = |n: u8| {
+        let mapped = Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped();
+        let address = if n % 2 == 0 { literal(1, None).addresses } else { Addresses::choose(&[(mapped, 0).into()]) };
+        HostKnowledge { addresses: address, ..literal(1, None) }
+    };
+    let endpoints = (0..20).map(|n| endpoint((n, 80 + n as u16))).collect();
+    let hosts = (0..20).map(host).collect();
+    let mut schedule = Schedule::new(options.clone(), hosts, endpoints, AttemptCounts::default(), start);
+    let mut sent = 0;
+    while let Step::Connect(..) = schedule.next(start) {
+        sent += 1;
+    }
+    assert_eq!((sent, schedule.completed()), (8, 12));
+    assert!(!schedule.syn_sent(8) && schedule.outcome(8) == Outcome::Unanswered);
+    // Nor does another pass of the run add any.
+    let mut again = Schedule::new(
+        options,
+        vec![literal(1, None)],
+        vec![endpoint((0, 8080))],
+        schedule.into_attempts(),
+        start,
+    );
+    assert_eq!(again.next(start), Step::Stop(StopReason::Complete));
+}
+
+#[test]
+fn endpoint_that_was_tried_before_gets_one_more_attempt() {
+    let start = Instant::now();
+    let tried = TimedEndpoint { is_tried: true, ..endpoint((0, 80)) };
+    let hosts = vec![literal(1, None), literal(2, None)];
+    let endpoints = vec![tried, endpoint((1, 80))];
+    let options = world([]).options;
+    let mut schedule = Schedule::new(options, hosts, endpoints, AttemptCounts::default(), start);
+    let Step::Connect(attempt, address) = schedule.next(start) else { panic!("an attempt") };
+    assert_eq!((attempt, address), (Attempt::new(0, true), ([192, 0, 2, 1], 80).into()));
+    let Step::Connect(other, _) = schedule.next(start) else { panic!("another attempt") };
+    schedule.answered(other, ms(10), start + ms(10));
+    schedule.answered(attempt, ms(12), start + ms(12));
+    assert_eq!(schedule.next(start + ms(12)), Step::Stop(StopReason::Complete));
+    assert!(schedule.syn_sent(0) && !schedule.is_detoured(0));
+}
+
+#[test]
+fn silence_is_as_long_as_it_was_waited_for_since_the_last_syn() {
+    let start = Instant::now();
+    let options = world([]).fallbacks(usize::MAX).options;
+    let hosts = vec![literal(1, None), literal(2, None)];
+    let endpoints = [(0, 80), (1, 80)].map(endpoint).into();
+    let mut schedule = Schedule::new(options, hosts, endpoints, AttemptCounts::default(), start);
+    while let Step::Connect(..) = schedule.next(start) {}
+    schedule.answered(Attempt::new(0, false), ms(10), start + ms(10));
+    assert_eq!(schedule.waited(1, start + ms(40)), Some(ms(40)));
+    assert_eq!(schedule.waited(0, start + ms(40)), None);
+    assert!(matches!(schedule.next(start + ms(60)), Step::Connect(..)), "a hedge");
+    assert_eq!(schedule.waited(1, start + ms(90)), Some(ms(30)));
 }
 
 #[test]
@@ -374,7 +494,8 @@ fn no_room_goes_on_with_the_descriptors_there_are() {
     run.ends(StopReason::Complete, 90);
     assert_eq!((run.syns.len(), run.most_in_flight), (60, 7));
     // A second attempt that found no room is made later.
-    let mut world = self::world(live([5, 6]).chain([v4(Loses(8)), v4(Answers(300))]));
+    let sites = live([5, 6]).chain([v4(Loses(8)), v4(Answers(300))]);
+    let mut world = self::world(sites).fallbacks(usize::MAX);
     world.descriptors = 2;
     assert_eq!(world.run().outcomes[2], measured(8));
     // Without any descriptor the timeout stops the run.
@@ -383,14 +504,17 @@ fn no_room_goes_on_with_the_descriptors_there_are() {
 }
 
 #[test]
-fn addresses_prefer_the_other_family_as_the_second() {
-    let [a, b, c] = [[192, 0, 2, 1], [192, 0, 2, 2], [192, 0, 2, 3]].map(|ip| SocketAddr::from((ip, 0)));
-    let six = SocketAddr::from((Ipv6Addr::LOCALHOST, 0));
-    let choose = |list: &[SocketAddr]| Addresses::choose(list).map(|a| (a.first, a.second));
+fn addresses_are_tried_as_the_client_tries_them() {
+    let v4 = |n: u8| SocketAddr::from(([192, 0, 2, n], 0));
+    let v6 = |n: u16| SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, n], 0));
+    let choose = |list: &[SocketAddr]| {
+        let Addresses { first, next, other_family } = Addresses::choose(list)?;
+        Some((first, next, other_family))
+    };
     assert_eq!(choose(&[]), None);
-    assert_eq!(choose(&[a]), Some((a, None)));
-    assert_eq!(choose(&[a, a]), Some((a, None)));
-    assert_eq!(choose(&[a, b, c]), Some((a, Some(b))));
-    assert_eq!(choose(&[a, b, six]), Some((a, Some(six))));
-    assert_eq!(choose(&[six, a]), Some((six, Some(a))));
+    assert_eq!(choose(&[v4(1)]), Some((v4(1), None, None)));
+    assert_eq!(choose(&[v4(1), v4(1)]), Some((v4(1), None, None)));
+    assert_eq!(choose(&[v4(1), v4(2)]), Some((v4(1), Some(v4(2)), None)));
+    assert_eq!(choose(&[v6(1), v6(2), v4(3)]), Some((v6(1), Some(v6(2)), Some(v4(3)))));
+    assert_eq!(choose(&[v6(1), v4(3), v6(2)]), Some((v6(1), Some(v4(3)), Some(v4(3)))));
 }

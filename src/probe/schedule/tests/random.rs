@@ -20,7 +20,7 @@ fn any_site() -> impl Strategy<Value = Site> {
         if lookup.is_none() && paths.is_empty() {
             paths.push((false, path));
         }
-        Site { lookup, paths }
+        Site { lookup, paths, twin_of: None }
     })
 }
 
@@ -78,7 +78,7 @@ proptest! {
                 latency: None,
             })
             .collect();
-        let mut schedule = Schedule::new(options, literal, (0..hosts).map(|n| endpoint((n, 80))).collect(), start);
+        let mut schedule = Schedule::new(options, literal, (0..hosts).map(|n| endpoint((n, 80))).collect(), AttemptCounts::default(), start);
         let mut looking_up: Vec<_> = (0..hosts).filter(|n| n % 2 == 1).collect();
         let (mut flights, mut tried, mut now) = (Vec::<Attempt>::new(), vec![0; hosts], start);
         for (kind, which, wait) in events {

@@ -23,16 +23,18 @@ pub(super) struct Site {
     pub(super) lookup: Option<u64>,
     /// In the resolver's order: (is IPv6, fate).
     pub(super) paths: Vec<(bool, Path)>,
+    /// The site whose addresses it has; none if it has its own.
+    pub(super) twin_of: Option<usize>,
 }
 
 pub(super) const HANGS: u64 = 1_000_000;
 
 pub(super) fn v4(path: Path) -> Site {
-    Site { lookup: None, paths: vec![(false, path)] }
+    Site { lookup: None, paths: vec![(false, path)], twin_of: None }
 }
 
 pub(super) fn both(ipv6: Path, ipv4: Path) -> Site {
-    Site { lookup: None, paths: vec![(true, ipv6), (false, ipv4)] }
+    Site { lookup: None, paths: vec![(true, ipv6), (false, ipv4)], twin_of: None }
 }
 
 impl Site {
@@ -40,8 +42,12 @@ impl Site {
         Site { lookup: Some(lookup), ..self }
     }
 
+    pub(super) fn twin_of(self, site: usize) -> Site {
+        Site { twin_of: Some(site), ..self }
+    }
+
     fn address(&self, site: usize, n: usize) -> SocketAddr {
-        let id = (site * 4 + n) as u32;
+        let id = (self.twin_of.unwrap_or(site) * 4 + n) as u32;
         match self.paths[n].0 {
             true => (Ipv6Addr::from((0x2001_0db8 << 96) | u128::from(id)), 0).into(),
             false => (Ipv4Addr::from((10 << 24) + id), 0).into(),
@@ -80,6 +86,7 @@ pub(super) struct Run {
     pub(super) stop_reason: StopReason,
     pub(super) elapsed: Duration,
     pub(super) outcomes: Vec<Outcome>,
+    pub(super) detoured: Vec<bool>,
     /// Every SYN: when, which, where to.
     pub(super) syns: Vec<(Duration, Attempt, SocketAddr)>,
     pub(super) most_in_flight: usize,
@@ -131,11 +138,12 @@ impl World {
             latency: Some(latency),
         };
         let hosts = self.sites.iter().enumerate().map(literal).chain(self.cached.iter().map(cached));
-        let endpoint = |site: usize| TimedEndpoint { host: HostId(site), port: 80 };
+        let endpoint = |site: usize| TimedEndpoint { host: HostId(site), port: 80, is_tried: false };
         let mut schedule = Schedule::new(
             self.options.clone(),
             hosts.collect(),
             (0..self.sites.len()).map(endpoint).collect(),
+            AttemptCounts::default(),
             start,
         );
         let mut events: Vec<(Duration, Event)> = Vec::new();
@@ -148,6 +156,7 @@ impl World {
             stop_reason: StopReason::Idle,
             elapsed: Duration::ZERO,
             outcomes: Vec::new(),
+            detoured: Vec::new(),
             syns: Vec::new(),
             most_in_flight: 0,
         };
@@ -216,6 +225,9 @@ impl World {
                     run.stop_reason = stop_reason;
                     run.elapsed = now;
                     run.outcomes = (0..self.sites.len()).map(|n| schedule.outcome(n)).collect();
+                    let owner = |n| schedule.owner(n);
+                    run.detoured =
+                        (0..self.sites.len()).map(|n| schedule.is_detoured(owner(n))).collect();
                     return run;
                 }
             }
