@@ -78,8 +78,8 @@ impl<'a> Run<'a> {
     fn new(list: List, options: &'a Options, cache: CacheSession) -> Run<'a> {
         let mut results = Vec::with_capacity(list.endpoints.len());
         for id in 0..list.endpoints.len() {
-            let remembered = cache.recall(&list.endpoint(EndpointId(id)));
-            let result = remembered.map(|it| ProbeResult::not_sent(it.outcome()));
+            let recalled = cache.recall(&list.endpoint(EndpointId(id)));
+            let result = recalled.map(|it| ProbeResult::not_sent(it.remembered.outcome()));
             results.push(Known { result, was_remembered: result.is_some() });
         }
         // If only failures are remembered of everything that could be tried, they are forgotten.
@@ -206,12 +206,19 @@ impl<'a> Run<'a> {
             let Target::Remote { protocol, endpoint: Some(endpoint), .. } = mirror.target else {
                 return None;
             };
-            let result = self.results[endpoint.0].result?;
+            let known = self.results[endpoint.0];
+            let result = known.result?;
+            if known.was_remembered && !result.syn_sent {
+                return None;
+            }
             let finding = Finding {
                 outcome: result.outcome,
                 syn_sent: result.syn_sent,
                 imprecise: result.imprecise,
                 reported_by_network: result.reported_by_network,
+                is_detoured: false,
+                waited: None,
+                is_lookup_unfinished: false,
             };
             let remembered = cache::to_remember(&finding, waited)?;
             Some((RecordName::new(&mirror.url, protocol, &self.list.endpoint(endpoint)), remembered))

@@ -3,7 +3,7 @@
 
 use super::file::{CacheFile, Status};
 use super::groups::RecordName;
-use super::policy::Remembered;
+use super::policy::{Recalled, Remembered};
 use super::records::{KeptSeed, Records};
 use crate::network::{self, Network};
 use crate::seed;
@@ -72,8 +72,8 @@ impl CacheSession {
     }
 
     /// What is remembered of an endpoint.
-    pub(crate) fn recall(&self, endpoint: &Endpoint) -> Option<Remembered> {
-        self.records.get(endpoint)
+    pub(crate) fn recall(&self, endpoint: &Endpoint) -> Option<Recalled> {
+        self.records.recall(endpoint)
     }
 
     /// The seed of this run: the kept one, or a new one that is to be kept, or the process's.
