@@ -200,10 +200,10 @@ pub(super) fn counts_in(measured_in: Option<Network>, here: Option<&Network>) ->
     }
 }
 
-/// Whether a record of this time stays in the file. One from the future does: the clock may be
-/// wrong now and be set right again.
+/// Whether a record of this time stays in the file. One from too far in the future does not: it
+/// would never be used, nor get old.
 pub(super) fn record_is_kept(at: i64, now: i64) -> bool {
-    now.saturating_sub(at) <= RECORD_KEPT
+    (-CLOCK_TOLERANCE..=RECORD_KEPT).contains(&now.saturating_sub(at))
 }
 
 /// Whether a note on an outcome stays in the file, beside the latency that the mirror's record has.

@@ -239,7 +239,7 @@ pub(crate) fn merge(
             file.set(OWN, DRAWN, &now.to_string());
         }
     }
-    hide_passwords(&mut file);
+    hide_passwords(&mut file, now);
     drop_outdated(&mut file, now);
     let mut text = file.to_bytes();
     if text.len() > MAX_WRITTEN {
@@ -301,7 +301,7 @@ fn remove_own_record(file: &mut KeyFile<'_>, name: &[u8]) {
 
 /// Removes user names and passwords, which librepo keeps in the names of its records. The latency
 /// in such a record is kept under a name without them.
-fn hide_passwords(file: &mut KeyFile<'_>) {
+fn hide_passwords(file: &mut KeyFile<'_>, now: i64) {
     let secret: Vec<Vec<u8>> = file
         .groups()
         .map(|group| group.name)
@@ -316,7 +316,7 @@ fn hide_passwords(file: &mut KeyFile<'_>) {
         let (old, new) = (latency(&group), latency(clean.as_bytes()));
         if let (GroupKind::Record, Some(Fact { at, remembered: Remembered::Latency(latency) })) = (kind, old)
         {
-            if new.is_none_or(|new| new.at < at) {
+            if policy::record_is_kept(at, now) && new.is_none_or(|new| new.at < at) {
                 file.set(clean.as_bytes(), TS, &at.to_string());
                 file.set(clean.as_bytes(), LATENCY, &number::format_double(latency.as_secs_f64()));
             }
@@ -325,8 +325,9 @@ fn hide_passwords(file: &mut KeyFile<'_>) {
     }
 }
 
-/// Removes old records, as librepo does, and notes that no longer belong to anything. Unlike
-/// librepo it leaves groups alone that are not about a mirror.
+/// Removes old records, as librepo does, records from the future, and notes that no longer count or
+/// no longer belong to anything. Unlike librepo it leaves groups alone that have no time and are
+/// not about a mirror.
 fn drop_outdated(file: &mut KeyFile<'_>, now: i64) {
     let is_kept = |group: &Group<'_>| {
         let of_group = GroupValues::of(*group);

@@ -493,9 +493,9 @@ fn outdated_records_and_notes_are_dropped() {
     let kept = [
         record("http://a.example", NOW - 180 * DAY),
         note("http://a.example", NOW - 180 * DAY),
-        // The clock may be wrong now and be set right later.
-        record("http://future.example", NOW + 999 * DAY),
-        note("http://future.example", NOW + 999 * DAY),
+        record("http://ahead.example", NOW + CLOCK_TOLERANCE),
+        note("http://ahead.example", NOW + CLOCK_TOLERANCE),
+        outcome("http://ahead.example.", NOW + CLOCK_TOLERANCE),
         outcome("http://shut.example", NOW - 3600),
         record("http://since.example", NOW - 60),
         outcome("http://since.example", NOW - 50),
@@ -508,6 +508,10 @@ fn outdated_records_and_notes_are_dropped() {
     let dropped = [
         record("http://b.example", NOW - 180 * DAY - 1),
         note("http://b.example", NOW - 180 * DAY - 1),
+        record("http://future.example", NOW + CLOCK_TOLERANCE + 1),
+        note("http://future.example", NOW + CLOCK_TOLERANCE + 1),
+        record("http://end.example", i64::MAX),
+        outcome("http://end.example", i64::MAX),
         note("http://a.example.", NOW),
         record("http://c.example", NOW - 5).replace(&format!("ts={}", NOW - 5), "ts=soon"),
         "\n[http://d.example]\nconnectime=0.5\n".into(),
@@ -548,6 +552,11 @@ fn password_stored_by_librepo_is_removed() {
     assert!(!written.contains("secret"), "{written}");
     let known = records(written.as_bytes(), NOW, None).get(&endpoint("https://mirror.example/"));
     assert_eq!(known, Some(Remembered::Latency(ms(250))), "{written}");
+    // One from the future replaces nothing.
+    let future = written.replace(&format!("ts={NOW}"), &format!("ts={}", NOW + DAY));
+    let future = future.replace("[https://mirror", "\n[https://me:secret@mirror").replace("=0.25", "=0.5");
+    let both = format!("{written}{}", &future[future.find("\n[https").unwrap()..]);
+    assert_eq!(text(merge(both.as_bytes(), at(NOW), None, &[], None).0), written, "{both}");
 }
 
 #[test]
