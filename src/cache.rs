@@ -4,9 +4,6 @@
 //! those after it: `session` (one run's use of the cache), `file` (the file system), `records` (the
 //! text of the file), `groups` and `keyfile` (its parts), `number`, `policy` (what is remembered
 //! and for how long).
-//!
-//! Small functions that are called for each record of a file are `#[inline]`. Without it, reading
-//! takes up to 5 % longer, depending on how the compiler happens to divide the crate.
 #![forbid(unsafe_code)]
 
 pub(crate) mod file;
@@ -18,7 +15,7 @@ pub(crate) mod records;
 mod session;
 
 pub(crate) use groups::RecordName;
-pub(crate) use policy::{Finding, Recalled, Remembered, to_remember};
+pub(crate) use policy::{Finding, Remembered, to_remember};
 pub(crate) use records::KeptSeed;
 pub(crate) use session::{CacheOptions, CacheSession};
 

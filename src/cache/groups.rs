@@ -24,22 +24,46 @@ pub(super) const TS: &str = "ts";
 pub(super) const LATENCY: &str = "connectime";
 pub(super) const NETWORK: &str = "network";
 pub(super) const OUTCOME: &str = "outcome";
+/// How long a silent mirror was waited for.
+pub(super) const WAITED: &str = "waited";
+/// The latency in a note on an outcome, by another name than that in a record.
+pub(super) const NOTED_LATENCY: &str = "latency";
 pub(super) const SEED: &str = "seed";
 pub(super) const DRAWN: &str = "drawn";
 
 /// All keys that librepo or this crate writes.
-pub(super) const KEYS: [&str; 7] = [TS, LATENCY, VERSION, NETWORK, OUTCOME, SEED, DRAWN];
+pub(super) const KEYS: [&str; 9] =
+    [TS, LATENCY, VERSION, NETWORK, OUTCOME, WAITED, NOTED_LATENCY, SEED, DRAWN];
 
-/// The values of [`OUTCOME`]. A latency is not among them: it has a key of its own.
-const OUTCOMES: [(&str, Remembered); 3] = [
-    ("refused", Remembered::Refused),
-    ("unreachable", Remembered::Unreachable),
-    ("outside", Remembered::OutsidePool),
-];
+// The values of OUTCOME.
+const REFUSED: &str = "refused";
+const UNREACHABLE: &str = "unreachable";
+const UNRESOLVED: &str = "unresolved";
+const SILENT: &str = "silent";
+const DETOURED: &str = "detoured";
 
-/// The value of [`OUTCOME`] for a failure; none for a latency.
-pub(super) fn outcome_word(remembered: Remembered) -> Option<&'static str> {
-    OUTCOMES.iter().find(|(_, outcome)| *outcome == remembered).map(|(word, _)| *word)
+/// What a note on an outcome holds besides time and network.
+#[derive(Debug)]
+pub(super) struct NoteValues {
+    /// The value of [`OUTCOME`].
+    pub(super) outcome: &'static str,
+    /// A key and its value.
+    pub(super) time: Option<(&'static str, Duration)>,
+}
+
+impl NoteValues {
+    /// Returns none for a plain latency, which has a record.
+    pub(super) fn of(remembered: Remembered) -> Option<NoteValues> {
+        let (outcome, time) = match remembered {
+            Remembered::Latency(_) => return None,
+            Remembered::Detoured(latency) => (DETOURED, Some((NOTED_LATENCY, latency))),
+            Remembered::Refused => (REFUSED, None),
+            Remembered::Unreachable => (UNREACHABLE, None),
+            Remembered::Unresolved => (UNRESOLVED, None),
+            Remembered::Silent(waited) => (SILENT, Some((WAITED, waited))),
+        };
+        Some(NoteValues { outcome, time })
+    }
 }
 
 /// The group in which a mirror's record stands, and the name under which notes on it stand.
@@ -88,7 +112,6 @@ impl RecordName {
     }
 
     /// The mirror that a group is about, in any spelling, librepo's with a password included.
-    #[inline]
     pub(super) fn mirror(group: &[u8]) -> Mirror {
         let Ok(url) = std::str::from_utf8(group) else { return Mirror::Unsupported };
         if url.contains('%') {
@@ -104,7 +127,7 @@ pub(super) fn network_note(record: &[u8]) -> Vec<u8> {
     [NETWORK_NOTE, record].concat()
 }
 
-/// The group of the note that says how a mirror failed.
+/// The group of the note that says what became of a mirror, unless it simply answered.
 pub(super) fn outcome_note(record: &[u8]) -> Vec<u8> {
     [OUTCOME_NOTE, record].concat()
 }
@@ -116,13 +139,12 @@ pub(super) enum GroupKind {
     Record,
     /// The network in which a mirror was measured.
     NetworkNote,
-    /// How a mirror failed.
+    /// What became of a mirror, unless it simply answered.
     OutcomeNote,
 }
 
 impl GroupKind {
     /// Returns what a group is about, and the name of the record that it belongs to.
-    #[inline]
     pub(super) fn of(group: &[u8]) -> (GroupKind, &[u8]) {
         if let Some(record) = group.strip_prefix(NETWORK_NOTE) {
             (GroupKind::NetworkNote, record)
@@ -139,7 +161,9 @@ impl GroupKind {
 pub(super) struct GroupValues<'a> {
     pub(super) ts: Option<i64>,
     latency: Option<Duration>,
-    outcome: Option<Remembered>,
+    outcome: Option<&'a [u8]>,
+    waited: Option<Duration>,
+    noted_latency: Option<Duration>,
     network: Option<&'a [u8]>,
     of_file: Option<Box<FileValues>>,
 }
@@ -163,18 +187,14 @@ impl<'a> GroupValues<'a> {
     }
 
     /// Takes one pair. Of a key that stands there twice the last value counts, as for GLib.
-    #[inline]
     pub(super) fn set(&mut self, key: &[u8], value: &'a [u8]) {
         match std::str::from_utf8(key) {
             Ok(TS) => self.ts = number::parse_int64(value),
-            Ok(LATENCY) => {
-                self.latency = number::parse_double(value).and_then(policy::believable_latency);
-            }
+            Ok(LATENCY) => self.latency = parse_time(value),
             Ok(NETWORK) => self.network = Some(value),
-            Ok(OUTCOME) => {
-                let known = OUTCOMES.iter().find(|(word, _)| word.as_bytes() == value);
-                self.outcome = known.map(|(_, outcome)| *outcome);
-            }
+            Ok(OUTCOME) => self.outcome = Some(value),
+            Ok(WAITED) => self.waited = parse_time(value),
+            Ok(NOTED_LATENCY) => self.noted_latency = parse_time(value),
             Ok(VERSION) => self.of_file().version = number::parse_int(value),
             Ok(SEED) => {
                 self.of_file().seed = std::str::from_utf8(value).ok().and_then(|seed| seed.parse().ok());
@@ -189,19 +209,25 @@ impl<'a> GroupValues<'a> {
     }
 
     /// The latency in a record.
-    #[inline]
     pub(super) fn latency(&self) -> Option<Fact> {
         Some(Fact { at: self.ts?, remembered: Remembered::Latency(self.latency?) })
     }
 
-    /// The failure in a note on an outcome.
-    #[inline]
-    pub(super) fn failure(&self) -> Option<Fact> {
-        Some(Fact { at: self.ts?, remembered: self.outcome? })
+    /// What a note on an outcome says. None if the word, or the time that belongs to it, cannot be
+    /// read.
+    pub(super) fn outcome(&self) -> Option<Fact> {
+        let remembered = match std::str::from_utf8(self.outcome?).ok()? {
+            REFUSED => Remembered::Refused,
+            UNREACHABLE => Remembered::Unreachable,
+            UNRESOLVED => Remembered::Unresolved,
+            SILENT => Remembered::Silent(self.waited?),
+            DETOURED => Remembered::Detoured(self.noted_latency?),
+            _ => return None,
+        };
+        Some(Fact { at: self.ts?, remembered })
     }
 
     /// The network in a note of either kind.
-    #[inline]
     pub(super) fn network(&self) -> Option<Network> {
         Network::from_text(std::str::from_utf8(self.network?).ok()?)
     }
@@ -216,6 +242,11 @@ impl<'a> GroupValues<'a> {
         let of_file = self.of_file.as_ref()?;
         of_file.seed.zip(of_file.drawn)
     }
+}
+
+/// Reads a number of seconds.
+fn parse_time(value: &[u8]) -> Option<Duration> {
+    number::parse_double(value).and_then(policy::believable_time)
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use crate::outcome::Outcome;
 use std::cmp::Reverse;
 use std::time::Duration;
 
-/// How long a failure counts, and that a mirror was outside the pool; in seconds.
-pub(super) const FAILURE_MAX_AGE: i64 = 3600;
+/// How long a note on an outcome counts, in seconds: whatever is remembered but a plain latency.
+pub(super) const NOTE_MAX_AGE: i64 = 3600;
 /// How long a record stays in the file, in seconds: librepo's `CACHE_RECORD_MAX_AGE`.
 const RECORD_KEPT: i64 = 180 * 24 * 3600;
 /// How far in the future a time may be, in seconds. Clocks are corrected by a little now and then;
@@ -21,55 +21,66 @@ pub(super) const CLOCK_TOLERANCE: i64 = 300;
 const MIN_LATENCY: Duration = Duration::from_micros(1);
 /// No mirror takes this long to answer.
 const LATENCY_LIMIT: Duration = Duration::from_secs(60);
+/// A mirror that was silent for longer is remembered as silent for this long.
+const MAX_SILENCE: Duration = Duration::from_secs(59);
 
 /// What is remembered of an endpoint: read from the cache before a run, written to it afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Remembered {
     /// It answered, with this latency.
     Latency(Duration),
+    /// It answered with this latency, but at an address that the client tries only after it has
+    /// waited for another one.
+    Detoured(Duration),
     /// It refused the connection.
     Refused,
     /// The network reported that it cannot be reached.
     Unreachable,
-    /// It did not answer, although it was waited for so long that it cannot belong to the pool.
-    OutsidePool,
-    Detoured(Duration),
+    /// Its name has no address, or the lookup did not finish.
     Unresolved,
+    /// It did not reply within this time. Whether it belongs to a pool is up to the list: it may
+    /// be silent for one whose limit is lower, and unknown to one whose limit is higher.
     Silent(Duration),
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Recalled {
-    pub(crate) remembered: Remembered,
-    pub(crate) age: Duration,
 }
 
 impl Remembered {
     /// The outcome of a mirror that is not measured in this run.
     pub(crate) fn outcome(self) -> Outcome {
         match self {
-            Remembered::Latency(latency) => Outcome::Cached(latency),
+            Remembered::Latency(latency) | Remembered::Detoured(latency) => Outcome::Cached(latency),
             Remembered::Refused => Outcome::Refused,
             Remembered::Unreachable => Outcome::Unreachable,
-            Remembered::OutsidePool | Remembered::Silent(_) => Outcome::Unanswered,
-            Remembered::Detoured(l) => Outcome::Cached(l),
             Remembered::Unresolved => Outcome::Unresolved,
+            Remembered::Silent(_) => Outcome::Unanswered,
         }
     }
 }
 
-/// What a run found out about an endpoint, as far as it matters here.
+/// What is remembered of an endpoint, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Recalled {
+    pub(crate) remembered: Remembered,
+    /// The time since it was found out, in whole seconds; zero if the file says that this was a
+    /// little in the future.
+    pub(crate) age: Duration,
+}
+
+/// What a run found out about an endpoint that it tried, as far as it matters here. An outcome that
+/// comes from the cache is no finding: to remember it again would prolong it for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) outcome: Outcome,
-    /// A SYN was sent in this run. Otherwise the outcome comes from the cache or from this machine.
+    /// A SYN was sent.
     pub(crate) syn_sent: bool,
     /// A packet was sent twice, so the latency may be wrong.
     pub(crate) imprecise: bool,
     /// The failure was reported by the network, not by this machine.
     pub(crate) reported_by_network: bool,
+    /// The client would have waited for another address before the one that answered.
     pub(crate) is_detoured: bool,
+    /// The time from the last SYN until measuring stopped, if no reply came.
     pub(crate) waited: Option<Duration>,
+    /// The lookup of its name had not finished when measuring stopped.
     pub(crate) is_lookup_unfinished: bool,
 }
 
@@ -78,15 +89,18 @@ pub(crate) struct Finding {
 /// `waited` says that measuring stopped only after every mirror could have answered in time to
 /// belong to the pool, rather than at the timeout or when it was cancelled.
 pub(crate) fn to_remember(finding: &Finding, waited: bool) -> Option<Remembered> {
-    if !finding.syn_sent {
-        return None;
-    }
     match finding.outcome {
-        Outcome::Measured(latency) if !finding.imprecise => Some(Remembered::Latency(latency)),
+        // No SYN is sent to a name without an address.
+        Outcome::Unresolved => Some(Remembered::Unresolved),
+        Outcome::Unanswered if finding.is_lookup_unfinished => waited.then_some(Remembered::Unresolved),
+        _ if !finding.syn_sent => None,
+        Outcome::Measured(_) if finding.imprecise => None,
+        Outcome::Measured(latency) if finding.is_detoured => Some(Remembered::Detoured(latency)),
+        Outcome::Measured(latency) => Some(Remembered::Latency(latency)),
         Outcome::Refused => Some(Remembered::Refused),
         // If this machine has no route, that says nothing about the mirror.
         Outcome::Unreachable if finding.reported_by_network => Some(Remembered::Unreachable),
-        Outcome::Unanswered if waited => Some(Remembered::OutsidePool),
+        Outcome::Unanswered => finding.waited.map(|waited| Remembered::Silent(waited.min(MAX_SILENCE))),
         _ => None,
     }
 }
@@ -99,13 +113,25 @@ pub(super) fn is_worth_writing(learned: impl IntoIterator<Item = Remembered>, ke
 /// Whether what a run learned is to be written. If no mirror answered, it is not: then the network
 /// was down and not the mirrors.
 pub(super) fn any_answered(learned: impl IntoIterator<Item = Remembered>) -> bool {
-    learned.into_iter().any(|remembered| matches!(remembered, Remembered::Latency(_)))
+    learned
+        .into_iter()
+        .any(|remembered| matches!(remembered, Remembered::Latency(_) | Remembered::Detoured(_)))
 }
 
-/// Returns a latency that is believed: neither the -1 that librepo writes for a failure, nor the 0
-/// of a local directory, nor a value that no mirror can have.
+/// Whether a reader would believe it, so that it can be written.
+pub(super) fn is_believable(remembered: Remembered) -> bool {
+    match remembered {
+        Remembered::Latency(time) | Remembered::Detoured(time) | Remembered::Silent(time) => {
+            believable_time(time.as_secs_f64()).is_some()
+        }
+        Remembered::Refused | Remembered::Unreachable | Remembered::Unresolved => true,
+    }
+}
+
+/// Returns a latency or a wait that is believed: neither the -1 that librepo writes for a failure,
+/// nor the 0 of a local directory, nor nonsense.
 #[inline]
-pub(super) fn believable_latency(seconds: f64) -> Option<Duration> {
+pub(super) fn believable_time(seconds: f64) -> Option<Duration> {
     // Also false for NaN.
     let fine = seconds > 0.0 && seconds < LATENCY_LIMIT.as_secs_f64();
     if fine { Some(Duration::try_from_secs_f64(seconds).ok()?.max(MIN_LATENCY)) } else { None }
@@ -124,28 +150,41 @@ impl Fact {
     pub(super) fn counts(&self, now: i64, max_age: i64) -> bool {
         let max_age = match self.remembered {
             Remembered::Latency(_) => max_age,
-            _ => FAILURE_MAX_AGE,
+            Remembered::Detoured(_)
+            | Remembered::Refused
+            | Remembered::Unreachable
+            | Remembered::Unresolved
+            | Remembered::Silent(_) => NOTE_MAX_AGE,
         };
         (-CLOCK_TOLERANCE..=max_age).contains(&now.saturating_sub(self.at))
     }
 
+    /// What a run at this time recalls.
+    pub(super) fn recalled(&self, now: i64) -> Recalled {
+        let age = u64::try_from(now.saturating_sub(self.at)).unwrap_or(0);
+        Recalled { remembered: self.remembered, age: Duration::from_secs(age) }
+    }
+
     /// Whether it is believed rather than another one about the same endpoint.
     ///
-    /// The newer one is. Of two from the same second a latency is, since a mirror that answers is
-    /// up; of two latencies the lower one; of two failures always the same, whichever is read
-    /// first.
+    /// The newer one is. Of two from the same second, one of a mirror that answered is, since it is
+    /// up, and a detour rather than a plain latency, since writing the latter removes the former.
+    /// Of two of the same kind the shorter time is; of two failures always the same, whichever is
+    /// read first.
     #[inline]
     pub(super) fn beats(&self, other: &Fact) -> bool {
         let worth = |fact: &Fact| match fact.remembered {
-            Remembered::Latency(latency) => (3, Reverse(latency)),
-            Remembered::Refused => (2, Reverse(Duration::ZERO)),
-            Remembered::Unreachable => (1, Reverse(Duration::ZERO)),
-            _ => (0, Reverse(Duration::ZERO)),
+            Remembered::Detoured(latency) => (5, Reverse(latency)),
+            Remembered::Latency(latency) => (4, Reverse(latency)),
+            Remembered::Refused => (3, Reverse(Duration::ZERO)),
+            Remembered::Unreachable => (2, Reverse(Duration::ZERO)),
+            Remembered::Unresolved => (1, Reverse(Duration::ZERO)),
+            Remembered::Silent(waited) => (0, Reverse(waited)),
         };
         (self.at, worth(self)) > (other.at, worth(other))
     }
 
-    /// Whether another process wrote it after this run began, so that it must not be replaced.
+    /// Whether another process wrote it after this run had begun, so that it must not be replaced.
     /// If it is from too far in the future, the other process's clock was wrong.
     pub(super) fn is_newer_than_run(&self, now: i64) -> bool {
         self.at > now && self.at.saturating_sub(now) <= CLOCK_TOLERANCE
@@ -161,17 +200,16 @@ pub(super) fn counts_in(measured_in: Option<Network>, here: Option<&Network>) ->
     }
 }
 
-/// Whether a record of this time stays in the file. One from the future does: the clock may be
-/// wrong now and be set right again.
+/// Whether a record of this time stays in the file. One from too far in the future does not: it
+/// would never be used, nor get old.
 pub(super) fn record_is_kept(at: i64, now: i64) -> bool {
-    now.saturating_sub(at) <= RECORD_KEPT
+    (-CLOCK_TOLERANCE..=RECORD_KEPT).contains(&now.saturating_sub(at))
 }
 
-/// Whether a note on a failure stays in the file, beside the latency that the mirror's record has.
-pub(super) fn failure_is_kept(failure: &Fact, latency: Option<&Fact>, now: i64) -> bool {
-    let replaced =
-        |latency: &Fact| latency.at >= failure.at && latency.at <= now.saturating_add(CLOCK_TOLERANCE);
-    failure.counts(now, FAILURE_MAX_AGE) && !latency.is_some_and(replaced)
+/// Whether a note on an outcome stays in the file, beside the latency that the mirror's record has.
+pub(super) fn note_is_kept(note: &Fact, latency: Option<&Fact>, now: i64) -> bool {
+    let replaced = |latency: &Fact| latency.beats(note) && latency.at <= now.saturating_add(CLOCK_TOLERANCE);
+    note.counts(now, NOTE_MAX_AGE) && !latency.is_some_and(replaced)
 }
 
 /// Whether a seed is still to be used: it was drawn less than this long ago, and not in the future.
@@ -184,36 +222,91 @@ pub(super) fn seed_is_fresh(drawn: i64, now: i64, rotate_every: Duration) -> boo
 mod tests {
     use super::*;
 
+    /// The finding of an endpoint that got a SYN and of which nothing else is special.
+    fn finding(outcome: Outcome) -> Finding {
+        Finding {
+            outcome,
+            syn_sent: true,
+            imprecise: false,
+            reported_by_network: true,
+            is_detoured: false,
+            waited: None,
+            is_lookup_unfinished: false,
+        }
+    }
+
     #[test]
     fn to_remember_takes_only_what_is_certain() {
         let latency = Duration::from_millis(5);
-        let finding =
-            |outcome| Finding { outcome, syn_sent: true, imprecise: false, reported_by_network: true, is_detoured: false, waited: None, is_lookup_unfinished: false };
-        for (outcome, waited, expected) in [
-            (Outcome::Measured(latency), false, Some(Remembered::Latency(latency))),
-            (Outcome::Refused, false, Some(Remembered::Refused)),
-            (Outcome::Unreachable, false, Some(Remembered::Unreachable)),
-            (Outcome::Unanswered, true, Some(Remembered::OutsidePool)),
-            (Outcome::Unanswered, false, None),
-            (Outcome::Unresolved, true, None),
+        for (outcome, expected) in [
+            (Outcome::Measured(latency), Some(Remembered::Latency(latency))),
+            (Outcome::Refused, Some(Remembered::Refused)),
+            (Outcome::Unreachable, Some(Remembered::Unreachable)),
+            (Outcome::Unanswered, None),
         ] {
-            let finding = finding(outcome);
-            assert_eq!(to_remember(&finding, waited), expected, "{outcome:?}");
-            let not_sent = Finding { syn_sent: false, ..finding };
-            assert_eq!(to_remember(&not_sent, waited), None, "{outcome:?}");
+            for waited in [false, true] {
+                let finding = finding(outcome);
+                assert_eq!(to_remember(&finding, waited), expected, "{outcome:?}");
+                let not_sent = Finding { syn_sent: false, ..finding };
+                assert_eq!(to_remember(&not_sent, waited), None, "{outcome:?}");
+            }
         }
-        let imprecise = Finding { imprecise: true, ..finding(Outcome::Measured(latency)) };
-        assert_eq!(to_remember(&imprecise, true), None);
+        for is_detoured in [false, true] {
+            let imprecise = Finding { imprecise: true, is_detoured, ..finding(Outcome::Measured(latency)) };
+            assert_eq!(to_remember(&imprecise, true), None);
+        }
         let own = Finding { reported_by_network: false, ..finding(Outcome::Unreachable) };
         assert_eq!(to_remember(&own, true), None);
     }
 
     #[test]
-    fn outcome_of_what_is_remembered_is_never_measured() {
+    fn detoured_latency_is_remembered_as_such() {
         let latency = Duration::from_millis(5);
-        assert_eq!(Remembered::Latency(latency).outcome(), Outcome::Cached(latency));
-        for failure in [Remembered::Refused, Remembered::Unreachable, Remembered::OutsidePool] {
-            assert_eq!(failure.outcome().latency(), None);
+        let detoured = Finding { is_detoured: true, ..finding(Outcome::Measured(latency)) };
+        assert_eq!(to_remember(&detoured, true), Some(Remembered::Detoured(latency)));
+        assert!(any_answered([Remembered::Refused, Remembered::Detoured(latency)]));
+        assert!(!any_answered([Remembered::Refused, Remembered::Silent(latency), Remembered::Unresolved]));
+    }
+
+    #[test]
+    fn silence_is_remembered_for_how_long_it_lasted() {
+        let silent =
+            |seconds| Finding { waited: Some(Duration::from_secs(seconds)), ..finding(Outcome::Unanswered) };
+        // That is true however measuring stopped.
+        for waited in [false, true] {
+            let remembered = Some(Remembered::Silent(Duration::from_secs(2)));
+            assert_eq!(to_remember(&silent(2), waited), remembered);
+            assert_eq!(to_remember(&Finding { syn_sent: false, ..silent(2) }, waited), None);
+        }
+        let long = to_remember(&silent(600), true).unwrap();
+        assert!(matches!(long, Remembered::Silent(waited) if waited > Duration::from_secs(50)));
+        assert!(is_believable(long));
+    }
+
+    #[test]
+    fn name_without_an_address_is_remembered_and_a_hung_lookup_if_it_had_time() {
+        let unresolved = Finding { syn_sent: false, ..finding(Outcome::Unresolved) };
+        let hung = Finding { syn_sent: false, is_lookup_unfinished: true, ..finding(Outcome::Unanswered) };
+        let never_tried = Finding { is_lookup_unfinished: false, ..hung };
+        for waited in [false, true] {
+            assert_eq!(to_remember(&unresolved, waited), Some(Remembered::Unresolved));
+            assert_eq!(to_remember(&hung, waited), waited.then_some(Remembered::Unresolved));
+            assert_eq!(to_remember(&never_tried, waited), None);
+        }
+    }
+
+    #[test]
+    fn outcome_of_what_is_remembered_is_never_measured() {
+        let time = Duration::from_millis(5);
+        for (remembered, outcome) in [
+            (Remembered::Latency(time), Outcome::Cached(time)),
+            (Remembered::Detoured(time), Outcome::Cached(time)),
+            (Remembered::Refused, Outcome::Refused),
+            (Remembered::Unreachable, Outcome::Unreachable),
+            (Remembered::Unresolved, Outcome::Unresolved),
+            (Remembered::Silent(time), Outcome::Unanswered),
+        ] {
+            assert_eq!(remembered.outcome(), outcome);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The text of a cache file: reading it, and merging into it what a run has learned. Text, time and
-//! network in, text out.
+//! A cache file's text: what it says, and what it says after a run. Text, time and network in, text
+//! out.
 //!
 //! The format is librepo's (`fastestmirror.c`, version 1), so that librepo and this crate read what
 //! the other one writes:
@@ -21,9 +21,10 @@
 //! ts=1790000000
 //! network=...
 //!
-//! [:_fm_:outcome:http://other.example]    for an hour: refused, unreachable or outside (the pool)
-//! ts=1790000000
-//! outcome=refused
+//! [:_fm_:outcome:http://other.example]    for an hour: refused, unreachable, unresolved, or
+//! ts=1790000000                           silent, for at least so many seconds, or
+//! outcome=silent                          detoured, with `latency=` instead of `waited=`
+//! waited=0.25
 //! network=...
 //!
 //! [:_fm_:]                                the seed that is kept for a while, and when it was drawn
@@ -33,10 +34,10 @@
 #![forbid(unsafe_code)]
 
 use super::groups::{self, DRAWN, GroupKind, GroupValues, HEADER, KEYS, LATENCY, NETWORK, NOT_A_RECORD};
-use super::groups::{OUTCOME, OWN, RecordName, SEED, TS, VERSION};
+use super::groups::{NoteValues, OUTCOME, OWN, RecordName, SEED, TS, VERSION};
 use super::keyfile::{self, Group, Item, KeyFile, Malformed};
 use super::number;
-use super::policy::{self, Fact, Remembered};
+use super::policy::{self, Fact, Recalled, Remembered};
 use crate::network::Network;
 use crate::url::{Endpoint, Mirror};
 use std::collections::{HashMap, HashSet};
@@ -73,12 +74,20 @@ impl fmt::Display for NotACache {
 pub(crate) struct Records {
     facts: HashMap<Endpoint, Fact>,
     seed: Option<(u64, i64)>,
+    /// When it was read.
+    now: i64,
 }
 
 impl Records {
     /// What is remembered of an endpoint, under any spelling and protocol that leads to it.
+    pub(crate) fn recall(&self, endpoint: &Endpoint) -> Option<Recalled> {
+        self.facts.get(endpoint).map(|fact| fact.recalled(self.now))
+    }
+
+    /// As [`recall`](Records::recall), without the age.
+    #[cfg(any(test, feature = "__internals"))]
     pub(crate) fn get(&self, endpoint: &Endpoint) -> Option<Remembered> {
-        self.facts.get(endpoint).map(|fact| fact.remembered)
+        self.recall(endpoint).map(|recalled| recalled.remembered)
     }
 
     /// The number of endpoints of which something is remembered.
@@ -112,7 +121,7 @@ pub(crate) fn read(
     for (&(kind, name), values) in &groups {
         let fact = match kind {
             GroupKind::Record if !name.starts_with(NOT_A_RECORD) => values.latency(),
-            GroupKind::OutcomeNote => values.failure(),
+            GroupKind::OutcomeNote => values.outcome(),
             GroupKind::Record | GroupKind::NetworkNote => None,
         };
         let Some(fact) = fact.filter(|fact| fact.counts(now, max_age)) else { continue };
@@ -133,7 +142,8 @@ pub(crate) fn read(
             *known = fact;
         }
     }
-    Ok(Records { facts, seed: groups.get(&(GroupKind::Record, OWN)).and_then(GroupValues::seed) })
+    let seed = groups.get(&(GroupKind::Record, OWN)).and_then(GroupValues::seed);
+    Ok(Records { facts, seed, now })
 }
 
 /// The groups of a file with their values. This is enough for reading; changing takes a
@@ -229,7 +239,7 @@ pub(crate) fn merge(
             file.set(OWN, DRAWN, &now.to_string());
         }
     }
-    hide_passwords(&mut file);
+    hide_passwords(&mut file, now);
     drop_outdated(&mut file, now);
     let mut text = file.to_bytes();
     if text.len() > MAX_WRITTEN {
@@ -244,16 +254,14 @@ fn apply(file: &mut KeyFile<'_>, name: &[u8], learned: Remembered, now: i64, net
     let (network_note, outcome_note) = (groups::network_note(name), groups::outcome_note(name));
     let is_newer = |fact: Option<Fact>| fact.is_some_and(|fact| fact.is_newer_than_run(now));
     if is_newer(values(file, name).and_then(|values| values.latency()))
-        || is_newer(values(file, &outcome_note).and_then(|values| values.failure()))
+        || is_newer(values(file, &outcome_note).and_then(|values| values.outcome()))
+        || !policy::is_believable(learned)
     {
         return;
     }
     let ts = now.to_string();
     let network = network.map(|network| network.to_text());
     if let Remembered::Latency(latency) = learned {
-        if policy::believable_latency(latency.as_secs_f64()).is_none() {
-            return;
-        }
         file.set(name, TS, &ts);
         file.set(name, LATENCY, &number::format_double(latency.as_secs_f64()));
         file.remove(&outcome_note);
@@ -264,20 +272,36 @@ fn apply(file: &mut KeyFile<'_>, name: &[u8], learned: Remembered, now: i64, net
             }
             None => file.remove(&network_note),
         }
-    } else if let Some(outcome) = groups::outcome_word(learned) {
-        // Removed first, so that no network of an older failure stays in it.
+    } else if let Some(NoteValues { outcome, time }) = NoteValues::of(learned) {
+        if matches!(learned, Remembered::Detoured(_)) {
+            remove_own_record(file, name);
+        }
+        // Removed first, so that nothing of an older outcome stays in it.
         file.remove(&outcome_note);
         file.set(&outcome_note, TS, &ts);
         file.set(&outcome_note, OUTCOME, outcome);
+        if let Some((key, time)) = time {
+            file.set(&outcome_note, key, &number::format_double(time.as_secs_f64()));
+        }
         if let Some(network) = network {
             file.set(&outcome_note, NETWORK, &network);
         }
     }
 }
 
+/// Removes the record of a latency, if it is ours: then a note on its network belongs to it.
+fn remove_own_record(file: &mut KeyFile<'_>, name: &[u8]) {
+    let note = groups::network_note(name);
+    let ts = |group| values(file, group).and_then(|values| values.ts);
+    if ts(&note).is_some() && ts(&note) == ts(name) {
+        file.remove(name);
+        file.remove(&note);
+    }
+}
+
 /// Removes user names and passwords, which librepo keeps in the names of its records. The latency
 /// in such a record is kept under a name without them.
-fn hide_passwords(file: &mut KeyFile<'_>) {
+fn hide_passwords(file: &mut KeyFile<'_>, now: i64) {
     let secret: Vec<Vec<u8>> = file
         .groups()
         .map(|group| group.name)
@@ -292,7 +316,7 @@ fn hide_passwords(file: &mut KeyFile<'_>) {
         let (old, new) = (latency(&group), latency(clean.as_bytes()));
         if let (GroupKind::Record, Some(Fact { at, remembered: Remembered::Latency(latency) })) = (kind, old)
         {
-            if new.is_none_or(|new| new.at < at) {
+            if policy::record_is_kept(at, now) && new.is_none_or(|new| new.at < at) {
                 file.set(clean.as_bytes(), TS, &at.to_string());
                 file.set(clean.as_bytes(), LATENCY, &number::format_double(latency.as_secs_f64()));
             }
@@ -301,8 +325,9 @@ fn hide_passwords(file: &mut KeyFile<'_>) {
     }
 }
 
-/// Removes old records, as librepo does, and notes that no longer belong to anything. Unlike
-/// librepo it leaves groups alone that are not about a mirror.
+/// Removes old records, as librepo does, records from the future, and notes that no longer count or
+/// no longer belong to anything. Unlike librepo it leaves groups alone that have no time and are
+/// not about a mirror.
 fn drop_outdated(file: &mut KeyFile<'_>, now: i64) {
     let is_kept = |group: &Group<'_>| {
         let of_group = GroupValues::of(*group);
@@ -311,9 +336,9 @@ fn drop_outdated(file: &mut KeyFile<'_>, now: i64) {
             (GroupKind::NetworkNote, name) => of_record(name)
                 .and_then(|record| record.ts)
                 .is_some_and(|at| of_group.ts == Some(at) && policy::record_is_kept(at, now)),
-            (GroupKind::OutcomeNote, name) => of_group.failure().is_some_and(|failure| {
+            (GroupKind::OutcomeNote, name) => of_group.outcome().is_some_and(|note| {
                 let latency = of_record(name).and_then(|record| record.latency());
-                policy::failure_is_kept(&failure, latency.as_ref(), now)
+                policy::note_is_kept(&note, latency.as_ref(), now)
             }),
             (GroupKind::Record, name) if name.starts_with(NOT_A_RECORD) => true,
             (GroupKind::Record, name) => match of_group.ts {

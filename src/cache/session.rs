@@ -3,7 +3,7 @@
 
 use super::file::{CacheFile, Status};
 use super::groups::RecordName;
-use super::policy::Remembered;
+use super::policy::{Recalled, Remembered};
 use super::records::{KeptSeed, Records};
 use crate::network::{self, Network};
 use crate::seed;
@@ -30,7 +30,7 @@ impl Default for CacheOptions {
     }
 }
 
-/// The cache during one run, with what it contained at the beginning.
+/// The cache during one run, with what it said at the beginning.
 #[derive(Debug)]
 pub(crate) struct CacheSession {
     file: Option<CacheFile>,
@@ -72,9 +72,8 @@ impl CacheSession {
     }
 
     /// What is remembered of an endpoint.
-    pub(crate) fn recall(&self, endpoint: &Endpoint) -> Option<super::Recalled> {
-        let remembered = self.records.get(endpoint)?;
-        Some(super::Recalled { remembered, age: Duration::ZERO })
+    pub(crate) fn recall(&self, endpoint: &Endpoint) -> Option<Recalled> {
+        self.records.recall(endpoint)
     }
 
     /// The seed of this run: the kept one, or a new one that is to be kept, or the process's.
@@ -112,8 +111,7 @@ impl CacheSession {
         let network = network::here();
         if network.differs(&self.network) {
             learned.clear();
-            warnings
-                .push("the results of this run were not cached: the network changed while measuring".into());
+            warnings.push("the results of this run were not cached: the network changed meanwhile".into());
         }
         let problem = file.write(self.now, Some(&network), learned, seed).problem();
         // Reading may have warned of the same.

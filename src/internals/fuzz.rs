@@ -25,8 +25,13 @@ pub fn cache(text: &[u8]) {
     let before = records::read(text, now, Some(&HERE), MONTH);
     let (name, endpoint) = record("http://new.example:81/").expect("a URL");
     let (refused, _) = record("http://[::1]/").expect("a URL");
-    let latency = Remembered::Latency(Duration::from_millis(5));
-    let learned = [(name, latency), (refused, Remembered::Refused)];
+    let (detoured, _) = record("https://other.example/").expect("a URL");
+    let time = Duration::from_millis(5);
+    let learned = [
+        (name, Remembered::Latency(time)),
+        (refused, Remembered::Refused),
+        (detoured, Remembered::Detoured(time)),
+    ];
     let seed = KeptSeed { seed: 7, rotate_every: MONTH };
     let (written, problem) = records::merge(text, now, Some(&HERE), &learned, Some(seed));
     assert_eq!(before.is_err() && !text.is_empty(), problem.is_some());

@@ -63,6 +63,8 @@ fn merge_writes_records_as_librepo_does_and_our_notes() {
         ("http://mirror.example/pub/", Remembered::Latency(Duration::from_micros(12_345))),
         ("https://Other.Example:8443/pub/", Remembered::Latency(ms(250))),
         ("http://shut.example/pub/", Remembered::Refused),
+        ("http://slow.example/pub/", Remembered::Silent(ms(250))),
+        ("http://around.example/pub/", Remembered::Detoured(Duration::from_micros(12_345))),
     ];
     let written = text(write(b"", NOW, Some(&HERE), &learned));
     let here = HERE.to_text();
@@ -74,11 +76,14 @@ fn merge_writes_records_as_librepo_does_and_our_notes() {
              [:_fm_:network:http://mirror.example]\nts={NOW}\nnetwork={here}\n\n\
              [https://Other.Example:8443]\nts={NOW}\nconnectime=0.25\n\n\
              [:_fm_:network:https://Other.Example:8443]\nts={NOW}\nnetwork={here}\n\n\
-             [:_fm_:outcome:http://shut.example]\nts={NOW}\noutcome=refused\nnetwork={here}\n"
+             [:_fm_:outcome:http://shut.example]\nts={NOW}\noutcome=refused\nnetwork={here}\n\n\
+             [:_fm_:outcome:http://slow.example]\nts={NOW}\noutcome=silent\nwaited=0.25\nnetwork={here}\n\n\
+             [:_fm_:outcome:http://around.example]\nts={NOW}\noutcome=detoured\nlatency=0.012345\n\
+             network={here}\n"
         )
     );
     let records = records(written.as_bytes(), NOW, Some(&HERE));
-    assert_eq!(records.len(), 3);
+    assert_eq!(records.len(), 5);
     for (url, remembered) in learned {
         assert_eq!(records.get(&endpoint(url)), Some(remembered), "{url}");
     }
@@ -202,17 +207,23 @@ fn record_counts_unless_its_network_differs() {
 }
 
 #[test]
-fn failure_counts_for_an_hour_in_its_network_and_never_for_librepo() {
+fn noted_outcome_counts_for_an_hour_in_its_network_and_never_for_librepo() {
     let url = "http://mirror.example/";
     let works = ("http://works.example/", Remembered::Latency(ms(5)));
-    for failure in [Remembered::Refused, Remembered::Unreachable, Remembered::OutsidePool] {
-        let file = write(b"", NOW, Some(&HERE), &[(url, failure), works]);
+    for noted in [
+        Remembered::Detoured(ms(5)),
+        Remembered::Refused,
+        Remembered::Unreachable,
+        Remembered::Unresolved,
+        Remembered::Silent(ms(5)),
+    ] {
+        let file = write(b"", NOW, Some(&HERE), &[(url, noted), works]);
         let then = |now, network| records(&file, now, network).get(&endpoint(url));
-        assert_eq!(then(NOW + 3600, Some(&HERE)), Some(failure));
+        assert_eq!(then(NOW + 3600, Some(&HERE)), Some(noted));
         assert_eq!(then(NOW + 3601, Some(&HERE)), None);
         assert_eq!(then(NOW - CLOCK_TOLERANCE - 1, Some(&HERE)), None);
         assert_eq!(then(NOW, Some(&THERE)), None);
-        assert_eq!(then(NOW, None), Some(failure));
+        assert_eq!(then(NOW, None), Some(noted));
         assert!(!text(file).contains("[http://mirror.example]"));
     }
 }
@@ -236,12 +247,109 @@ fn newer_of_latency_and_failure_counts() {
 }
 
 #[test]
-fn better_of_two_failures_in_one_second_counts_in_any_order() {
+fn newer_of_latency_and_detour_counts_and_removes_the_other() {
+    let url = "http://mirror.example/";
+    let known = |file: &[u8], now| records(file, now, Some(&HERE)).get(&endpoint(url));
+    let direct = write(b"", NOW, Some(&HERE), &[(url, Remembered::Latency(ms(7)))]);
+    // A detour counts also in the second of the latency.
+    for then in [NOW, NOW + 10] {
+        let detoured = write(&direct, then, Some(&HERE), &[(url, Remembered::Detoured(ms(8)))]);
+        assert_eq!(known(&detoured, then), Some(Remembered::Detoured(ms(8))));
+        assert!(!text(detoured.clone()).contains("[http://mirror.example]"));
+        assert_eq!(known(&detoured, then + 3601), None);
+        let again = write(&detoured, then + 20, Some(&HERE), &[(url, Remembered::Latency(ms(9)))]);
+        assert_eq!(known(&again, then + 20), Some(Remembered::Latency(ms(9))));
+        assert!(!text(again).contains("detoured"));
+    }
+}
+
+#[test]
+fn detour_beats_an_older_record_of_librepo_and_leaves_it_alone() {
+    let url = "http://mirror.example/";
+    let known = |file: &[u8], now| records(file, now, Some(&HERE)).get(&endpoint(url));
+    for then in [NOW, NOW + 10] {
+        let theirs = record(NOW, "0.5");
+        let detoured = write(theirs.as_bytes(), then, Some(&HERE), &[(url, Remembered::Detoured(ms(8)))]);
+        assert!(text(detoured.clone()).starts_with(&theirs));
+        assert_eq!(known(&detoured, then), Some(Remembered::Detoured(ms(8))));
+        // After the hour the older latency counts again.
+        assert_eq!(known(&detoured, then + 3601), Some(Remembered::Latency(ms(500))));
+        // librepo has measured it in the meantime.
+        let renewed = text(detoured).replacen(&format!("ts={NOW}"), &format!("ts={}", then + 1), 1);
+        assert_eq!(known(renewed.as_bytes(), then + 2), Some(Remembered::Latency(ms(500))));
+    }
+}
+
+#[test]
+fn note_with_an_odd_time_or_an_unknown_word_is_absent() {
+    let table = [
+        ("silent\nwaited=0.25", Some(Remembered::Silent(ms(250)))),
+        ("silent\nlatency=0.25", None),
+        ("silent", None),
+        ("silent\nwaited=0", None),
+        ("silent\nwaited=-1", None),
+        ("silent\nwaited=60", None),
+        ("silent\nwaited=nan", None),
+        ("silent\nwaited=inf", None),
+        ("silent\nwaited=long", None),
+        ("detoured\nlatency=0.25", Some(Remembered::Detoured(ms(250)))),
+        ("detoured\nconnectime=0.25", None),
+        ("detoured\nwaited=0.25", None),
+        ("detoured\nlatency=1e999", None),
+        ("detoured\nlatency=0", None),
+        ("unresolved", Some(Remembered::Unresolved)),
+        // A word of earlier versions.
+        ("outside", None),
+        ("Refused", None),
+        ("latency\nlatency=0.25", None),
+        ("", None),
+    ];
+    for (outcome, expected) in table {
+        let file = format!(
+            "[:_librepo_:]\nversion=1\n[:_fm_:outcome:http://mirror.example]\nts={NOW}\noutcome={outcome}\n"
+        );
+        assert_eq!(known(&file), expected, "{outcome}");
+        // What cannot be read is dropped.
+        let (written, _) = merge(file.as_bytes(), at(NOW), None, &[], None);
+        assert_eq!(text(written).contains("outcome"), expected.is_some(), "{outcome}");
+    }
+    // None is written that would not be read.
+    let works = ("http://works.example/", Remembered::Latency(ms(5)));
+    for time in [Duration::ZERO, Duration::from_secs(60)] {
+        for odd in [Remembered::Silent(time), Remembered::Detoured(time), Remembered::Latency(time)] {
+            let file = write(b"", NOW, None, &[("http://mirror.example/", odd), works]);
+            assert!(!text(file).contains("mirror.example"), "{odd:?}");
+        }
+    }
+}
+
+#[test]
+fn age_counts_from_the_record() {
+    for (now, age) in [(NOW, 0), (NOW + 1, 1), (NOW + 3600, 3600), (NOW - CLOCK_TOLERANCE, 0)] {
+        let learned = [
+            ("http://mirror.example/", Remembered::Latency(ms(5))),
+            ("http://silent.example/", Remembered::Silent(ms(5))),
+        ];
+        let file = write(b"", NOW, None, &learned);
+        let records = records(&file, now, None);
+        for (url, remembered) in learned {
+            let recalled = records.recall(&endpoint(url));
+            assert_eq!(recalled, Some(Recalled { remembered, age: Duration::from_secs(age) }), "{url} {now}");
+        }
+    }
+}
+
+#[test]
+fn better_of_two_outcomes_in_one_second_counts_in_any_order() {
     let note = |outcome, name| format!("[:_fm_:outcome:http://{name}]\nts={NOW}\noutcome={outcome}\n");
     let outcomes = [
+        ("detoured\nlatency=0.004", Remembered::Detoured(ms(4))),
+        ("detoured\nlatency=0.005", Remembered::Detoured(ms(5))),
         ("refused", Remembered::Refused),
         ("unreachable", Remembered::Unreachable),
-        ("outside", Remembered::OutsidePool),
+        ("unresolved", Remembered::Unresolved),
+        ("silent\nwaited=0.004", Remembered::Silent(ms(4))),
+        ("silent\nwaited=0.005", Remembered::Silent(ms(5))),
     ];
     for (better, (good, wanted)) in outcomes.into_iter().enumerate() {
         for (bad, _) in &outcomes[better..] {
@@ -278,7 +386,8 @@ fn newer_of_two_writers_wins() {
 fn only_a_seed_is_written_when_no_mirror_answered() {
     let failures = [
         (record_name("http://a.example/"), Remembered::Refused),
-        (record_name("http://b.example/"), Remembered::OutsidePool),
+        (record_name("http://b.example/"), Remembered::Silent(ms(5))),
+        (record_name("http://c.example/"), Remembered::Unresolved),
     ];
     let seed = KeptSeed { seed: 5, rotate_every: MONTH };
     assert!(!policy::is_worth_writing(facts(&failures), false));
@@ -384,9 +493,9 @@ fn outdated_records_and_notes_are_dropped() {
     let kept = [
         record("http://a.example", NOW - 180 * DAY),
         note("http://a.example", NOW - 180 * DAY),
-        // The clock may be wrong now and be set right later.
-        record("http://future.example", NOW + 999 * DAY),
-        note("http://future.example", NOW + 999 * DAY),
+        record("http://ahead.example", NOW + CLOCK_TOLERANCE),
+        note("http://ahead.example", NOW + CLOCK_TOLERANCE),
+        outcome("http://ahead.example.", NOW + CLOCK_TOLERANCE),
         outcome("http://shut.example", NOW - 3600),
         record("http://since.example", NOW - 60),
         outcome("http://since.example", NOW - 50),
@@ -399,6 +508,10 @@ fn outdated_records_and_notes_are_dropped() {
     let dropped = [
         record("http://b.example", NOW - 180 * DAY - 1),
         note("http://b.example", NOW - 180 * DAY - 1),
+        record("http://future.example", NOW + CLOCK_TOLERANCE + 1),
+        note("http://future.example", NOW + CLOCK_TOLERANCE + 1),
+        record("http://end.example", i64::MAX),
+        outcome("http://end.example", i64::MAX),
         note("http://a.example.", NOW),
         record("http://c.example", NOW - 5).replace(&format!("ts={}", NOW - 5), "ts=soon"),
         "\n[http://d.example]\nconnectime=0.5\n".into(),
@@ -439,13 +552,20 @@ fn password_stored_by_librepo_is_removed() {
     assert!(!written.contains("secret"), "{written}");
     let known = records(written.as_bytes(), NOW, None).get(&endpoint("https://mirror.example/"));
     assert_eq!(known, Some(Remembered::Latency(ms(250))), "{written}");
+    // One from the future replaces nothing.
+    let future = written.replace(&format!("ts={NOW}"), &format!("ts={}", NOW + DAY));
+    let future = future.replace("[https://mirror", "\n[https://me:secret@mirror").replace("=0.25", "=0.5");
+    let both = format!("{written}{}", &future[future.find("\n[https").unwrap()..]);
+    assert_eq!(text(merge(both.as_bytes(), at(NOW), None, &[], None).0), written, "{both}");
 }
 
 #[test]
 fn half_written_file_is_read_as_far_as_it_goes() {
     let learned: Vec<(String, Remembered)> =
         (0..5).map(|n| (format!("http://m{n}.example/"), Remembered::Latency(ms(100 + n)))).collect();
-    let learned: Vec<_> = learned.iter().map(|(url, remembered)| (url.as_str(), *remembered)).collect();
+    let mut learned: Vec<_> = learned.iter().map(|(url, remembered)| (url.as_str(), *remembered)).collect();
+    learned.push(("http://silent.example/", Remembered::Silent(ms(123))));
+    learned.push(("http://around.example/", Remembered::Detoured(ms(123))));
     let whole = write(b"", NOW, Some(&HERE), &learned);
     let all = records(&whole, NOW, None);
     for end in 0..whole.len() {

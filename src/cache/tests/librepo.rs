@@ -65,7 +65,9 @@ fn librepo_uses_what_we_write_and_preserves_it() {
         .map(|(url, latency)| (record_name(&format!("{url}/pub/os/")), Remembered::Latency(latency)))
         .chain([
             (record_name(&closed()), Remembered::Refused),
-            (record_name("http://far.example/"), Remembered::OutsidePool),
+            (record_name(&closed()), Remembered::Detoured(Duration::from_millis(5))),
+            (record_name("http://far.example/"), Remembered::Silent(Duration::from_millis(5))),
+            (record_name("http://nowhere.example/"), Remembered::Unresolved),
         ])
         .collect();
     let seed = KeptSeed { seed: 7, rotate_every: MONTH };
@@ -81,16 +83,17 @@ fn librepo_uses_what_we_write_and_preserves_it() {
     assert_eq!(run.mirrors, expected);
     assert_eq!(fs::read_to_string(&path).unwrap(), before, "librepo changed the file");
 
-    // librepo does not use our record of a failure but connects itself.
-    let RecordName(refused) = &learned[5].0;
-    let run = librepo(&program, &path, 1000, std::slice::from_ref(refused));
-    assert_eq!(run.probes, 1);
-    // Nor do we use librepo's.
-    let after = fs::read_to_string(&path).unwrap();
-    assert!(after.contains(&format!("[{refused}]\nts=")) && after.contains("connectime=-1"), "{after}");
-    let (records, _) = cache.read(now(), Some(&HERE), MONTH);
-    assert_eq!(records.get(&endpoint(refused)), Some(Remembered::Refused));
-    assert!(after.starts_with(&before), "our groups did not survive: {after}");
+    // librepo does not use our notes but connects itself.
+    for (RecordName(noted), remembered) in &learned[5..7] {
+        let run = librepo(&program, &path, 1000, std::slice::from_ref(noted));
+        assert_eq!(run.probes, 1);
+        // Nor do we use librepo's failures.
+        let after = fs::read_to_string(&path).unwrap();
+        assert!(after.contains(&format!("[{noted}]\nts=")) && after.contains("connectime=-1"), "{after}");
+        let (records, _) = cache.read(now(), Some(&HERE), MONTH);
+        assert_eq!(records.get(&endpoint(noted)), Some(*remembered));
+        assert!(after.starts_with(&before), "our groups did not survive: {after}");
+    }
 }
 
 #[test]

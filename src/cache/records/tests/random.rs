@@ -12,7 +12,9 @@ fn any_fact() -> impl Strategy<Value = Remembered> {
         (1u64..59_999_999).prop_map(|micros| Remembered::Latency(Duration::from_micros(micros))),
         Just(Remembered::Refused),
         Just(Remembered::Unreachable),
-        Just(Remembered::OutsidePool),
+        Just(Remembered::Unresolved),
+        (1u64..59_999_999).prop_map(|micros| Remembered::Silent(Duration::from_micros(micros))),
+        (1u64..59_999_999).prop_map(|micros| Remembered::Detoured(Duration::from_micros(micros))),
     ]
 }
 
@@ -20,7 +22,7 @@ proptest! {
     #[test]
     fn written_facts_are_read(learned in proptest::collection::vec((any_url(), any_fact()), 1..9)) {
         let keyed: Vec<_> = learned.iter().map(|(url, remembered)| (record_name(url), *remembered)).collect();
-        let answered = keyed.iter().any(|(_, remembered)| matches!(remembered, Remembered::Latency(_)));
+        let answered = keyed.iter().any(|(_, remembered)| matches!(remembered, Remembered::Latency(_) | Remembered::Detoured(_)));
         let (file, _) = merge(b"", at(NOW), Some(&HERE), &keyed, None);
         let records = records(&file, NOW, Some(&HERE));
         for (url, remembered) in &learned {
@@ -42,7 +44,7 @@ proptest! {
     #[test]
     fn read_groups_and_key_file_agree(
         lines in proptest::collection::vec(
-            "\\[(http://[ab]|:_fm_:(network:|outcome:)?http://[ab]|:_fm_:|:_librepo_:)\\]|(ts|drawn|seed)=[0-9 ]{1,3}|version=1|connectime=[0-9.]{1,3}|network=[0-9-]{1,3}|outcome=(refused|outside|x)|#",
+            "\\[(http://[ab]|:_fm_:(network:|outcome:)?http://[ab]|:_fm_:|:_librepo_:)\\]|(ts|drawn|seed)=[0-9 ]{1,3}|version=1|(connectime|latency|waited)=[0-9.]{1,3}|network=[0-9-]{1,3}|outcome=(refused|silent|detoured|x)|#",
             0..30,
         ),
         last in proptest::option::weighted(0.1, Just("=")),
