@@ -5,7 +5,7 @@ mod pattern;
 
 use crate::cache::CacheOptions;
 use crate::rank::Rule;
-use crate::url::{Family, Host, Mirror, Protocol};
+use crate::url::{self, Family, Host, Mirror, Protocol};
 pub(crate) use pattern::Pattern;
 use std::time::{Duration, SystemTime};
 
@@ -71,6 +71,7 @@ impl Options {
     /// Returns whether the host may have an address of the requested family.
     pub(crate) fn can_reach(&self, host: &Host) -> bool {
         match (self.family, host) {
+            (_, Host::Address(ip)) if url::is_unspecified(*ip) => false,
             (Family::Ipv4, Host::Address(ip)) => ip.is_ipv4(),
             (Family::Ipv6, Host::Address(ip)) => ip.is_ipv6(),
             _ => true,

@@ -1,7 +1,7 @@
 //! The few system calls that std and socket2 lack, each behind a safe function. This is the only
 //! unsafe code outside the C layers. What to do about an error is left to the caller.
 
-use crate::url::Family;
+use crate::url::{self, Family};
 use std::ffi::CString;
 use std::io;
 use std::mem::{self, MaybeUninit};
@@ -108,6 +108,7 @@ pub(crate) struct TcpInfo {
     pub(crate) retransmits: u32,
 }
 
+/// Fails where there is no such thing: in WSL 1, and in some sandboxes.
 pub(crate) fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<TcpInfo> {
     const TCP_ESTABLISHED: u8 = 1;
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
@@ -125,6 +126,10 @@ pub(crate) fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<TcpInfo> {
     // SAFETY: it consists of integers, all of which were zeroed before the kernel filled in those
     // that it knows.
     let info = unsafe { info.assume_init() };
+    // The states of a connection begin with 1, so nothing has been filled in.
+    if info.tcpi_state == 0 {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     Ok(TcpInfo {
         established: info.tcpi_state == TCP_ESTABLISHED,
         rtt: Duration::from_micros(info.tcpi_rtt.into()),
@@ -257,10 +262,17 @@ fn families_here() -> (bool, bool) {
 
 /// Returns the addresses of a host in the system's order of preference, with port 0:
 /// `getaddrinfo`(3). Blocks for as long as the system's resolver does.
+///
+/// A name that is not ASCII is looked up in its punycode form, as curl does, where glibc can load
+/// libidn2 for that. Elsewhere, and if it has no such form, it has no address.
 pub(crate) fn lookup(name: &str, family: Family) -> Result<Vec<SocketAddr>, NotFound> {
+    let encoding = if name.is_ascii() { None } else { Some(idn::Utf8::new().ok_or(NotFound::NoAddress)?) };
     let name = CString::new(name).map_err(|_| NotFound::NoAddress)?;
     // SAFETY: it consists of integers and pointers, for which zero is a valid value.
     let mut hints: libc::addrinfo = unsafe { mem::zeroed() };
+    if encoding.is_some() {
+        hints.ai_flags = idn::AI_IDN;
+    }
     hints.ai_socktype = libc::SOCK_STREAM;
     hints.ai_family = match family {
         Family::Any => libc::AF_UNSPEC,
@@ -286,12 +298,73 @@ pub(crate) fn lookup(name: &str, family: Family) -> Result<Vec<SocketAddr>, NotF
     // below.
     while let Some(info) = unsafe { entry.as_ref() } {
         // SAFETY: an address of that list.
-        addresses.extend(unsafe { read_address(info.ai_addr) });
+        let address = unsafe { read_address(info.ai_addr) };
+        // With 0.0.0.0 or :: a name server says that it blocks the name. A connection to it would
+        // go to this machine.
+        addresses.extend(address.filter(|address| !url::is_unspecified(address.ip())));
         entry = info.ai_next;
     }
     // SAFETY: the list comes from getaddrinfo and is not used any more.
     unsafe { libc::freeaddrinfo(list) };
     Ok(addresses)
+}
+
+/// Names that are not ASCII. glibc and libidn2 take their encoding from the locale, and a program
+/// that never calls `setlocale`(3) has one for ASCII alone.
+#[cfg(target_env = "gnu")]
+mod idn {
+    use std::{marker::PhantomData, ptr};
+
+    /// Has `getaddrinfo`(3) bring the name into its punycode form; from `netdb.h`.
+    pub(super) const AI_IDN: libc::c_int = 0x0040;
+
+    /// UTF-8 as the encoding of this thread, and of no other: `uselocale`(3). Dropping this brings
+    /// the one before back.
+    pub(super) struct Utf8 {
+        locale: libc::locale_t,
+        before: libc::locale_t,
+        _of_this_thread: PhantomData<*const ()>,
+    }
+
+    impl Utf8 {
+        /// Returns none if the system lacks the locale, or memory.
+        pub(super) fn new() -> Option<Utf8> {
+            // SAFETY: the name is a C string, and null stands for no locale to start from.
+            let locale =
+                unsafe { libc::newlocale(libc::LC_CTYPE_MASK, c"C.UTF-8".as_ptr(), ptr::null_mut()) };
+            if locale.is_null() {
+                return None;
+            }
+            // SAFETY: the locale is freed only after the thread has the one before again.
+            let before = unsafe { libc::uselocale(locale) };
+            Some(Utf8 { locale, before, _of_this_thread: PhantomData })
+        }
+    }
+
+    impl Drop for Utf8 {
+        fn drop(&mut self) {
+            // SAFETY: this is the thread that got the locale, since this type cannot be sent; after
+            // the first call nothing uses it any more.
+            unsafe {
+                libc::uselocale(self.before);
+                libc::freelocale(self.locale);
+            }
+        }
+    }
+}
+
+/// musl knows no names but ASCII ones.
+#[cfg(not(target_env = "gnu"))]
+mod idn {
+    pub(super) const AI_IDN: libc::c_int = 0;
+
+    pub(super) enum Utf8 {}
+
+    impl Utf8 {
+        pub(super) fn new() -> Option<Utf8> {
+            None
+        }
+    }
 }
 
 /// Reads an IPv4 or IPv6 address; returns none for null and for other families.

@@ -2,6 +2,7 @@
 //! here.
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -60,8 +61,9 @@ pub enum Family {
 /// The host of a mirror, in one spelling.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Host {
-    /// A name in lower case. With a dot at the end it is another name than without, since the
-    /// resolver's search list does not apply to it.
+    /// A name, its ASCII letters in lower case. A name in another script stands as it is in the
+    /// URL, not in its punycode form. With a dot at the end it is another name than without, since
+    /// the resolver's search list does not apply to it.
     Name(String),
     /// An IP address.
     Address(IpAddr),
@@ -74,6 +76,12 @@ impl fmt::Display for Host {
             Host::Address(address) => address.fmt(f),
         }
     }
+}
+
+/// Returns whether this is 0.0.0.0 or ::, in any form. It is no host's address, and Linux connects
+/// to this machine instead.
+pub(crate) fn is_unspecified(ip: IpAddr) -> bool {
+    ip.to_canonical().is_unspecified()
 }
 
 /// What a connection goes to. Measured once in a run, however many URLs lead to it.
@@ -106,8 +114,13 @@ pub enum Mirror {
 }
 
 impl Mirror {
-    /// Reads a URL as curl does, as far as the connection is concerned. Never fails: one odd line
-    /// must not cost the caller the whole list.
+    /// Reads a URL as curl does, as far as the connection is concerned: with one to three slashes
+    /// after the scheme, percent-encoded characters in the host, and names in any script. Never
+    /// fails: one odd line must not cost the caller the whole list.
+    ///
+    /// Unsupported, although curl takes them, are old spellings of IPv4 addresses (`127.1`,
+    /// `0x7f.1`), under which one host could pass for many, and IPv6 addresses with a zone
+    /// (`[fe80::1%25eth0]`), which lead to a neighbor on one link and into no list of mirrors.
     pub fn parse(url: &str) -> Mirror {
         Mirror::read(url).unwrap_or(Mirror::Unsupported)
     }
@@ -139,7 +152,11 @@ impl Mirror {
             return Some(Mirror::Local);
         }
         let protocol = *Protocol::REMOTE.iter().find(|it| scheme.eq_ignore_ascii_case(it.scheme()))?;
-        let rest = rest.strip_prefix("//")?;
+        let slashes = rest.bytes().take_while(|&b| b == b'/').count();
+        if !(1..=3).contains(&slashes) {
+            return None;
+        }
+        let rest = &rest[slashes..];
         // By bytes, since a list has thousands of URLs. None of these bytes is ever part of a
         // longer character.
         let authority =
@@ -154,7 +171,7 @@ impl Mirror {
             None => {
                 let end = address.bytes().position(|b| b == b':').unwrap_or(address.len());
                 let (host, port) = address.split_at(end);
-                (read_host(host)?, port)
+                (read_host(&decode(host)?)?, port)
             }
         };
         let port = match port {
@@ -165,26 +182,60 @@ impl Mirror {
     }
 }
 
+/// Returns the host with its percent-encoded characters decoded, and with the full stops of other
+/// scripts replaced by dots, which they stand for in a name (UTS #46, section 2.3).
+fn decode(host: &str) -> Option<Cow<'_, str>> {
+    let mut host = Cow::Borrowed(host);
+    if host.contains('%') {
+        let mut bytes = Vec::with_capacity(host.len());
+        let mut rest = host.bytes();
+        while let Some(byte) = rest.next() {
+            bytes.push(if byte == b'%' {
+                hex_digit(rest.next()?)? << 4 | hex_digit(rest.next()?)?
+            } else {
+                byte
+            });
+        }
+        host = Cow::Owned(String::from_utf8(bytes).ok()?);
+    }
+    if !host.is_ascii() {
+        host = Cow::Owned(host.replace(FULL_STOPS, "."));
+    }
+    Some(host)
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
+}
+
+const FULL_STOPS: [char; 3] = ['\u{3002}', '\u{ff0e}', '\u{ff61}'];
+
+/// Returns whether a host's name may have this character, besides dots. No standard allows the
+/// underscore, but some hosts have it. What else a name in another script must fulfill is left to
+/// the lookup.
+pub(crate) fn is_in_names(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    }
+    !c.is_control() && !c.is_whitespace() && !FULL_STOPS.contains(&c) && c != char::REPLACEMENT_CHARACTER
+}
+
 fn read_host(host: &str) -> Option<Host> {
     let name = host.strip_suffix('.').unwrap_or(host);
     if let Ok(address) = name.parse::<Ipv4Addr>() {
         return Some(Host::Address(address.into()));
     }
-    // The limits are those of RFC 1035, section 2.3.4. No standard allows the underscore in a host
-    // name, but some hosts have it. Names in other scripts are supported in their punycode form
-    // only.
-    let is_label = |label: &[u8]| {
-        (1..=63).contains(&label.len())
-            && label.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    };
-    let mut labels = name.as_bytes().split(|&b| b == b'.');
+    // The limits are those of RFC 1035, section 2.3.4. In other scripts the label counts in
+    // characters, of which its punycode form has no fewer, and the name in bytes of UTF-8.
+    let is_label = |label: &str| (1..=63).contains(&label.chars().count()) && label.chars().all(is_in_names);
+    let mut labels = name.split('.');
     let is_valid = name.len() <= 253 && labels.clone().all(is_label);
     // A number at the end makes it an old spelling of an IPv4 address (127.1, 0x7f.1), under which
     // one host could pass for many. No domain has such a name.
     let last = labels.next_back().unwrap_or_default();
-    let hex = last.strip_prefix(b"0x").or_else(|| last.strip_prefix(b"0X"));
-    let is_number = last.iter().all(u8::is_ascii_digit)
-        || hex.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    let is_number = last.chars().all(char::is_numeric)
+        || hex.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
     (is_valid && !is_number).then(|| Host::Name(host.to_ascii_lowercase()))
 }
 
@@ -210,6 +261,7 @@ mod tests {
     fn url_leads_to_the_endpoint_that_curl_connects_to() {
         let label = "a".repeat(63);
         let long = format!("{label}.{label}.{label}.{}", "a".repeat(61));
+        let script = "ü".repeat(63);
         let table = [
             ("http://mirror.example/pub", "mirror.example", 80),
             ("https://mirror.example/pub", "mirror.example", 443),
@@ -238,6 +290,22 @@ mod tests {
             ("http://my_mirror-1.example/", "my_mirror-1.example", 80),
             ("http://xn--mnchen-3ya.example/", "xn--mnchen-3ya.example", 80),
             ("http://localhost/", "localhost", 80),
+            ("http:/mirror.example/", "mirror.example", 80),
+            ("http:///mirror.example/", "mirror.example", 80),
+            ("https:/user:pw@mirror.example:8443/", "mirror.example", 8443),
+            ("http:///path", "path", 80),
+            ("http://%61.example/", "a.example", 80),
+            ("http://mirror%2Eexample:81/", "mirror.example", 81),
+            ("http://%4d%49RROR.example%2e/", "mirror.example.", 80),
+            ("http://192.0.2.%37/", "192.0.2.7", 80),
+            ("http://user%40:p%2fw@%6d.example/", "m.example", 80),
+            ("http://münchen.EXAMPLE/", "münchen.example", 80),
+            ("http://MÜNCHEN.example:8080", "mÜnchen.example", 8080),
+            ("http://m%C3%BCnchen.example/", "münchen.example", 80),
+            ("http://镜像.例子/", "镜像.例子", 80),
+            ("http://镜像。例子｡/", "镜像.例子.", 80),
+            ("http://192．0。2｡7/", "192.0.2.7", 80),
+            (&format!("http://{script}.example/"), &format!("{script}.example"), 80),
             (&format!("http://{long}/"), &long, 80),
         ];
         for (url, host, port) in table {
@@ -266,9 +334,12 @@ mod tests {
             ":",
             "http",
             "http:",
-            "http:/mirror.example/",
+            "http:mirror.example/",
+            "http:////mirror.example/",
+            "http:/",
             "http://",
-            "http:///path",
+            "http:///",
+            "http:///:80/",
             "://mirror.example/",
             "mirror.example/pub",
             "/srv/mirror",
@@ -294,8 +365,30 @@ mod tests {
             "http://0X7f000001/",
             "http://017700000001/",
             "http://1.2.3.256/",
-            "http://mirror%2eexample/",
-            "http://mün.example/",
+            "http://mirror%2fexample/",
+            "http://user%40mirror.example/",
+            "http://mirror.example%3a80/",
+            "http://mirror.example%/",
+            "http://mirror.example%4/",
+            "http://%6g.example/",
+            "http://%+1.example/",
+            "http://%2561.example/",
+            "http://mirror%00.example/",
+            "http://mirror%0a.example/",
+            "http://mirror%20example/",
+            "http://mirror%7f.example/",
+            "http://mirror%2e%2eexample/",
+            "http://127%2e1/",
+            "http://%5b2001:db8::1%5d/",
+            "http://m%FCnchen.example/",
+            "http://m\u{fffd}nchen.example/",
+            "http://mirror\u{85}.example/",
+            "http://mirror\u{2028}.example/",
+            "http://mirror\u{3000}.example/",
+            "http://mirror%C2%A0.example/",
+            "http://。/",
+            "http://ü..example/",
+            "http://127.１/",
             "http://2001:db8::1/",
             "http://[2001:db8::1/",
             "http://[2001:db8::1]80/",
@@ -309,6 +402,8 @@ mod tests {
             "fi\tle:///srv",
             &format!("http://{label}.example/"),
             &format!("http://{long}/"),
+            &format!("http://{}.example/", "ü".repeat(64)),
+            &format!("http://{0}.{0}.example/", "镜".repeat(42)),
         ] {
             assert_eq!(Mirror::parse(url), Mirror::Unsupported, "{url:?}");
         }

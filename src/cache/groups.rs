@@ -81,7 +81,9 @@ impl RecordName {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
         if let Some((scheme, rest)) = url.split_once("://") {
             let authority = rest.split('/').next().unwrap_or_default();
-            if authority.bytes().all(plain) {
+            // With three slashes librepo finds no host at all, and looks for one record for all such
+            // URLs.
+            if !authority.is_empty() && authority.bytes().all(plain) {
                 return RecordName(format!("{scheme}://{authority}"));
             }
         }

@@ -4,6 +4,7 @@
 use super::LogLevel;
 use crate::outcome::Outcome;
 use crate::ranking::{RankedMirror, Ranking};
+use std::ops::Range;
 
 type Write<'a> = dyn FnMut(LogLevel, &str) + 'a;
 
@@ -75,8 +76,7 @@ fn is_harmless(c: char) -> bool {
 
 /// Returns the URL up to its path.
 fn without_path(url: &str) -> &str {
-    let host = url.find("://").map_or(0, |at| at + 3);
-    &url[..url[host..].find('/').map_or(url.len(), |end| host + end)]
+    &url[..authority(url).end]
 }
 
 /// Returns the URL without user name and password, in whatever form libcurl would take them.
@@ -84,11 +84,18 @@ fn without_user(url: &str) -> String {
     if url.starts_with("file:") {
         return url.into();
     }
+    let Range { start, end } = authority(url);
+    let host = url[start..end].rfind('@').map_or(start, |at| start + at + 1);
+    format!("{}{}", &url[..start], &url[host..])
+}
+
+/// Returns where the URL has user name, password, host and port, in whatever form libcurl would
+/// take them.
+fn authority(url: &str) -> Range<usize> {
     let scheme = url.find([':', '/', '@']).filter(|&at| url[at..].starts_with(":/")).map_or(0, |at| at + 1);
-    let begin = scheme + url[scheme..].find(|c| c != '/').unwrap_or(url.len() - scheme);
-    let end = url[begin..].find(['/', '?', '#']).map_or(url.len(), |at| begin + at);
-    let host = url[begin..end].rfind('@').map_or(begin, |at| begin + at + 1);
-    format!("{}{}", &url[..begin], &url[host..])
+    let start = scheme + url[scheme..].find(|c| c != '/').unwrap_or(url.len() - scheme);
+    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
+    start..end
 }
 
 #[cfg(test)]
@@ -112,6 +119,19 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(without_user(url), logged);
+        }
+    }
+
+    #[test]
+    fn urls_of_one_host_are_equal_up_to_their_path() {
+        for (url, expected) in [
+            ("http://a.example/x/y", "http://a.example"),
+            ("http://a.example:80?x", "http://a.example:80"),
+            ("http:/a.example/x", "http:/a.example"),
+            ("http:///a.example/x", "http:///a.example"),
+            ("http://", "http://"),
+        ] {
+            assert_eq!(without_path(url), expected);
         }
     }
 

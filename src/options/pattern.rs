@@ -1,10 +1,11 @@
 //! Patterns of host names, by which a caller includes, excludes or prefers mirrors. Pure text.
 #![forbid(unsafe_code)]
 
-use crate::url::Host;
+use crate::url::{self, Host};
 
 /// A glob over the whole host name (`*` any text, `?` any character), or a domain's suffix
-/// (`.gov`).
+/// (`.gov`). A name in another script is compared as it stands in the URL: a pattern in that script
+/// does not match its punycode form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pattern(String);
 
@@ -12,8 +13,8 @@ impl Pattern {
     /// Reads a pattern. Returns none if it could match no host: if it is empty, or has characters
     /// that no host has.
     pub(crate) fn new(text: &str) -> Option<Pattern> {
-        let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.:*?".contains(&b);
-        let is_valid = !text.is_empty() && text != "." && text.bytes().all(fits);
+        let fits = |c: char| url::is_in_names(c) || ".:*?".contains(c);
+        let is_valid = !text.is_empty() && text != "." && text.chars().all(fits);
         is_valid.then(|| Pattern(text.to_ascii_lowercase()))
     }
 
@@ -23,22 +24,23 @@ impl Pattern {
         if self.0.starts_with('.') && !self.0.contains(['*', '?']) {
             return host.ends_with(&self.0);
         }
-        glob(self.0.as_bytes(), host.as_bytes())
+        let chars = |text: &str| text.chars().collect::<Vec<_>>();
+        glob(&chars(&self.0), &chars(host))
     }
 }
 
 /// Returns whether the pattern matches the whole text. It goes back to the last star only, so that
 /// even a hostile pattern takes no longer than the product of both lengths.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+fn glob(pattern: &[char], text: &[char]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut last_star = None;
     while t < text.len() {
         match pattern.get(p) {
-            Some(b'*') => {
+            Some('*') => {
                 last_star = Some((p, t));
                 p += 1;
             }
-            Some(&c) if c == b'?' || c == text[t] => {
+            Some(&c) if c == '?' || c == text[t] => {
                 p += 1;
                 t += 1;
             }
@@ -50,7 +52,7 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
             }
         }
     }
-    pattern[p..].iter().all(|&c| c == b'*')
+    pattern[p..].iter().all(|&c| c == '*')
 }
 
 #[cfg(test)]
@@ -85,6 +87,13 @@ mod tests {
             ("192.0.2.*", "192.0.2.7", true),
             ("2001:db8:*", "2001:db8::7", true),
             ("2001:DB8::7", "2001:db8::7", true),
+            ("München.*", "münchen.example", true),
+            ("m?nchen.example", "münchen.example", true),
+            ("m??nchen.example", "münchen.example", false),
+            ("*?像.例子", "镜像.例子", true),
+            (".例子", "镜像.例子", true),
+            (".例子", "镜像.example", false),
+            ("münchen.example", "xn--mnchen-3ya.example", false),
         ];
         for (pattern, host, expected) in table {
             assert_eq!(matches(pattern, host), expected, "{pattern} {host}");
@@ -93,8 +102,10 @@ mod tests {
 
     #[test]
     fn pattern_that_can_match_no_host_is_refused() {
-        for text in
-            ["", ".", "http://mirror.example", "mirror.example/", "a b", "münchen.de", "[::1]", "a,b", "a\n"]
+        let others = ["mün chen.de", "mün\u{a0}chen.de", "münchen。de", "\u{85}", "\u{fffd}", "%61"];
+        for text in ["", ".", "http://mirror.example", "mirror.example/", "a b", "[::1]", "a,b", "a\n"]
+            .into_iter()
+            .chain(others)
         {
             assert_eq!(Pattern::new(text), None, "{text:?}");
         }
@@ -102,16 +113,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn glob_agrees_with_the_plain_definition(pattern in "[ab?*]{0,8}", text in "[ab]{0,8}") {
-            fn plain(pattern: &[u8], text: &[u8]) -> bool {
+        fn glob_agrees_with_the_plain_definition(pattern in "[aü?*]{0,8}", text in "[aü]{0,8}") {
+            fn plain(pattern: &[char], text: &[char]) -> bool {
                 match (pattern.split_first(), text.split_first()) {
                     (None, rest) => rest.is_none(),
-                    (Some((b'*', more)), _) => (0..=text.len()).any(|n| plain(more, &text[n..])),
-                    (Some((c, more)), Some((d, rest))) => (*c == b'?' || c == d) && plain(more, rest),
+                    (Some(('*', more)), _) => (0..=text.len()).any(|n| plain(more, &text[n..])),
+                    (Some((c, more)), Some((d, rest))) => (*c == '?' || c == d) && plain(more, rest),
                     _ => false,
                 }
             }
-            prop_assert_eq!(glob(pattern.as_bytes(), text.as_bytes()), plain(pattern.as_bytes(), text.as_bytes()));
+            let chars = |text: String| text.chars().collect::<Vec<_>>();
+            let (pattern, text) = (chars(pattern), chars(text));
+            prop_assert_eq!(glob(&pattern, &text), plain(&pattern, &text));
         }
     }
 }

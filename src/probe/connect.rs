@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::schedule::{Attempt, AttemptFailure};
-use crate::sys::{self, Epoll};
+use crate::sys::{self, Epoll, TcpInfo};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -111,20 +111,36 @@ impl Connector {
 /// The latency is the kernel's, taken when the SYN-ACK came in, so it does not grow when this
 /// process is late.
 fn read(socket: &Socket, sent: Instant) -> AttemptResult {
-    let info = sys::tcp_info(socket.as_fd()).map_err(|error| failure(&error))?;
-    if !info.established {
-        let error = socket.take_error().ok().flatten();
-        // A peer that has closed the connection already, even with an RST (the error then depends
-        // on whether a FIN came before it), did complete the handshake first.
-        let has_closed = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
-        let has_shaken_hands = error.as_ref().is_none_or(|e| has_closed.contains(&e.kind()));
-        if !has_shaken_hands || info.rtt.is_zero() {
-            return Err(error.as_ref().map_or(AttemptFailure::Unreachable, failure));
-        }
+    let elapsed = sent.elapsed();
+    let info = sys::tcp_info(socket.as_fd());
+    let error = socket.take_error().ok().flatten();
+    let is_connected = info.is_err() && socket.peer_addr().is_ok();
+    judge(info.ok(), error, is_connected, elapsed)
+}
+
+/// Decides how a connect has finished from the error that was pending on the socket and from what
+/// the kernel knows of the connection. Where it does not say, from whether the socket has a peer,
+/// and from the time since the connect.
+fn judge(
+    info: Option<TcpInfo>,
+    error: Option<io::Error>,
+    is_connected: bool,
+    elapsed: Duration,
+) -> AttemptResult {
+    // A peer that has closed the connection already, even with an RST (the error then depends on
+    // whether a FIN came before it), did complete the handshake first.
+    let has_closed = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+    let has_closed = error.as_ref().is_some_and(|error| has_closed.contains(&error.kind()));
+    let has_answered = match info {
+        Some(info) => info.established || (error.is_none() || has_closed) && !info.rtt.is_zero(),
+        None => has_closed || error.is_none() && is_connected,
+    };
+    if !has_answered {
+        return Err(error.as_ref().map_or(AttemptFailure::Unreachable, failure));
     }
-    let latency = if info.rtt.is_zero() { sent.elapsed() } else { info.rtt };
-    let imprecise = info.retransmits > 0 || info.rtt.is_zero();
-    Ok(Handshake { latency: latency.max(Duration::from_micros(1)), imprecise })
+    let rtt = info.map(|info| info.rtt).filter(|rtt| !rtt.is_zero());
+    let imprecise = rtt.is_none() || info.is_some_and(|info| info.retransmits > 0);
+    Ok(Handshake { latency: rtt.unwrap_or(elapsed).max(Duration::from_micros(1)), imprecise })
 }
 
 fn no_room(error: &io::Error) -> bool {
@@ -138,5 +154,56 @@ fn failure(error: &io::Error) -> AttemptFailure {
     match error.kind() {
         ErrorKind::ConnectionRefused => AttemptFailure::Refused,
         _ => AttemptFailure::Unreachable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ELAPSED: Duration = Duration::from_millis(30);
+
+    fn judged(info: Option<TcpInfo>, error: Option<i32>, is_connected: bool) -> AttemptResult {
+        judge(info, error.map(io::Error::from_raw_os_error), is_connected, ELAPSED)
+    }
+
+    #[test]
+    fn kernel_decides_where_it_knows_the_connection() {
+        let rtt = Duration::from_millis(20);
+        let info = |established, rtt, retransmits| Some(TcpInfo { established, rtt, retransmits });
+        let answer = |latency, imprecise| Ok(Handshake { latency, imprecise });
+        let zero = Duration::ZERO;
+        let table = [
+            (info(true, rtt, 0), None, answer(rtt, false)),
+            (info(true, rtt, 1), None, answer(rtt, true)),
+            (info(true, zero, 0), None, answer(ELAPSED, true)),
+            (info(false, rtt, 0), None, answer(rtt, false)),
+            (info(false, rtt, 0), Some(libc::ECONNRESET), answer(rtt, false)),
+            (info(false, rtt, 0), Some(libc::EPIPE), answer(rtt, false)),
+            (info(false, zero, 0), None, Err(AttemptFailure::Unreachable)),
+            (info(false, zero, 0), Some(libc::ECONNREFUSED), Err(AttemptFailure::Refused)),
+            (info(false, zero, 0), Some(libc::EHOSTUNREACH), Err(AttemptFailure::Unreachable)),
+            (info(false, zero, 0), Some(libc::ETIMEDOUT), Err(AttemptFailure::Unreachable)),
+        ];
+        for (info, error, expected) in table {
+            assert_eq!(judged(info, error, false), expected, "{info:?} {error:?}");
+        }
+    }
+
+    #[test]
+    fn wall_clock_counts_where_tcp_info_cannot_be_had() {
+        let answer = Ok(Handshake { latency: ELAPSED, imprecise: true });
+        let table = [
+            (None, true, answer),
+            (None, false, Err(AttemptFailure::Unreachable)),
+            // It has answered and closed the connection already.
+            (Some(libc::ECONNRESET), false, answer),
+            (Some(libc::EPIPE), false, answer),
+            (Some(libc::ECONNREFUSED), false, Err(AttemptFailure::Refused)),
+            (Some(libc::EHOSTUNREACH), false, Err(AttemptFailure::Unreachable)),
+        ];
+        for (error, is_connected, expected) in table {
+            assert_eq!(judged(None, error, is_connected), expected, "{error:?}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::timeline::{Timeline, Woken, wait};
 use simple_dns::rdata::{A, AAAA, RData};
 use simple_dns::{CLASS, Packet, PacketFlag, QTYPE, RCODE, ResourceRecord, TYPE};
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 
 /// Every network namespace has a loopback of its own, so port 53 is free on it.
 pub(crate) const NAME_SERVER: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+/// What a blocked name is answered with.
+const UNSPECIFIED: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
 
 pub(crate) struct Host {
     pub addresses: Vec<IpAddr>,
@@ -84,10 +87,15 @@ impl NameServer {
             Some(Lookup::Silent) => return None,
             Some(Lookup::ServFail) => *reply.rcode_mut() = RCODE::ServerFailure,
             Some(Lookup::NxDomain) | None => *reply.rcode_mut() = RCODE::NameError,
-            Some(Lookup::Found) => {}
+            Some(Lookup::Found | Lookup::Blocked) => {}
         }
-        if let Some(host) = host.filter(|host| host.lookup == Lookup::Found) {
-            for address in &host.addresses {
+        if let Some(host) = host {
+            let addresses = match host.lookup {
+                Lookup::Found => &host.addresses[..],
+                Lookup::Blocked => &UNSPECIFIED,
+                Lookup::NxDomain | Lookup::ServFail | Lookup::Silent => &[],
+            };
+            for address in addresses {
                 let data = match *address {
                     IpAddr::V4(address) if v4 => RData::A(A { address: address.into() }),
                     IpAddr::V6(address) if v6 => RData::AAAA(AAAA { address: address.into() }),

@@ -89,6 +89,8 @@ pub enum Lookup {
     NxDomain,
     ServFail,
     Silent,
+    /// Found, but at 0.0.0.0 and ::, the answer of name servers that block a name.
+    Blocked,
 }
 
 /// A host of the world. Without addresses, and with [`Lookup::Found`], its name exists but has no
