@@ -15,7 +15,7 @@ pub(crate) mod records;
 mod session;
 
 pub(crate) use groups::RecordName;
-pub(crate) use policy::{Finding, Remembered, to_remember};
+pub(crate) use policy::{Finding, Recalled, Remembered, to_remember};
 pub(crate) use records::KeptSeed;
 pub(crate) use session::{CacheOptions, CacheSession};
 

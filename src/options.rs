@@ -26,8 +26,8 @@ pub(crate) struct Options {
     pub(crate) prefer: Vec<Pattern>,
     pub(crate) max_endpoints: usize,
     pub(crate) max_endpoints_per_host: usize,
-    pub(crate) cache: CacheOptions,
     pub(crate) check_after: Duration,
+    pub(crate) cache: CacheOptions,
     /// The time of day, if a test sets it.
     pub(crate) now: Option<SystemTime>,
 }
@@ -46,8 +46,8 @@ impl Default for Options {
             prefer: Vec::new(),
             max_endpoints: 2048,
             max_endpoints_per_host: 4,
-            cache: CacheOptions::default(),
             check_after: Duration::from_secs(600),
+            cache: CacheOptions::default(),
             now: None,
         }
     }

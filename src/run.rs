@@ -331,6 +331,7 @@ impl<'a> Run<'a> {
                 imprecise: result.imprecise,
                 address: result.address,
                 from_cache: is_remembered,
+                is_detoured: result.is_detoured,
             }
         };
         let excluded = (0..results.len()).filter(|&index| results[index].outcome == Outcome::Excluded);

@@ -174,7 +174,7 @@ fn json_has_all_facts_about_each_mirror() {
     assert!(latency >= 0.001 && (latency * 1000.0 - (latency * 1000.0).round()).abs() < 1e-6, "{latency}");
     let refused = &mirrors(&json)[2];
     assert!(refused["latency_ms"].is_null() && refused["address"].is_null() && refused["pool"] == false);
-    let fields = r#""outcome":"refused","latency_ms":null,"imprecise":false,"pool":false,"address":null,"from_cache":false}"#;
+    let fields = r#""outcome":"refused","latency_ms":null,"imprecise":false,"pool":false,"address":null,"from_cache":false,"detoured":false}"#;
     assert!(stdout(&output).contains(fields), "{}", stdout(&output));
 }
 
@@ -485,10 +485,10 @@ fn ctrl_c_prints_what_is_known() {
     let (listener, port) = open(70);
     let near = format!("http://127.77.1.70:{port}/");
     let far = format!("http://{}/", silent.address);
-    // The pool is known at once, but too few fallbacks answer to stop, and a silent mirror alone
-    // holds the run until the timeout. Only the signal stops these two early.
+    // All fallbacks are wanted, and a silent mirror alone holds the run until the timeout. Only the
+    // signal stops these two early.
     for (urls, status) in [(vec![&far], 3), (vec![&far, &near], 0)] {
-        let mut arguments = vec!["--json", "--timeout", "50"];
+        let mut arguments = vec!["--json", "--timeout", "50", "--fallbacks", "all"];
         arguments.extend(urls.iter().map(|url| url.as_str()));
         let child = command(&arguments).spawn().expect("the command starts");
         let id = child.id();

@@ -30,6 +30,7 @@ static void ranking_and_summary(void)
     fm_mirror mirror;
     fm_summary summary;
     CHECK(fm_ranker_set_seed(ranker, 7) == FM_OK);
+    CHECK(fm_ranker_set_fallbacks(ranker, FM_FALLBACKS_ALL) == FM_OK);
     CHECK(fm_rank(ranker, urls, NULL, 6, &ranking) == FM_OK);
     CHECK(ranking);
     CHECK_TEXT(fm_ranker_error(ranker), "");
@@ -49,7 +50,7 @@ static void ranking_and_summary(void)
         CHECK(mirror.index == order[i] && mirror.outcome == outcomes[i]);
         CHECK_TEXT(mirror.url, urls[order[i]]);
         CHECK(mirror.url != urls[order[i]]);
-        CHECK(mirror.imprecise == 0);
+        CHECK(mirror.imprecise == 0 && mirror.detoured == 0);
         if (mirror.outcome == FM_OUTCOME_MEASURED) {
             CHECK(mirror.latency > 0 && mirror.latency < 1 && mirror.pool);
             CHECK(strstr(open_url, mirror.address));
@@ -99,12 +100,17 @@ static void null_and_invalid_arguments_are_refused(void)
     CHECK(fm_ranker_set_progress(NULL, NULL, NULL) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_cache(NULL, "x") == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_max_age(NULL, 1) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_check_after(NULL, 1) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_rotate_every(NULL, 1) == FM_INVALID_ARGUMENT);
     CHECK(!fm_ranking_warning(NULL, 0));
     CHECK(fm_ranker_set_cache(ranker, "") == FM_INVALID_ARGUMENT);
     CHECK_TEXT(fm_ranker_error(ranker), "the option cache cannot be an empty path");
     CHECK(fm_ranker_set_max_age(ranker, -1) == FM_INVALID_ARGUMENT);
     CHECK_TEXT(fm_ranker_error(ranker), "the option max_age cannot be -1 s: it must be 0 or more, and finite");
+    CHECK(fm_ranker_set_check_after(ranker, -0.5) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_ranker_error(ranker), "the option check_after cannot be -0.5 s: it must be 0 or more, and finite");
+    CHECK(fm_ranker_set_check_after(ranker, NAN) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_ranker_error(ranker), "the option check_after cannot be NaN s: it must be 0 or more, and finite");
     CHECK(fm_ranker_set_rotate_every(ranker, NAN) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_include(NULL, urls, 1) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_exclude(NULL, urls, 1) == FM_INVALID_ARGUMENT);
@@ -255,6 +261,7 @@ static void cache_is_used_by_the_next_run(void)
         CHECK(fm_ranker_set_cache(ranker, path) == FM_OK);
         CHECK(fm_ranker_set_rotate_every(ranker, 3600) == FM_OK);
         CHECK(fm_ranker_set_max_age(ranker, 3600) == FM_OK);
+        CHECK(fm_ranker_set_check_after(ranker, 3600) == FM_OK);
         CHECK(fm_rank(ranker, urls, NULL, 3, &ranking) == FM_OK);
         CHECK(!fm_ranking_warning(ranking, 0));
         CHECK(fm_ranking_summary(ranking, &summary) == FM_OK);
@@ -319,6 +326,7 @@ static void callbacks_run_on_the_calling_thread(void)
     const char *urls[] = { open_url, silent_url, other_url };
     struct progress progress = { new_ranker(), pthread_self(), 0, 0, 0, 0, -1 };
     CHECK(fm_ranker_set_progress(progress.ranker, on_progress, &progress) == FM_OK);
+    CHECK(fm_ranker_set_fallbacks(progress.ranker, FM_FALLBACKS_ALL) == FM_OK);
     CHECK(rank_to_the_end(progress.ranker, urls, 3) == FM_STOP_QUIET);
     CHECK(progress.calls >= 1 && progress.completed == 2 && progress.total == 3 && progress.best > 0);
 
