@@ -70,7 +70,7 @@ fn second_run_sends_nothing_and_gives_the_same_result() {
     assert!(is_measured(&first[0]) && first[1] == Outcome::Refused);
     world.open.set_nonblocking(true).expect("it can be");
     assert!(world.open.accept().is_ok());
-    for after in [Duration::from_secs(1), HOUR] {
+    for after in [Duration::from_secs(1), Duration::from_secs(599)] {
         let ranking = world.rank(&urls, after, |_| ());
         assert_eq!((ranking.stop_reason, ranking.mirrors[0].index), (StopReason::Idle, 0));
         assert!(is_cached(&ranking.mirrors[0].outcome) && ranking.mirrors[0].pool);
@@ -79,6 +79,19 @@ fn second_run_sends_nothing_and_gives_the_same_result() {
         assert!(world.open.accept().is_err(), "the mirror was asked again");
         assert_eq!(ranking.warnings, Vec::<String>::new());
     }
+    // After ten minutes the latency is checked before it is believed; or when the caller says so.
+    for (after, check_after) in [(600, 600), (610, 0)] {
+        let ranking = world.rank(&urls, Duration::from_secs(after), |ranker| {
+            ranker.check_after(Duration::from_secs(check_after));
+        });
+        assert_eq!((ranking.stop_reason, ranking.mirrors[0].index), (StopReason::Complete, 0));
+        assert!(is_measured(&ranking.mirrors[0].outcome) && !ranking.mirrors[0].from_cache);
+        assert!(ranking.mirrors[1].outcome == Outcome::Refused && ranking.mirrors[1].from_cache);
+        assert!(world.open.accept().is_ok() && world.open.accept().is_err());
+    }
+    // A check counts for ten minutes more.
+    let ranking = world.rank(&urls, Duration::from_secs(1200), |_| ());
+    assert_eq!(ranking.stop_reason, StopReason::Idle);
 }
 
 #[test]
