@@ -45,10 +45,10 @@ fn numbered(count: usize) -> Vec<String> {
 }
 
 fn rank(cache: &Path, urls: &[String]) -> Ranking {
-    rank_with(cache, urls, |_| ())
+    rank_with(cache, urls, |ranker| ranker)
 }
 
-fn rank_with(cache: &Path, urls: &[String], set: impl FnOnce(&mut Ranker)) -> Ranking {
+fn rank_with(cache: &Path, urls: &[String], set: impl FnOnce(&mut Ranker) -> &mut Ranker) -> Ranking {
     let mut ranker = Ranker::new();
     ranker.cache(Some(cache)).seed(7);
     set(&mut ranker);
@@ -159,7 +159,7 @@ fn silent_first_address_makes_a_host_unanswered_however_near_the_second_is() {
                     assert!(!text(&cache).contains(&format!("[http://{name}.lab.example]")));
                 }
             };
-            let run = || rank_with(&cache, &list, |ranker| drop(ranker.fallbacks(fallbacks)));
+            let run = || rank_with(&cache, &list, |ranker| ranker.fallbacks(fallbacks));
             check(&run());
             check(&run());
             age(&cache, LATER);
@@ -183,7 +183,7 @@ fn silent_ipv6_address_makes_a_host_detoured_while_ipv6_works_elsewhere() {
         let list = urls(&["detour", "refusing", "other", "far"]);
         let caches = Caches::new();
         let cache = caches.path("all");
-        let all = |urls: &[String]| rank_with(&cache, urls, |ranker| drop(ranker.fallbacks(Ranker::ALL)));
+        let all = |urls: &[String]| rank_with(&cache, urls, |ranker| ranker.fallbacks(Ranker::ALL));
         for (from_cache, ranking) in [(false, all(&list)), (true, all(&list))] {
             assert_eq!(order(&ranking)[2..], [3, 0], "{ranking:#?}");
             assert_eq!(pool(&ranking), [1, 2].into());
@@ -218,7 +218,7 @@ fn ipv6_that_is_dead_everywhere_detours_no_host() {
         let cache = Caches::new();
         let cache = cache.path("cache");
         for _ in 0..2 {
-            let ranking = rank_with(&cache, &numbered(4), |ranker| drop(ranker.fallbacks(Ranker::ALL)));
+            let ranking = rank_with(&cache, &numbered(4), |ranker| ranker.fallbacks(Ranker::ALL));
             assert_eq!(pool(&ranking), [0, 1].into(), "{ranking:#?}");
             assert_eq!(order(&ranking)[2..], [2, 3]);
             assert!(ranking.mirrors.iter().all(|mirror| !mirror.is_detoured));
@@ -374,7 +374,7 @@ fn ambiguous_run_takes_nothing_from_what_is_remembered() {
         let rtts: Vec<f64> = (0..25).map(|n| 20.0 + 3.0 * f64::from(n)).collect();
         drop({
             let world = start(mirrors(&rtts));
-            rank_with(&warm, &list, |ranker| drop(ranker.fallbacks(Ranker::ALL)));
+            rank_with(&warm, &list, |ranker| ranker.fallbacks(Ranker::ALL));
             world
         });
         age(&warm, LATER);
@@ -382,7 +382,7 @@ fn ambiguous_run_takes_nothing_from_what_is_remembered() {
         let _world = start(mirrors(&[0.5; 25]));
         some_time(10, |_| {
             fs::copy(&warm, &cache).expect("a copy");
-            let ranking = rank_with(&cache, &list, |ranker| drop(ranker.check_after(Duration::ZERO)));
+            let ranking = rank_with(&cache, &list, |ranker| ranker.check_after(Duration::ZERO));
             right(ranking.ambiguous, &ranking)?;
             right(text(&cache) == text(&warm), "the cache has changed")
         });
@@ -401,7 +401,7 @@ fn everything_is_measured_if_no_checked_mirror_is_where_the_cache_says() {
             let _world = start(mirrors(&here));
             some_time(5, |_| {
                 let _ = fs::remove_file(&warm);
-                let ranking = rank_with(&warm, &list, |ranker| drop(ranker.fallbacks(Ranker::ALL)));
+                let ranking = rank_with(&warm, &list, |ranker| ranker.fallbacks(Ranker::ALL));
                 right(pool(&ranking) == (0..6).collect(), &ranking)
             });
         }
@@ -411,7 +411,7 @@ fn everything_is_measured_if_no_checked_mirror_is_where_the_cache_says() {
             some_time(5, |_| {
                 let world = start(mirrors(&there));
                 fs::copy(&warm, &cache).expect("a copy");
-                let ranking = rank_with(&cache, &list, |ranker| drop(ranker.fallbacks(fallbacks)));
+                let ranking = rank_with(&cache, &list, |ranker| ranker.fallbacks(fallbacks));
                 // However busy the machine is.
                 let report = world.report();
                 for (name, counts) in report.each() {
@@ -425,7 +425,7 @@ fn everything_is_measured_if_no_checked_mirror_is_where_the_cache_says() {
                     shortest = shortest.min(milliseconds(ranking.elapsed));
                 }
                 // It is remembered.
-                let next = rank_with(&cache, &list, |ranker| drop(ranker.fallbacks(fallbacks)));
+                let next = rank_with(&cache, &list, |ranker| ranker.fallbacks(fallbacks));
                 assert_eq!((next.stop_reason, pool(&next)), (StopReason::Idle, pool(&ranking)), "{next:#?}");
                 Ok(())
             });
@@ -626,7 +626,7 @@ fn warm_world(place: Place, cache: &Path) -> (World, Sites, Vec<String>) {
     let urls = sites.urls();
     some_time(8, |_| {
         let _ = fs::remove_file(cache);
-        let ranking = rank_with(cache, &urls, |ranker| drop(ranker.fallbacks(Ranker::ALL)));
+        let ranking = rank_with(cache, &urls, |ranker| ranker.fallbacks(Ranker::ALL));
         let truth: BTreeSet<usize> = sites.pool().iter().map(|site| position(&sites, site.host)).collect();
         right(ranking.stop_reason == StopReason::Complete && pool(&ranking) == truth, pool(&ranking))?;
         right(ranking.mirrors.iter().all(|mirror| !mirror.imprecise), "imprecise")
