@@ -465,6 +465,14 @@ int fm_ranker_set_cache(fm_ranker *ranker, const char *path);
 int fm_ranker_set_max_age(fm_ranker *ranker, double age);
 
 /**
+ * Sets how long a mirror that has answered is believed without being asked again, in seconds from
+ * 0: the first eight hosts of the pool that the remembered latencies predict are asked again,
+ * unless each was heard within this time, in this process or another one that uses the same cache.
+ * Default 600 (10 minutes); with 0 they are asked in each call. Has no effect without a cache.
+ */
+int fm_ranker_set_check_after(fm_ranker *ranker, double seconds);
+
+/**
  * Keeps the seed in the cache for this long, in seconds, so that a machine keeps its order of
  * mirrors across processes, and has another one afterwards. Default, and with 0: a fresh seed in
  * every process and hour. Has no effect without a cache, or with fm_ranker_set_seed().

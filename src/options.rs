@@ -26,6 +26,7 @@ pub(crate) struct Options {
     pub(crate) prefer: Vec<Pattern>,
     pub(crate) max_endpoints: usize,
     pub(crate) max_endpoints_per_host: usize,
+    pub(crate) check_after: Duration,
     pub(crate) cache: CacheOptions,
     /// The time of day, if a test sets it.
     pub(crate) now: Option<SystemTime>,
@@ -45,6 +46,7 @@ impl Default for Options {
             prefer: Vec::new(),
             max_endpoints: 2048,
             max_endpoints_per_host: 4,
+            check_after: Duration::from_secs(600),
             cache: CacheOptions::default(),
             now: None,
         }

@@ -164,6 +164,15 @@ impl Ranker {
         self
     }
 
+    /// Sets how long a mirror that has answered is believed without being asked again: the first
+    /// eight hosts of the pool that the remembered latencies predict are asked again, unless each
+    /// was heard within this time, in this process or another one that uses the same cache. Default
+    /// 10 minutes; with 0 they are asked in each run. Has no effect without a cache.
+    pub fn check_after(&mut self, time: Duration) -> &mut Ranker {
+        self.options.check_after = time;
+        self
+    }
+
     /// Keeps the seed in the cache for this long, so that a machine keeps its order of mirrors
     /// across processes, and has another one afterwards; default, and with 0: a fresh seed in every
     /// process and hour. Has no effect without a cache, or with [`Ranker::seed`].

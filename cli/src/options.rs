@@ -97,12 +97,12 @@ fn command() -> Command {
         .arg(
             option("fallbacks", "N|all")
                 .value_parser(fallbacks)
-                .help("Measure until N hosts outside the pool have answered too [default: 16]"),
+                .help("Stop early when N hosts outside the pool have answered [default: 16]"),
         )
         .arg(
             option("factor", "F")
                 .value_parser(factor)
-                .help("The pool: all hosts nearer than F times the best latency [default: 2] ..."),
+                .help("The pool: hosts nearer than F times the best latency [default: 2] ..."),
         )
         .arg(
             option("slack", "MS")
@@ -124,6 +124,11 @@ fn command() -> Command {
             option("max-age", "SECONDS")
                 .value_parser(period)
                 .help("Use remembered latencies up to this age [default: 30 days]"),
+        )
+        .arg(
+            option("check-after", "SECONDS")
+                .value_parser(period)
+                .help("Ask the remembered pool again after this time [default: 10 minutes]"),
         )
         .arg(
             option("rotate", "SECONDS")
@@ -233,6 +238,9 @@ fn ranker(matches: &ArgMatches) -> Result<Ranker, Error> {
     ranker.cache(matches.get_one::<PathBuf>("cache").map(PathBuf::as_path));
     if let Some(age) = matches.get_one::<Duration>("max-age") {
         ranker.max_age(*age);
+    }
+    if let Some(time) = matches.get_one::<Duration>("check-after") {
+        ranker.check_after(*time);
     }
     if let Some(period) = matches.get_one::<Duration>("rotate") {
         ranker.rotate_every(*period);
@@ -380,6 +388,8 @@ mod tests {
             "2.5",
             "--seed",
             "7",
+            "--check-after",
+            "90.5",
             "--ipv6",
             "--https-only",
             "--urls",
@@ -395,6 +405,7 @@ mod tests {
             "factor: 1.5",
             "slack: 2.5ms",
             "seed: Some(7)",
+            "check_after: 90.5s",
             "family: Ipv6",
             "protocols: [Https]",
         ] {
@@ -454,6 +465,9 @@ mod tests {
             ("--slack", "60001", milliseconds),
             ("--slack", "-0.1", milliseconds),
             ("--max-age", "-1", "it must be a number of seconds from 0"),
+            ("--check-after", "-1", "it must be a number of seconds from 0"),
+            ("--check-after", "nan", "it must be a number of seconds from 0"),
+            ("--check-after", "10m", "it must be a number of seconds from 0"),
             ("--factor", "0.99", "it must be a number from 1 to 1000"),
             ("--factor", "NaN", "it must be a number from 1 to 1000"),
             ("--fallbacks", "-1", &whole),

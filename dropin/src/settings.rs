@@ -12,6 +12,7 @@ pub(crate) struct Settings {
     fallbacks: Option<usize>,
     factor: Option<f64>,
     slack: Option<Duration>,
+    check_after: Option<Duration>,
 }
 
 impl Settings {
@@ -54,6 +55,10 @@ impl Settings {
             settings.slack = Some(slack);
             Some(())
         });
+        set(c"FASTESTMIRROR_CHECK_AFTER", "seconds from 0", &mut |value| {
+            settings.check_after = Some(Duration::try_from_secs_f64(value.parse().ok()?).ok()?);
+            Some(())
+        });
         settings
     }
 
@@ -67,6 +72,9 @@ impl Settings {
         }
         if let Some(slack) = self.slack {
             let _ = ranker.slack(slack);
+        }
+        if let Some(time) = self.check_after {
+            ranker.check_after(time);
         }
     }
 }
@@ -104,18 +112,40 @@ mod tests {
             (c"FASTESTMIRROR_FALLBACKS", "all"),
             (c"FASTESTMIRROR_FACTOR", " 1.5"),
             (c"FASTESTMIRROR_SLACK", "2.5"),
+            (c"FASTESTMIRROR_CHECK_AFTER", "90.5"),
         ];
         let expected = Settings {
             off: true,
             fallbacks: Some(Ranker::ALL),
             factor: Some(1.5),
             slack: Some(Duration::from_micros(2500)),
+            check_after: Some(Duration::from_millis(90_500)),
         };
         assert_eq!(read(&set), (expected, vec![]));
         assert_eq!(read(&[(c"FASTESTMIRROR_FALLBACKS", "0")]).0.fallbacks, Some(0));
+        for (text, seconds) in [("0", 0), ("31536000", 31_536_000)] {
+            let settings = read(&[(c"FASTESTMIRROR_CHECK_AFTER", text)]).0;
+            assert_eq!(settings.check_after, Some(Duration::from_secs(seconds)));
+        }
         // An empty variable counts as one that is not set.
-        for name in [c"FASTESTMIRROR_OFF", c"FASTESTMIRROR_SLACK"] {
+        for name in [c"FASTESTMIRROR_OFF", c"FASTESTMIRROR_SLACK", c"FASTESTMIRROR_CHECK_AFTER"] {
             assert_eq!(read(&[(name, "")]), (Settings::default(), vec![]));
+        }
+    }
+
+    #[test]
+    fn settings_reach_the_ranker() {
+        let set = [
+            (c"FASTESTMIRROR_FALLBACKS", "3"),
+            (c"FASTESTMIRROR_FACTOR", "1.5"),
+            (c"FASTESTMIRROR_SLACK", "2.5"),
+            (c"FASTESTMIRROR_CHECK_AFTER", "90.5"),
+        ];
+        let mut ranker = Ranker::new();
+        read(&set).0.apply(&mut ranker);
+        let ranker = format!("{ranker:?}");
+        for part in ["fallbacks: 3", "factor: 1.5", "slack: 2.5ms", "check_after: 90.5s"] {
+            assert!(ranker.contains(part), "{part} in {ranker}");
         }
     }
 
@@ -132,6 +162,10 @@ mod tests {
             (c"FASTESTMIRROR_SLACK", "60001"),
             (c"FASTESTMIRROR_SLACK", "1 s"),
             (c"FASTESTMIRROR_SLACK", "\u{1b}[2J"),
+            (c"FASTESTMIRROR_CHECK_AFTER", "-1"),
+            (c"FASTESTMIRROR_CHECK_AFTER", "NaN"),
+            (c"FASTESTMIRROR_CHECK_AFTER", "inf"),
+            (c"FASTESTMIRROR_CHECK_AFTER", "10 min"),
         ] {
             let (settings, problems) = read(&[(name, value), (c"FASTESTMIRROR_OFFX", "1")]);
             assert_eq!(settings, Settings::default());

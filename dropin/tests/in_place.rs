@@ -138,6 +138,7 @@ fn settings_are_read_from_the_environment() {
         ("FASTESTMIRROR_FALLBACKS", "all"),
         ("FASTESTMIRROR_FACTOR", "1.5"),
         ("FASTESTMIRROR_SLACK", "5"),
+        ("FASTESTMIRROR_CHECK_AFTER", "0"),
     ] {
         let output = with(name, value);
         assert_eq!(order(&output), [1, 0], "{name}={value}");

@@ -276,6 +276,21 @@ pub unsafe extern "C" fn fm_ranker_set_max_age(ranker: *mut fm_ranker, age: f64)
     }
 }
 
+/// Sets how long a mirror that has answered is believed without being asked again, in seconds from
+/// 0: the first eight hosts of the pool that the remembered latencies predict are asked again,
+/// unless each was heard within this time, in this process or another one that uses the same cache.
+/// Default 600 (10 minutes); with 0 they are asked in each call. Has no effect without a cache.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_check_after(ranker: *mut fm_ranker, seconds: f64) -> c_int {
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_ranker(ranker, |ranker| {
+            ranker.check_after(period("check_after", seconds)?);
+            Ok(())
+        })
+    }
+}
+
 /// Keeps the seed in the cache for this long, in seconds, so that a machine keeps its order of
 /// mirrors across processes, and has another one afterwards. Default, and with 0: a fresh seed in
 /// every process and hour. Has no effect without a cache, or with fm_ranker_set_seed().

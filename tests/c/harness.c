@@ -99,12 +99,17 @@ static void null_and_invalid_arguments_are_refused(void)
     CHECK(fm_ranker_set_progress(NULL, NULL, NULL) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_cache(NULL, "x") == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_max_age(NULL, 1) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_check_after(NULL, 1) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_rotate_every(NULL, 1) == FM_INVALID_ARGUMENT);
     CHECK(!fm_ranking_warning(NULL, 0));
     CHECK(fm_ranker_set_cache(ranker, "") == FM_INVALID_ARGUMENT);
     CHECK_TEXT(fm_ranker_error(ranker), "the option cache cannot be an empty path");
     CHECK(fm_ranker_set_max_age(ranker, -1) == FM_INVALID_ARGUMENT);
     CHECK_TEXT(fm_ranker_error(ranker), "the option max_age cannot be -1 s: it must be 0 or more, and finite");
+    CHECK(fm_ranker_set_check_after(ranker, -0.5) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_ranker_error(ranker), "the option check_after cannot be -0.5 s: it must be 0 or more, and finite");
+    CHECK(fm_ranker_set_check_after(ranker, NAN) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_ranker_error(ranker), "the option check_after cannot be NaN s: it must be 0 or more, and finite");
     CHECK(fm_ranker_set_rotate_every(ranker, NAN) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_include(NULL, urls, 1) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_exclude(NULL, urls, 1) == FM_INVALID_ARGUMENT);
@@ -255,6 +260,7 @@ static void cache_is_used_by_the_next_run(void)
         CHECK(fm_ranker_set_cache(ranker, path) == FM_OK);
         CHECK(fm_ranker_set_rotate_every(ranker, 3600) == FM_OK);
         CHECK(fm_ranker_set_max_age(ranker, 3600) == FM_OK);
+        CHECK(fm_ranker_set_check_after(ranker, 3600) == FM_OK);
         CHECK(fm_rank(ranker, urls, NULL, 3, &ranking) == FM_OK);
         CHECK(!fm_ranking_warning(ranking, 0));
         CHECK(fm_ranking_summary(ranking, &summary) == FM_OK);
