@@ -322,6 +322,11 @@ typedef struct fm_mirror {
    * Not 0 if the outcome was read from the cache.
    */
   int from_cache;
+  /**
+   * Not 0 if every connection of the client to this mirror waits: the address that it tries
+   * first is silent, although its family works, and another one answered.
+   */
+  int detoured;
 } fm_mirror;
 
 #ifdef __cplusplus

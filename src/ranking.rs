@@ -125,6 +125,9 @@ pub struct RankedMirror {
     pub address: Option<SocketAddr>,
     /// Whether the outcome was read from the cache.
     pub from_cache: bool,
+    /// Whether every connection of the client to this mirror waits: the address that it tries first
+    /// is silent, although its family works, and another one answered.
+    pub is_detoured: bool,
 }
 
 /// The result of a run.

@@ -235,6 +235,7 @@ impl<'a> Run<'a> {
             imprecise: result.imprecise,
             address: result.address,
             from_cache: was_remembered && !result.syn_sent,
+            is_detoured: false,
         }
     }
 }

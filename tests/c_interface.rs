@@ -200,6 +200,7 @@ fn struct_layouts_and_enum_values_are_stable() {
         ("fm_mirror.pool", offset_of!(fm_mirror, pool)),
         ("fm_mirror.imprecise", offset_of!(fm_mirror, imprecise)),
         ("fm_mirror.from_cache", offset_of!(fm_mirror, from_cache)),
+        ("fm_mirror.detoured", offset_of!(fm_mirror, detoured)),
         ("fm_summary", size_of::<fm_summary>()),
         ("fm_summary.mirrors", offset_of!(fm_summary, mirrors)),
         ("fm_summary.excluded", offset_of!(fm_summary, excluded)),
@@ -249,7 +250,7 @@ fn struct_layouts_and_enum_values_are_stable() {
     #[cfg(target_pointer_width = "64")]
     assert_eq!(
         (here["fm_mirror"], here["fm_summary"], here["fm_mirror.outcome"], here["fm_summary.stop_reason"]),
-        (48, 56, 32, 48)
+        (56, 56, 32, 48)
     );
 }
 

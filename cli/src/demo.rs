@@ -158,7 +158,7 @@ impl View {
                 (Some(latency), Some(slowest)) => (ms(latency), share(latency, slowest)),
                 _ => (mirror.outcome.name().into(), 0.0),
             };
-            let section = table::section(mirror.outcome, mirror.pool, true);
+            let section = table::section(&table::Row::from(mirror), true);
             let heading = (section != section_above).then_some(section);
             section_above = section;
             rows.push(SiteRow {

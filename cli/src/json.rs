@@ -21,6 +21,8 @@
 //!   - `pool`: boolean; it is near enough to the best to share the load.
 //!   - `address`: string or null; the address and port that answered in this run.
 //!   - `from_cache`: boolean; the outcome is that of an earlier run, read from the cache.
+//!   - `detoured`: boolean; every connection of the client to this mirror waits, because the address
+//!     that it tries first is silent, although its family works, and another one answered.
 
 use crate::text::is_plain;
 use fastestmirror::{RankedMirror, Ranking};
@@ -53,7 +55,7 @@ struct Mirror<'a>(&'a RankedMirror);
 
 impl Serialize for Mirror<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Mirror", 8)?;
+        let mut object = serializer.serialize_struct("Mirror", 9)?;
         object.serialize_field("index", &self.0.index)?;
         object.serialize_field("url", &self.0.url)?;
         object.serialize_field("outcome", self.0.outcome.name())?;
@@ -62,6 +64,7 @@ impl Serialize for Mirror<'_> {
         object.serialize_field("pool", &self.0.pool)?;
         object.serialize_field("address", &self.0.address.map(|address| address.to_string()))?;
         object.serialize_field("from_cache", &self.0.from_cache)?;
+        object.serialize_field("detoured", &self.0.is_detoured)?;
         object.end()
     }
 }
@@ -107,7 +110,7 @@ mod tests {
         let line = json("http://a.example/");
         let (start, end) = line.split_once(",\"seed\"").expect("a seed");
         assert!(start.starts_with("{\"stop_reason\":\"timeout\",\"elapsed_ms\":"), "{start}");
-        let mirror = r#"{"index":0,"url":"http://a.example/","outcome":"unanswered","latency_ms":null,"imprecise":false,"pool":false,"address":null,"from_cache":false}"#;
+        let mirror = r#"{"index":0,"url":"http://a.example/","outcome":"unanswered","latency_ms":null,"imprecise":false,"pool":false,"address":null,"from_cache":false,"detoured":false}"#;
         assert_eq!(end, format!(":7,\"ambiguous\":false,\"warnings\":[],\"mirrors\":[{mirror}]}}\n"));
     }
 

@@ -7,16 +7,23 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 /// The line of a mirror.
-struct Row<'a> {
+pub(crate) struct Row<'a> {
     url: &'a str,
     outcome: Outcome,
     pool: bool,
     imprecise: bool,
+    is_detoured: bool,
 }
 
 impl<'a> From<&'a RankedMirror> for Row<'a> {
     fn from(mirror: &'a RankedMirror) -> Row<'a> {
-        Row { url: &mirror.url, outcome: mirror.outcome, pool: mirror.pool, imprecise: mirror.imprecise }
+        Row {
+            url: &mirror.url,
+            outcome: mirror.outcome,
+            pool: mirror.pool,
+            imprecise: mirror.imprecise,
+            is_detoured: mirror.is_detoured,
+        }
     }
 }
 
@@ -44,10 +51,11 @@ pub(crate) fn write(out: &mut impl Write, ranking: &Ranking, width: Option<usize
 }
 
 /// The heading of the section that a mirror belongs to.
-pub(crate) fn section(outcome: Outcome, pool: bool, any_answered: bool) -> &'static str {
-    match outcome {
+pub(crate) fn section(row: &Row<'_>, any_answered: bool) -> &'static str {
+    match row.outcome {
         Outcome::Local => "on this machine",
-        _ if pool => "the pool: near enough to share the load, in random order",
+        _ if row.pool => "the pool: near enough to share the load, in random order",
+        _ if row.is_detoured => "behind: each connection first waits for an address that is silent",
         Outcome::Measured(_) | Outcome::Cached(_) => "farther away, nearest first",
         _ if !any_answered => "no mirror answered: keeping the given order",
         Outcome::Unanswered => "no reply before measuring stopped",
@@ -73,13 +81,17 @@ fn write_rows(out: &mut impl Write, rows: &[Row<'_>], width: Option<usize>) -> i
     )?;
     let mut last_section = "";
     for (position, row) in (1..).zip(rows) {
-        let section = section(row.outcome, row.pool, any_answered);
+        let section = section(row, any_answered);
         if section != last_section {
             writeln!(out, "{:─>position_width$} {section}", "")?;
             last_section = section;
         }
         let latency = row.outcome.latency().map_or(String::new(), |latency| {
-            let mark = if row.imprecise { "~" } else { "" };
+            let mark = match (row.imprecise, row.is_detoured) {
+                (true, _) => "~",
+                (false, true) => "+",
+                (false, false) => "",
+            };
             format!("{mark}{:.decimals$} ms", latency.as_secs_f64() * 1e3)
         });
         let bar = match (row.outcome.latency(), slowest) {
@@ -119,6 +131,7 @@ fn write_summary(out: &mut impl Write, rows: &[Row<'_>], facts: &Facts) -> io::R
     let cached = count(&|row| matches!(row.outcome, Outcome::Cached(_)));
     let imprecise = count(&|row| row.imprecise);
     let pool = count(&|row| row.pool);
+    let detoured = count(&|row| row.is_detoured);
 
     let mut parts = Vec::new();
     if rows.len() > local {
@@ -148,6 +161,13 @@ fn write_summary(out: &mut impl Write, rows: &[Row<'_>], facts: &Facts) -> io::R
     if imprecise > 0 {
         writeln!(out, "Packets were lost, so a latency marked ~ may be too long: {}.", mirrors(imprecise))?;
     }
+    if detoured > 0 {
+        writeln!(
+            out,
+            "The address that a client tries first is silent, so it waits beyond a latency marked +: {}.",
+            mirrors(detoured)
+        )?;
+    }
     if facts.ambiguous {
         writeln!(
             out,
@@ -175,7 +195,7 @@ mod tests {
     use super::*;
 
     fn row(url: &str, outcome: Outcome, pool: bool) -> Row<'_> {
-        Row { url, outcome, pool, imprecise: false }
+        Row { url, outcome, pool, imprecise: false, is_detoured: false }
     }
 
     fn measured(milliseconds: u64) -> Outcome {
@@ -207,14 +227,16 @@ mod tests {
     #[test]
     fn table_shows_order_latencies_and_sections() {
         let imprecise = Row { imprecise: true, ..row("http://d.example/", measured(1000), false) };
+        let detoured = Row { is_detoured: true, ..row("http://e.example/", measured(10), false) };
         let rows = [
             row("file:///srv", Outcome::Local, false),
             row("http://a.example/", measured(15), true),
             row("http://b.example/", Outcome::Cached(Duration::from_millis(10)), true),
             row("http://c.example/", measured(160), false),
             imprecise,
-            row("http://e.example/", Outcome::Unanswered, false),
-            row("http://f.example/\x1b[2J", Outcome::Unsupported, false),
+            detoured,
+            row("http://f.example/", Outcome::Unanswered, false),
+            row("http://g.example/\x1b[2J", Outcome::Unsupported, false),
         ];
         let expected = "  \
   #        latency                   outcome     mirror
@@ -226,18 +248,21 @@ mod tests {
 ─── farther away, nearest first
   4      160.00 ms  ████████████████ measured    http://c.example/
   5    ~1000.00 ms  ████████████████ measured    http://d.example/
+─── behind: each connection first waits for an address that is silent
+  6      +10.00 ms  █                measured    http://e.example/
 ─── no reply before measuring stopped
-  6                                  unanswered  http://e.example/
+  7                                  unanswered  http://f.example/
 ─── failed
-  7                                  unsupported http://f.example/\\u{1b}[2J
+  8                                  unsupported http://g.example/\\u{1b}[2J
 ";
         assert_eq!(table(&rows, None), expected);
         assert_eq!(
             summary(&rows, &facts()),
-            "\n4 of 6 mirrors answered, 1 of them in an earlier run; 2 in the pool (●); 1 on this machine. \
+            "\n5 of 7 mirrors answered, 1 of them in an earlier run; 2 in the pool (●); 1 on this machine. \
              Seed of the shuffle: 7.\n\
              Measuring stopped after 48 ms (settled): no other mirror can belong to the pool.\n\
-             Packets were lost, so a latency marked ~ may be too long: 1 mirror.\n"
+             Packets were lost, so a latency marked ~ may be too long: 1 mirror.\n\
+             The address that a client tries first is silent, so it waits beyond a latency marked +: 1 mirror.\n"
         );
     }
 

@@ -174,7 +174,7 @@ fn json_has_all_facts_about_each_mirror() {
     assert!(latency >= 0.001 && (latency * 1000.0 - (latency * 1000.0).round()).abs() < 1e-6, "{latency}");
     let refused = &mirrors(&json)[2];
     assert!(refused["latency_ms"].is_null() && refused["address"].is_null() && refused["pool"] == false);
-    let fields = r#""outcome":"refused","latency_ms":null,"imprecise":false,"pool":false,"address":null,"from_cache":false}"#;
+    let fields = r#""outcome":"refused","latency_ms":null,"imprecise":false,"pool":false,"address":null,"from_cache":false,"detoured":false}"#;
     assert!(stdout(&output).contains(fields), "{}", stdout(&output));
 }
 

@@ -74,6 +74,9 @@ pub struct fm_mirror {
     pub imprecise: c_int,
     /// Not 0 if the outcome was read from the cache.
     pub from_cache: c_int,
+    /// Not 0 if every connection of the client to this mirror waits: the address that it tries
+    /// first is silent, although its family works, and another one answered.
+    pub detoured: c_int,
 }
 
 /// The result as a whole.
@@ -119,6 +122,7 @@ struct OwnedMirror {
     pool: bool,
     imprecise: bool,
     from_cache: bool,
+    is_detoured: bool,
 }
 
 impl fm_ranking {
@@ -134,6 +138,7 @@ impl fm_ranking {
             pool: mirror.pool,
             imprecise: mirror.imprecise,
             from_cache: mirror.from_cache,
+            is_detoured: mirror.is_detoured,
         };
         let mirrors = &ranking.mirrors;
         fm_ranking {
@@ -244,6 +249,7 @@ unsafe fn write_mirror(found: Option<&OwnedMirror>, mirror: *mut fm_mirror) -> c
         pool: found.pool.into(),
         imprecise: found.imprecise.into(),
         from_cache: found.from_cache.into(),
+        detoured: found.is_detoured.into(),
     };
     // SAFETY: not NULL, so it can be written, by the caller's promise.
     unsafe { mirror.write(copy) };

@@ -61,6 +61,9 @@ fn describe(mirror: &RankedMirror) -> String {
     if mirror.pool {
         text += ", pool";
     }
+    if mirror.is_detoured {
+        text += ", detoured";
+    }
     if mirror.from_cache && !matches!(mirror.outcome, Outcome::Cached(_)) {
         text += ", from the cache";
     }
@@ -125,6 +128,7 @@ mod tests {
             imprecise: false,
             address: None,
             from_cache: matches!(outcome, Outcome::Cached(_) | Outcome::Refused),
+            is_detoured: false,
         };
         let ms = Duration::from_millis;
         let ranking = Ranking {
@@ -132,6 +136,10 @@ mod tests {
                 mirror(0, "http://me:secret@a.example/x", Outcome::Measured(ms(10)), true),
                 mirror(2, "http://me:secret@a.example/y", Outcome::Measured(ms(10)), true),
                 mirror(1, "http://b.example/\x1b[2J", Outcome::Cached(ms(30)), false),
+                RankedMirror {
+                    is_detoured: true,
+                    ..mirror(4, "http://d.example/", Outcome::Measured(ms(15)), false)
+                },
                 mirror(3, "http://c.example/", Outcome::Refused, false),
             ],
             excluded: vec![],
@@ -146,12 +154,13 @@ mod tests {
         let expected = [
             (LogLevel::Debug, "1. http://a.example/x and 1 more: measured 0.010000 s, pool"),
             (LogLevel::Debug, "3. http://b.example/?[2J: cached 0.030000 s"),
-            (LogLevel::Debug, "4. http://c.example/: refused, from the cache"),
+            (LogLevel::Debug, "4. http://d.example/: measured 0.015000 s, detoured"),
+            (LogLevel::Debug, "5. http://c.example/: refused, from the cache"),
             (LogLevel::Warning, "a warning"),
             (
                 LogLevel::Debug,
                 "measuring stopped after 0.022000 s (settled: no other mirror can belong to the pool): \
-                 3 of 4 mirrors have a latency, 2 are in the pool",
+                 4 of 5 mirrors have a latency, 2 are in the pool",
             ),
         ];
         assert_eq!(lines, expected.map(|(level, line)| (level, line.to_string())));

@@ -49,7 +49,7 @@ static void ranking_and_summary(void)
         CHECK(mirror.index == order[i] && mirror.outcome == outcomes[i]);
         CHECK_TEXT(mirror.url, urls[order[i]]);
         CHECK(mirror.url != urls[order[i]]);
-        CHECK(mirror.imprecise == 0);
+        CHECK(mirror.imprecise == 0 && mirror.detoured == 0);
         if (mirror.outcome == FM_OUTCOME_MEASURED) {
             CHECK(mirror.latency > 0 && mirror.latency < 1 && mirror.pool);
             CHECK(strstr(open_url, mirror.address));

@@ -18,6 +18,7 @@ int main(void)
     OFFSET(fm_mirror, pool);
     OFFSET(fm_mirror, imprecise);
     OFFSET(fm_mirror, from_cache);
+    OFFSET(fm_mirror, detoured);
     SIZE(fm_summary);
     OFFSET(fm_summary, mirrors);
     OFFSET(fm_summary, excluded);
