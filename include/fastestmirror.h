@@ -2,12 +2,13 @@
  *
  * It measures the TCP connect latency of each mirror, shuffles those nearer than twice the best, so
  * that they share the load, and appends the rest by latency. A mirror gets at most two connection
- * attempts in a call, and not a byte on them.
+ * attempts in a call, an address at most eight, and not a byte on them.
  *
- * The order: file: URLs; the pool, shuffled; the others with a latency, nearest first; the silent
- * ones; the failed ones. URLs of one host stand together, at its lowest latency and with its
- * highest weight. If no mirror has answered: file: URLs and then the given order. All but the
- * excluded come out, each once.
+ * The order: file: URLs; the pool, shuffled; the others with a latency, nearest first; those that a
+ * client reaches only after waiting for another address, nearest first; the silent ones; the failed
+ * ones. URLs of one host stand together, at its lowest latency and with its highest weight. If no
+ * mirror has answered: file: URLs and then the given order. All but the excluded come out, each
+ * once.
  *
  *     fm_ranker *ranker = fm_ranker_new();
  *     fm_ranking *ranking = NULL;
@@ -193,7 +194,7 @@ typedef enum fm_stop_reason {
   FM_STOP_COMPLETE = 1,
   /**
    * No mirror that is still silent can belong to the pool, unless its packet was lost, and
-   * enough fallbacks are known.
+   * enough fallbacks are known, or they have been waited for long enough.
    */
   FM_STOP_SETTLED = 2,
   /**
@@ -395,9 +396,12 @@ int fm_rank(fm_ranker *ranker,
 int fm_ranker_set_timeout(fm_ranker *ranker, double timeout);
 
 /**
- * Sets how many hosts outside the pool must have a latency before measuring stops early, so that a
- * client whose pool fails has somewhere to go; default 16. With FM_FALLBACKS_ALL measuring goes on
- * until every mirror has answered or no further replies come.
+ * Sets how many hosts outside the pool are enough, so that a client whose pool fails has somewhere
+ * to go; default 16. Once the pool is proved (no other mirror can belong to it), measuring stops
+ * as soon as so many have a latency, or when as long again as proving it took has passed, at least
+ * 10 and at most 50 ms. Mirrors that are silent until then follow in the given order. With
+ * FM_FALLBACKS_ALL neither counts: measuring goes on until every mirror has answered or no further
+ * replies come.
  */
 int fm_ranker_set_fallbacks(fm_ranker *ranker, size_t fallbacks);
 
@@ -454,12 +458,21 @@ int fm_ranker_set_exclude(fm_ranker *ranker, const char *const *patterns, size_t
 int fm_ranker_set_prefer(fm_ranker *ranker, const char *const *patterns, size_t count);
 
 /**
- * Sets the cache file, in librepo's format, or none with NULL; default none. What the file
- * remembers is not measured again: a latency for the maximal age; for one hour, that a mirror
- * failed or was outside the pool. Where other mirrors have to be measured, the nearest remembered
- * one is measured with them as a control: if it answers, the network is up, and the silent ones
- * are down. A file that cannot be used is no error but a warning: fm_ranking_warning(). A relative
- * path counts from the current directory of the call of fm_rank().
+ * Sets the cache file, in librepo's format, or none with NULL; default none.
+ *
+ * A latency is remembered for the maximal age (fm_ranker_set_max_age()). For one hour the file
+ * remembers that a mirror refused or was unreachable, that its name has no address or that looking
+ * it up took too long, that it is detoured, and for how long it was silent. Such a silence counts
+ * in another list only where it is at least as long as the limit of that list's pool. Nothing is
+ * remembered if no mirror answered, or if the result is ambiguous.
+ *
+ * What is remembered is not measured again, but it is checked before it is believed: the first
+ * mirrors of the pool that it predicts are asked again (fm_ranker_set_check_after()). One that is
+ * silent counts as unanswered, and a new latency replaces the old one. If none of them answers
+ * within the limit of that pool, nothing that is remembered counts, and every mirror is measured.
+ *
+ * A file that cannot be used is no error but a warning: fm_ranking_warning(). A relative path
+ * counts from the current directory of the call of fm_rank().
  */
 int fm_ranker_set_cache(fm_ranker *ranker, const char *path);
 

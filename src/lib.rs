@@ -1,9 +1,10 @@
 //! Decides in which order a package manager tries its mirrors, by TCP connect latency.
 //!
-//! [`Ranker`] takes URLs and returns a [`Ranking`]: local mirrors first, then the *pool*
-//! (every host nearer than twice the best) in random order, so that its mirrors share the
-//! load, then all others with a latency, nearest first, then the mirrors that did not reply
-//! or failed. Each URL comes out exactly once, except those that a filter excludes.
+//! [`Ranker`] takes URLs and returns a [`Ranking`]: local mirrors first, then the *pool* (every
+//! host nearer than twice the best) in random order, so that its mirrors share the load, then all
+//! others with a latency, nearest first (those last that a client reaches only after waiting for
+//! another address), then the mirrors that did not reply or failed. Each URL comes out exactly
+//! once, except those that a filter excludes.
 //!
 //! ```
 //! let urls = ["http://127.0.0.1:9/pub", "file:///srv/mirror"];
@@ -30,8 +31,9 @@
 //! ```
 //!
 //! A mirror is measured once per endpoint (host and port), by the time from SYN to SYN-ACK as
-//! the kernel has it. No data is sent. An endpoint gets at most two connection attempts in a
-//! run.
+//! the kernel has it. Of several addresses the one counts that a client such as curl reaches.
+//! No data is sent. An endpoint gets at most two connection attempts in a run, an address at
+//! most eight.
 //!
 //! # What blocks
 //!
@@ -48,10 +50,12 @@
 //! # What is remembered
 //!
 //! Nothing, unless [`Ranker::cache`] names a file. Then latencies count for 30 days
-//! ([`Ranker::max_age`]); that a mirror refused, was unreachable or did not reply in time, for
-//! an hour. Records of another network do not count. The file has the format of librepo's own
-//! cache; neither user names nor passwords are ever in it. A file that cannot be used is a
-//! warning in the [`Ranking`], never an error.
+//! ([`Ranker::max_age`]); that a mirror refused, was unreachable, had no address or did not
+//! reply in time, for an hour. The mirrors that would lead by what is remembered are asked
+//! again, unless they were heard in the last ten minutes ([`Ranker::check_after`]). Records of
+//! another network do not count. The file has the format of librepo's own cache; neither user
+//! names nor passwords are ever in it. A file that cannot be used is a warning in the
+//! [`Ranking`], never an error.
 //!
 //! The seed of the shuffle is fresh in every process and hour, unless [`Ranker::seed`] sets it
 //! or [`Ranker::rotate_every`] keeps it in the cache. With one seed, two hosts of equal weight

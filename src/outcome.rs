@@ -63,7 +63,7 @@ pub enum StopReason {
     /// Every mirror has an outcome. (Mirrors beyond a limit count as unanswered.)
     Complete,
     /// No mirror that is still silent can belong to the pool, unless its packet was lost, and
-    /// enough fallbacks are known.
+    /// enough fallbacks are known, or they have been waited for long enough.
     Settled,
     /// No reply came for longer than any mirror took to answer: the silent ones are down or far
     /// away.

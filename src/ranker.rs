@@ -57,9 +57,12 @@ impl Ranker {
         Ok(self)
     }
 
-    /// Sets how many hosts outside the pool must have a latency before measuring stops early, so
-    /// that a client whose pool fails has somewhere to go; default 16. With [`Ranker::ALL`]
-    /// measuring goes on until every mirror has answered or no further replies come.
+    /// Sets how many hosts outside the pool are enough, so that a client whose pool fails has
+    /// somewhere to go; default 16. Once the pool is proved (no other mirror can belong to it),
+    /// measuring stops as soon as so many have a latency, or when as long again as proving it took
+    /// has passed, at least 10 and at most 50 ms. Mirrors that are silent until then follow in the
+    /// given order. With [`Ranker::ALL`] neither counts: measuring goes on until every mirror has
+    /// answered or no further replies come.
     pub fn fallbacks(&mut self, fallbacks: usize) -> &mut Ranker {
         self.options.fallbacks = fallbacks;
         self
@@ -147,11 +150,22 @@ impl Ranker {
 
     /// Sets the cache file, in librepo's format, or none; default: none.
     ///
-    /// What the file remembers is not measured again: a latency for the maximal age; for one hour,
-    /// that a mirror failed or was outside the pool. Where other mirrors have to be measured, the
-    /// nearest remembered one is measured with them as a control: if it answers, the network is up,
-    /// and the silent ones are down. A file that cannot be used is no error but a warning in the
-    /// [`Ranking`]. A relative path counts from the current directory of the process when it ranks.
+    /// A latency is remembered for the maximal age ([`Ranker::max_age`]). For one hour the file
+    /// remembers that a mirror refused or was unreachable, that its name has no address or that
+    /// looking it up took too long, that it is detoured
+    /// ([`RankedMirror::is_detoured`](crate::RankedMirror::is_detoured)), and for how long it was
+    /// silent. Such a silence counts in another list only where it is at least as long as the limit
+    /// of that list's pool. Nothing is remembered if no mirror answered, or if the result is
+    /// ambiguous.
+    ///
+    /// What is remembered is not measured again, but it is checked before it is believed: the first
+    /// mirrors of the pool that it predicts are asked again ([`Ranker::check_after`]). One that is
+    /// silent counts as unanswered, and a new latency replaces the old one. If none of them answers
+    /// within the limit of that pool, nothing that is remembered counts, and every mirror is
+    /// measured.
+    ///
+    /// A file that cannot be used is no error but a warning in the [`Ranking`]. A relative path
+    /// counts from the current directory of the process when it ranks.
     pub fn cache(&mut self, path: Option<&Path>) -> &mut Ranker {
         self.options.cache.path = path.map(Path::to_path_buf);
         self

@@ -21,8 +21,8 @@
 //!   - `pool`: boolean; it is near enough to the best to share the load.
 //!   - `address`: string or null; the address and port that answered in this run.
 //!   - `from_cache`: boolean; the outcome is that of an earlier run, read from the cache.
-//!   - `detoured`: boolean; every connection of the client to this mirror waits, because the address
-//!     that it tries first is silent, although its family works, and another one answered.
+//!   - `detoured`: boolean; every connection of the client to this mirror waits, because the
+//!     address that it tries first is silent, although its family works, and another one answered.
 
 use crate::text::is_plain;
 use fastestmirror::{RankedMirror, Ranking};

@@ -70,9 +70,12 @@ pub unsafe extern "C" fn fm_ranker_set_timeout(ranker: *mut fm_ranker, timeout: 
     }
 }
 
-/// Sets how many hosts outside the pool must have a latency before measuring stops early, so that a
-/// client whose pool fails has somewhere to go; default 16. With FM_FALLBACKS_ALL measuring goes on
-/// until every mirror has answered or no further replies come.
+/// Sets how many hosts outside the pool are enough, so that a client whose pool fails has somewhere
+/// to go; default 16. Once the pool is proved (no other mirror can belong to it), measuring stops
+/// as soon as so many have a latency, or when as long again as proving it took has passed, at least
+/// 10 and at most 50 ms. Mirrors that are silent until then follow in the given order. With
+/// FM_FALLBACKS_ALL neither counts: measuring goes on until every mirror has answered or no further
+/// replies come.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_fallbacks(ranker: *mut fm_ranker, fallbacks: usize) -> c_int {
     // SAFETY: the caller's promise.
@@ -242,12 +245,21 @@ pub unsafe extern "C" fn fm_ranker_set_prefer(
     unsafe { set_patterns(ranker, patterns, count, |ranker, patterns| ranker.prefer(patterns).map(|_| ())) }
 }
 
-/// Sets the cache file, in librepo's format, or none with NULL; default none. What the file
-/// remembers is not measured again: a latency for the maximal age; for one hour, that a mirror
-/// failed or was outside the pool. Where other mirrors have to be measured, the nearest remembered
-/// one is measured with them as a control: if it answers, the network is up, and the silent ones
-/// are down. A file that cannot be used is no error but a warning: fm_ranking_warning(). A relative
-/// path counts from the current directory of the call of fm_rank().
+/// Sets the cache file, in librepo's format, or none with NULL; default none.
+///
+/// A latency is remembered for the maximal age (fm_ranker_set_max_age()). For one hour the file
+/// remembers that a mirror refused or was unreachable, that its name has no address or that looking
+/// it up took too long, that it is detoured, and for how long it was silent. Such a silence counts
+/// in another list only where it is at least as long as the limit of that list's pool. Nothing is
+/// remembered if no mirror answered, or if the result is ambiguous.
+///
+/// What is remembered is not measured again, but it is checked before it is believed: the first
+/// mirrors of the pool that it predicts are asked again (fm_ranker_set_check_after()). One that is
+/// silent counts as unanswered, and a new latency replaces the old one. If none of them answers
+/// within the limit of that pool, nothing that is remembered counts, and every mirror is measured.
+///
+/// A file that cannot be used is no error but a warning: fm_ranking_warning(). A relative path
+/// counts from the current directory of the call of fm_rank().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_cache(ranker: *mut fm_ranker, path: *const c_char) -> c_int {
     // SAFETY: the caller's promise, of the string too.

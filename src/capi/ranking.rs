@@ -41,7 +41,7 @@ pub enum fm_stop_reason {
     /// Every mirror has an outcome. (Mirrors beyond a limit count as unanswered.)
     FM_STOP_COMPLETE = 1,
     /// No mirror that is still silent can belong to the pool, unless its packet was lost, and
-    /// enough fallbacks are known.
+    /// enough fallbacks are known, or they have been waited for long enough.
     FM_STOP_SETTLED = 2,
     /// No reply came for longer than any mirror took to answer: the silent ones are down or far
     /// away.
