@@ -31,7 +31,7 @@ fn outcome_and_position_of_each_kind_of_mirror() {
         format!("https://{}/open6", six.address),
         "not a url".to_string(),
     ];
-    let ranking = Ranker::new().rank(&urls).unwrap();
+    let ranking = Ranker::new().fallbacks(Ranker::ALL).rank(&urls).unwrap();
     let outcomes: Vec<_> = urls.iter().map(|url| outcome_of(&ranking, url).outcome).collect();
     assert_eq!(outcomes[0], Outcome::Unanswered);
     assert_eq!(outcomes[1..4], [Outcome::Refused, Outcome::Unsupported, Outcome::Local]);

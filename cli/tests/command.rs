@@ -485,10 +485,10 @@ fn ctrl_c_prints_what_is_known() {
     let (listener, port) = open(70);
     let near = format!("http://127.77.1.70:{port}/");
     let far = format!("http://{}/", silent.address);
-    // The pool is known at once, but too few fallbacks answer to stop, and a silent mirror alone
-    // holds the run until the timeout. Only the signal stops these two early.
+    // All fallbacks are wanted, and a silent mirror alone holds the run until the timeout. Only the
+    // signal stops these two early.
     for (urls, status) in [(vec![&far], 3), (vec![&far, &near], 0)] {
-        let mut arguments = vec!["--json", "--timeout", "50"];
+        let mut arguments = vec!["--json", "--timeout", "50", "--fallbacks", "all"];
         arguments.extend(urls.iter().map(|url| url.as_str()));
         let child = command(&arguments).spawn().expect("the command starts");
         let id = child.id();

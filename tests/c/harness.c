@@ -30,6 +30,7 @@ static void ranking_and_summary(void)
     fm_mirror mirror;
     fm_summary summary;
     CHECK(fm_ranker_set_seed(ranker, 7) == FM_OK);
+    CHECK(fm_ranker_set_fallbacks(ranker, FM_FALLBACKS_ALL) == FM_OK);
     CHECK(fm_rank(ranker, urls, NULL, 6, &ranking) == FM_OK);
     CHECK(ranking);
     CHECK_TEXT(fm_ranker_error(ranker), "");
@@ -325,6 +326,7 @@ static void callbacks_run_on_the_calling_thread(void)
     const char *urls[] = { open_url, silent_url, other_url };
     struct progress progress = { new_ranker(), pthread_self(), 0, 0, 0, 0, -1 };
     CHECK(fm_ranker_set_progress(progress.ranker, on_progress, &progress) == FM_OK);
+    CHECK(fm_ranker_set_fallbacks(progress.ranker, FM_FALLBACKS_ALL) == FM_OK);
     CHECK(rank_to_the_end(progress.ranker, urls, 3) == FM_STOP_QUIET);
     CHECK(progress.calls >= 1 && progress.completed == 2 && progress.total == 3 && progress.best > 0);
 
