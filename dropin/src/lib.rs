@@ -13,7 +13,11 @@
 //! - The latency is that of the TCP handshake, for https mirrors too; there is no TLS.
 //! - A silent mirror is waited for as long as it could matter, not for the whole timeout. So
 //!   `lr_fastestmirror_detailed` may report a far mirror that is alive as not measured, after all
-//!   those that are; this never happens to the nearest 16 outside the pool.
+//!   those that are.
+//! - A mirror whose first address is silent while another one answers stands behind the others.
+//!   (Tests of the library.)
+//! - A latency from the cache is checked before it decides, unless the mirror was heard a short
+//!   while ago. (Tests of the library.)
 //! - If no mirror answers, and where latencies are equal, the given order stands.
 //! - `lr_fastestmirror` shuffles the pool in place of every version of librepo, also of those that
 //!   did not, and in the same order for all lists of a process.
