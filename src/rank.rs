@@ -123,7 +123,8 @@ pub(crate) fn rank(entries: &[Entry], hosts: &[ListedHost], rule: &Rule, seed: u
         }
     }
     let limit = best.map(|best| rule.limit(best));
-    let is_near = |(latency, is_detoured): (Duration, bool)| !is_detoured && limit.is_some_and(|limit| latency < limit);
+    let is_near =
+        |(latency, is_detoured): (Duration, bool)| !is_detoured && limit.is_some_and(|limit| latency < limit);
 
     let mut places = Vec::with_capacity(entries.len());
     for (index, &Entry { host, outcome, .. }) in entries.iter().enumerate() {
