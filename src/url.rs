@@ -161,7 +161,8 @@ impl Mirror {
         // longer character.
         let authority =
             &rest[..rest.bytes().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len())];
-        // A password may hold an `@`: the host follows the last one.
+        // The host follows the last `@`. curl rejects a second one, but in a record of librepo's a
+        // password may hold it, and has to be recognized there.
         let address = &authority[authority.bytes().rposition(|b| b == b'@').map_or(0, |at| at + 1)..];
         let (host, port) = match address.strip_prefix('[') {
             Some(literal) => {
