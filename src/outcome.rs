@@ -21,7 +21,8 @@ pub enum Outcome {
     Refused,
     /// The network reported that the host cannot be reached.
     Unreachable,
-    /// Its name has no address, or none of the requested family, or the lookup failed.
+    /// Its name has no address, or none of the requested family, or the lookup failed. 0.0.0.0 and
+    /// `::` are no addresses: name servers answer with them for a name that they block.
     Unresolved,
     /// Not the URL of a host to which a connection can be made.
     Unsupported,

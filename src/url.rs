@@ -417,6 +417,15 @@ mod tests {
         }
 
         #[test]
+        fn any_host_that_is_taken_leads_back_to_itself(host in "[-_a%1-9.:\\PC]{1,20}") {
+            if let Some((host, port)) = endpoint(&format!("http://{host}/")) {
+                let host = if host.contains(':') { format!("[{host}]") } else { host };
+                let again = endpoint(&format!("http://{host}:{port}/"));
+                prop_assert_eq!(again, Some((host.trim_matches(['[', ']']).into(), port)));
+            }
+        }
+
+        #[test]
         fn parts_of_a_url_are_found_again(
             user in "([a-z:@]{1,8}@)?", host in "[a-z0-9]{1,9}(\\.[a-z][a-z0-9-]{0,9}){1,3}", port in 1u16.., path in "(/[ -~]{0,20})?",
         ) {
