@@ -109,7 +109,9 @@ impl<'a> Run<'a> {
     /// # Errors
     /// If the process has no file descriptor left.
     fn measure(&mut self, hooks: &mut Hooks) -> Result<(), Error> {
-        self.progress.total = self.due().len() + self.knowledge.unknown().len();
+        let (due, unknown) = (self.due().len(), self.knowledge.unknown().len());
+        let control = unknown > 0 && due == 0 && self.knowledge.control().is_some();
+        self.progress.total = due + unknown + usize::from(control);
         if self.progress.total == 0 {
             return Ok(());
         }
