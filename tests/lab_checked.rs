@@ -259,7 +259,7 @@ fn remembered_mirror_that_died_leaves_the_pool_within_the_predicted_limit() {
             let _world = start(mirrors(&rtts));
             some_time(5, |_| {
                 let _ = fs::remove_file(&warm);
-                let ranking = rank(&warm, &list);
+                let ranking = rank_with(&warm, &list, |ranker| ranker.fallbacks(Ranker::ALL));
                 right(
                     ranking.stop_reason == StopReason::Complete && pool(&ranking) == (0..4).collect(),
                     &ranking,
@@ -434,6 +434,37 @@ fn everything_is_measured_if_no_checked_mirror_is_where_the_cache_says() {
             "another place behind the same gateway: {shortest:.1} ms (lookup 5 + predicted limit 20 + grace 2, \
              lookup 5 + limit 40 + grace 2 + wait 40)"
         ));
+    });
+}
+
+#[test]
+fn checks_work_where_ipv6_is_dead() {
+    lab::isolated!(|| {
+        let broken = |(n, rtt)| named(&format!("m{n}")).ipv6(Fate::Silent).ipv4(answer(ms(rtt)));
+        let world = start([10, 12, 15, 30, 60].into_iter().enumerate().map(broken));
+        let caches = Caches::new();
+        let cache = caches.path("cache");
+        let list = numbered(5);
+        some_time(5, |_| {
+            let _ = fs::remove_file(&cache);
+            let ranking = rank_with(&cache, &list, |ranker| ranker.fallbacks(Ranker::ALL));
+            right(pool(&ranking) == [0, 1, 2].into(), &ranking)
+        });
+        for fallbacks in [16, Ranker::ALL] {
+            age(&cache, LATER);
+            some_time(5, |_| {
+                let before = world.report().total().attempts;
+                let ranking =
+                    rank_with(&cache, &list, |ranker| ranker.fallbacks(fallbacks).check_after(Duration::ZERO));
+                let attempts = world.report().total().attempts - before;
+                assert!(attempts <= 2 * list.len(), "{attempts} attempts");
+                right(pool(&ranking) == [0, 1, 2].into(), &ranking)?;
+                right(ranking.mirrors.iter().all(|mirror| !mirror.is_detoured), &ranking)
+            });
+        }
+        // Nothing was taken for silent.
+        let ranking = rank(&cache, &list);
+        assert_eq!((ranking.stop_reason, pool(&ranking)), (StopReason::Idle, [0, 1, 2].into()), "{ranking:#?}");
     });
 }
 

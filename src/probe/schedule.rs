@@ -291,8 +291,10 @@ impl Schedule {
             retry: VecDeque::new(),
             owners: HashMap::new(),
             groups: HashMap::new(),
-            attempts,
             waiting: Waiting::default(),
+            answered_ipv4: attempts.answered_ipv4,
+            answered_ipv6: attempts.answered_ipv6,
+            attempts,
             flights: VecDeque::new(),
             waited_for: VecDeque::new(),
             in_flight: 0,
@@ -304,8 +306,6 @@ impl Schedule {
             slowest_answer: latencies.slowest().unwrap_or_default(),
             latencies,
             last_event: now,
-            answered_ipv4: false,
-            answered_ipv6: false,
             is_cancelled: false,
             endpoints,
             hosts,
@@ -499,7 +499,7 @@ impl Schedule {
         self.endpoints[endpoint].other_family_answered && family_has_answered
     }
 
-    /// Returns for how long a silent endpoint was waited for since its last SYN.
+    /// Returns for how long a silent endpoint was waited for since its last SYN that was not a hedge.
     pub(super) fn waited(&self, endpoint: usize, stop: Instant) -> Option<Duration> {
         let EndpointState { last_sent, given_up, outcome, .. } = self.endpoints[endpoint];
         match outcome {
@@ -514,9 +514,12 @@ impl Schedule {
             && self.hosts[self.endpoints[endpoint].host.0].addresses.is_none()
     }
 
-    /// Gives back the attempts that were made to each address.
+    /// Returns what the next pass of the run needs to know.
     pub(super) fn into_attempts(self) -> AttemptCounts {
-        self.attempts
+        let mut attempts = self.attempts;
+        attempts.answered_ipv4 = self.answered_ipv4;
+        attempts.answered_ipv6 = self.answered_ipv6;
+        attempts
     }
 
     /// Returns the address that an attempt goes to.
@@ -629,7 +632,10 @@ impl Schedule {
         let attempt = Attempt::new(index, cause != Cause::First);
         let endpoint = &mut self.endpoints[index];
         endpoint.tries[usize::from(attempt.is_second())] = Try::InFlight(now);
-        endpoint.last_sent = Some(now);
+        // A hedge takes nothing from the time for which the first SYN was waited for.
+        if cause != Cause::Hedge {
+            endpoint.last_sent = Some(now);
+        }
         endpoint.second = match cause {
             Cause::First => None,
             Cause::Failure => Some((cause, addresses.next.unwrap_or(addresses.first))),

@@ -73,6 +73,12 @@ impl Schedule {
             Some(family_delay(self.answered_ipv6, self.answered_ipv4)),
             None,
         ];
+        // An answer of the other family belongs to the pool then, so it must be waited for.
+        let is_other_alone = [
+            self.answered_ipv6 && !self.answered_ipv4,
+            self.answered_ipv4 && !self.answered_ipv6,
+            false,
+        ];
         // Once the pool is proved, a hedge could not change it: a mirror whose SYN was lost may be
         // missed then.
         let last_hedge = match self.options.fallbacks {
@@ -80,10 +86,11 @@ impl Schedule {
             _ => self.proved_at(),
         };
         let waiting = &mut self.waiting;
-        for (queue, family_delay) in
+        for ((queue, family_delay), is_other_alone) in
             [&mut waiting.ipv4_first, &mut waiting.ipv6_first, &mut waiting.one_family]
                 .into_iter()
                 .zip(delays)
+                .zip(is_other_alone)
         {
             // The oldest one that still waits. All behind it are due later.
             let oldest: Option<(usize, Instant)> = loop {
@@ -108,6 +115,7 @@ impl Schedule {
             };
             let (time, cause) = match family_delay {
                 Some(delay) if sent + delay <= hedge => (sent + delay, Cause::Family),
+                Some(_) if is_other_alone => (hedge, Cause::Family),
                 _ => (hedge, Cause::Hedge),
             };
             if cause == Cause::Hedge && (queued.is_some() || last_hedge.is_some_and(|last| time >= last)) {
