@@ -217,7 +217,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
 /// Refuses a cache file that is something else. The library would replace it, as librepo does with
 /// its own cache; but here it may be a slip, and the file a list.
 fn refuse_other_file(path: &Path) -> Result<(), Exit> {
-    // The library reports a file that cannot be read.
+    // The library reports what is no regular file, and what cannot be read.
+    if !path.is_file() {
+        return Ok(());
+    }
     let Ok(text) = fs::read(path) else { return Ok(()) };
     let header = b"[:_librepo_:]";
     if text.is_empty() || text.windows(header.len()).any(|window| window == header) {
