@@ -43,6 +43,8 @@ pub(super) struct ScheduleOptions {
     pub(super) timeout: Duration,
     /// How many hosts outside the pool must have a latency before the run is settled.
     pub(super) fallbacks: usize,
+    /// Whether no hedges leave.
+    pub(super) is_check: bool,
     pub(super) rule: Rule,
     /// How many attempts may be under way at once; at least 1.
     pub(super) in_flight: usize,
@@ -210,6 +212,9 @@ pub(super) struct Schedule {
     ready: VecDeque<usize>,
     /// Endpoints whose second SYN is due, and why: mostly because the first attempt failed.
     retry: VecDeque<(usize, Cause)>,
+    /// Endpoints with addresses of both families whose first one was silent in an earlier pass. Which
+    /// family their second SYN goes to depends on which of them has answered.
+    undecided: Vec<usize>,
     /// The endpoint that is tried for each address and port.
     owners: HashMap<SocketAddr, usize>,
     /// The first host of each address.
@@ -289,6 +294,7 @@ impl Schedule {
             lookup_times: Vec::new(),
             ready: VecDeque::new(),
             retry: VecDeque::new(),
+            undecided: Vec::new(),
             owners: HashMap::new(),
             groups: HashMap::new(),
             waiting: Waiting::default(),
@@ -342,7 +348,7 @@ impl Schedule {
         } else if self.open == 0 {
             // The last endpoints were aliases, or their addresses had enough attempts.
             return Step::Stop(StopReason::Complete);
-        } else {
+        } else if self.undecided.is_empty() {
             let stops = [(self.settled_at(), StopReason::Settled), (self.quiet_at(), StopReason::Quiet)];
             for (time, reason) in stops {
                 match time {
@@ -386,6 +392,7 @@ impl Schedule {
             next = self.endpoints[endpoint].sibling;
             match self.endpoints[endpoint].tries[0] {
                 Try::Unused => self.ready.push_back(endpoint),
+                _ if addresses.other_family.is_some() => self.undecided.push(endpoint),
                 _ => self.retry.push_back((endpoint, Cause::Again)),
             }
         }
@@ -481,6 +488,11 @@ impl Schedule {
     /// Returns whether a SYN has left for an endpoint in this pass.
     pub(super) fn syn_sent(&self, endpoint: usize) -> bool {
         self.endpoints[endpoint].last_sent.is_some()
+    }
+
+    /// Returns whether both attempts to an endpoint were made, one of them maybe in an earlier pass.
+    pub(super) fn is_tried_twice(&self, endpoint: usize) -> bool {
+        self.endpoints[endpoint].tries.iter().all(|&attempt| attempt != Try::Unused)
     }
 
     /// Returns the endpoint that was measured in place of this one: itself, or the one of another
