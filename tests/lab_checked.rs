@@ -455,6 +455,26 @@ fn checks_work_where_ipv6_is_dead() {
 }
 
 #[test]
+fn new_mirror_is_waited_for_until_it_cannot_belong_to_the_pool_of_far_ones() {
+    lab::isolated!(|| {
+        let world = start(mirrors(&[80.0, 85.0, 130.0]));
+        let caches = Caches::new();
+        for check_after in [0, 600] {
+            some_time(3, |attempt| {
+                let cache = caches.path(&format!("{check_after} {attempt}"));
+                rank(&cache, &numbered(2));
+                // The first two are checked, or one of them is the control.
+                let ranking = rank_with(&cache, &numbered(3), |ranker| {
+                    ranker.check_after(Duration::from_secs(check_after))
+                });
+                right(pool(&ranking) == (0..3).collect(), &ranking)
+            });
+        }
+        assert!(world.report().each().iter().all(|(_, counts)| counts.payload == 0));
+    });
+}
+
+#[test]
 fn silence_in_one_list_says_nothing_about_another_list_with_a_higher_limit() {
     lab::isolated!(|| {
         // All but m0 are silent when the first list is settled.
