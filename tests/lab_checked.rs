@@ -412,8 +412,8 @@ fn everything_is_measured_if_no_checked_mirror_is_where_the_cache_says() {
             });
         }
         figure(&format!(
-            "another place behind the same gateway: {shortest:.1} ms (lookup 5 + predicted limit 20 + grace 2, \
-             lookup 5 + limit 40 + grace 2 + wait 40)"
+            "another place behind the same gateway: {shortest:.1} ms (lookup 5 + predicted limit 20 + grace 2, then \
+             lookup 5 + first answer 20 + limit 40 + grace 2 + wait 40)"
         ));
     });
 }
