@@ -55,7 +55,8 @@ pub enum LogLevel {
 impl Event<'_> {
     /// Passes the event to `write` as lines for a log, without line ends. There may be none.
     ///
-    /// The lines hold no user name, no password and no control character, whatever the URLs hold.
+    /// A user name and password before the host of a URL are left out, and control characters are
+    /// replaced.
     pub fn log(&self, write: &mut dyn FnMut(LogLevel, &str)) {
         match self {
             Event::CacheRead { path, problem: None } => {
@@ -64,7 +65,8 @@ impl Event<'_> {
             // A problem is among the warnings of the result.
             Event::CacheRead { problem: Some(_), .. } | Event::Progress(_) => {}
             Event::Measuring { endpoints } => {
-                log::write_line(write, LogLevel::Debug, &format!("measuring {endpoints} endpoints"));
+                let s = if *endpoints == 1 { "" } else { "s" };
+                log::write_line(write, LogLevel::Debug, &format!("measuring {endpoints} endpoint{s}"));
             }
             Event::Ranked(ranking) => log::write_ranking(write, ranking),
         }

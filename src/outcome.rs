@@ -21,7 +21,8 @@ pub enum Outcome {
     Refused,
     /// The network reported that the host cannot be reached.
     Unreachable,
-    /// Its name has no address, or none of the requested family, or the lookup failed.
+    /// Its name has no address, or none of the requested family, or the lookup failed. 0.0.0.0 and
+    /// `::` are no addresses: name servers answer with them for a name that they block.
     Unresolved,
     /// Not the URL of a host to which a connection can be made.
     Unsupported,
@@ -92,7 +93,7 @@ impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             StopReason::Idle => "nothing had to be measured",
-            StopReason::Complete => "every mirror answered or failed",
+            StopReason::Complete => "every mirror has an outcome",
             StopReason::Settled => "no other mirror can belong to the pool",
             StopReason::Quiet => "no further replies came",
             StopReason::Timeout => "the timeout was reached",

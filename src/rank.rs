@@ -68,10 +68,11 @@ const CLASSES: usize = Class::Failed as usize + 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     class: Class,
-    /// Whether others of the class are preferred.
+    /// False sorts first: for preferred hosts, and in classes that preference does not touch.
     is_behind: bool,
-    /// In the pool the host's shuffle key, then its latency: a host that is listed twice must not
-    /// earn a double share.
+    /// In the pool the host's shuffle key, among the other measured ones its latency in nanoseconds,
+    /// else 0. It is the host's and not the URL's: a host that is listed twice must not earn a
+    /// double share.
     key: i64,
     /// The host's first entry in this class, which the others follow.
     first: usize,
@@ -123,7 +124,8 @@ pub(crate) fn rank(entries: &[Entry], hosts: &[ListedHost], rule: &Rule, seed: u
         }
     }
     let limit = best.map(|best| rule.limit(best));
-    let is_near = |(latency, is_detoured): (Duration, bool)| !is_detoured && limit.is_some_and(|limit| latency < limit);
+    let is_near =
+        |(latency, is_detoured): (Duration, bool)| !is_detoured && limit.is_some_and(|limit| latency < limit);
 
     let mut places = Vec::with_capacity(entries.len());
     for (index, &Entry { host, outcome, .. }) in entries.iter().enumerate() {

@@ -118,7 +118,8 @@ impl Ranker {
 
     /// Keeps only mirrors whose host matches one of these patterns; default, and with no pattern:
     /// all. A pattern is a glob over the whole name (`*` any text, `?` any character) or a domain's
-    /// suffix (`.gov`). A URL without a host matches none.
+    /// suffix (`.gov`). A name that is not ASCII is compared as it stands in the URL, and not in
+    /// its punycode form. A URL without a host matches none.
     ///
     /// # Errors
     /// If a pattern could match no host.

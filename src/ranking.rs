@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::outcome::{Outcome, StopReason};
+use crate::url::without_user;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -75,7 +76,7 @@ pub enum Error {
         /// How many mirrors there were.
         mirrors: usize,
     },
-    /// The system has no file descriptor left to measure with.
+    /// The system has no file descriptor, or no memory for one, left to measure with.
     System(io::Error),
 }
 
@@ -86,7 +87,7 @@ impl fmt::Display for Error {
                 write!(f, "the option {option} cannot be {value}: it must be {allowed}")
             }
             Error::InvalidWeight { url, weight } => {
-                let start: String = url.chars().take(100).collect();
+                let start: String = without_user(url).chars().take(100).collect();
                 write!(f, "the weight {weight} of {start:?} is not a positive, finite number")
             }
             Error::AllExcluded { mirrors: 1 } => f.write_str("the filters exclude the only mirror"),

@@ -109,7 +109,9 @@ impl<'a> Run<'a> {
     /// # Errors
     /// If the process has no file descriptor left.
     fn measure(&mut self, hooks: &mut Hooks) -> Result<(), Error> {
-        self.progress.total = self.due().len() + self.knowledge.unknown().len();
+        let (due, unknown) = (self.due().len(), self.knowledge.unknown().len());
+        let control = unknown > 0 && due == 0 && self.knowledge.control().is_some();
+        self.progress.total = due + unknown + usize::from(control);
         if self.progress.total == 0 {
             return Ok(());
         }
@@ -173,7 +175,9 @@ impl<'a> Run<'a> {
                 hosts.push(host);
             }
             let is_new = due.iter().all(|target: &ProbeTarget| target.endpoint != endpoint);
-            if is_new && due.len() < CHECKED_HOSTS && self.knowledge.is_due(endpoint, self.options.check_after)
+            if is_new
+                && due.len() < CHECKED_HOSTS
+                && self.knowledge.is_due(endpoint, self.options.check_after)
             {
                 due.push(self.knowledge.target(endpoint));
             }
@@ -221,11 +225,8 @@ impl<'a> Run<'a> {
             cancel: cancel.as_ref(),
             interrupt_check: interrupt_check.as_mut().map(|check| check as &mut dyn FnMut() -> bool),
             progress: &mut |pass: Progress| {
-                progress = Progress {
-                    completed: before.completed + pass.completed,
-                    best: pass.best,
-                    ..progress
-                };
+                progress =
+                    Progress { completed: before.completed + pass.completed, best: pass.best, ..progress };
                 if let Some(observer) = observer {
                     observer(&Event::Progress(progress));
                 }

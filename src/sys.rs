@@ -280,6 +280,8 @@ pub(crate) fn lookup(name: &str, family: Family) -> Result<Vec<SocketAddr>, NotF
         Family::Ipv6 => libc::AF_INET6,
     };
     let mut list = ptr::null_mut();
+    // SAFETY: this thread's errno, which may be left from an earlier call.
+    unsafe { *libc::__errno_location() = 0 };
     // SAFETY: `name` is a C string, the service is null, `hints` and `list` outlive the call.
     let code = unsafe { libc::getaddrinfo(name.as_ptr(), ptr::null(), &hints, &mut list) };
     // If it gets no descriptor for its query, the resolver returns EAI_AGAIN and leaves the reason

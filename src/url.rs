@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
 /// The protocol of a mirror's URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -161,7 +162,8 @@ impl Mirror {
         // longer character.
         let authority =
             &rest[..rest.bytes().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len())];
-        // A password may hold an `@`: the host follows the last one.
+        // The host follows the last `@`. curl rejects a second one, but in a record of librepo's a
+        // password may hold it, and has to be recognized there.
         let address = &authority[authority.bytes().rposition(|b| b == b'@').map_or(0, |at| at + 1)..];
         let (host, port) = match address.strip_prefix('[') {
             Some(literal) => {
@@ -245,6 +247,31 @@ fn read_port(digits: &str) -> Option<u16> {
     digits.parse().ok().filter(|&port| only_digits && port > 0)
 }
 
+/// Returns the URL up to its path.
+pub(crate) fn without_path(url: &str) -> &str {
+    &url[..authority(url).end]
+}
+
+/// Returns a URL without the user name and password before its host, in whatever form libcurl would
+/// take them: for texts that others may read.
+pub(crate) fn without_user(url: &str) -> String {
+    if url.starts_with("file:") {
+        return url.into();
+    }
+    let Range { start, end } = authority(url);
+    let host = url[start..end].rfind('@').map_or(start, |at| start + at + 1);
+    format!("{}{}", &url[..start], &url[host..])
+}
+
+/// Returns where the URL has user name, password, host and port, in whatever form libcurl would
+/// take them.
+fn authority(url: &str) -> Range<usize> {
+    let scheme = url.find([':', '/', '@']).filter(|&at| url[at..].starts_with(":/")).map_or(0, |at| at + 1);
+    let start = scheme + url[scheme..].find(|c| c != '/').unwrap_or(url.len() - scheme);
+    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
+    start..end
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,6 +281,37 @@ mod tests {
         match Mirror::parse(url) {
             Mirror::Remote(_, endpoint) => Some((endpoint.host.to_string(), endpoint.port)),
             _ => None,
+        }
+    }
+
+    #[test]
+    fn password_is_never_logged() {
+        for (url, logged) in [
+            ("http://me:secret@a.example/b@c", "http://a.example/b@c"),
+            ("http://me:p@ss@a.example?x@y", "http://a.example?x@y"),
+            ("http://a.example/me@b", "http://a.example/me@b"),
+            ("file:///a@b", "file:///a@b"),
+            ("http:/me:secret@a.example/", "http:/a.example/"),
+            ("http:///me:secret@a.example/", "http:///a.example/"),
+            ("me:secret@a.example/x", "a.example/x"),
+            ("nonsense@x", "x"),
+            ("http://", "http://"),
+            ("", ""),
+        ] {
+            assert_eq!(without_user(url), logged);
+        }
+    }
+
+    #[test]
+    fn urls_of_one_host_are_equal_up_to_their_path() {
+        for (url, expected) in [
+            ("http://a.example/x/y", "http://a.example"),
+            ("http://a.example:80?x", "http://a.example:80"),
+            ("http:/a.example/x", "http:/a.example"),
+            ("http:///a.example/x", "http:///a.example"),
+            ("http://", "http://"),
+        ] {
+            assert_eq!(without_path(url), expected);
         }
     }
 
@@ -413,6 +471,15 @@ mod tests {
         #[test]
         fn any_text_is_parsed_without_a_panic(url in "\\PC*") {
             Mirror::parse(&url);
+        }
+
+        #[test]
+        fn any_host_that_is_taken_leads_back_to_itself(host in "[-_a%1-9.:\\PC]{1,20}") {
+            if let Some((host, port)) = endpoint(&format!("http://{host}/")) {
+                let host = if host.contains(':') { format!("[{host}]") } else { host };
+                let again = endpoint(&format!("http://{host}:{port}/"));
+                prop_assert_eq!(again, Some((host.trim_matches(['[', ']']).into(), port)));
+            }
         }
 
         #[test]

@@ -32,11 +32,14 @@ pub(crate) fn escape_lines(text: &str) -> String {
 /// The URL with `***` in place of a password: other people may see the screen.
 pub(crate) fn without_password(url: &str) -> String {
     let hidden = || {
-        let (scheme, rest) = url.split_once("://")?;
+        // As curl does it, one to three slashes introduce the host.
+        let (scheme, rest) = url.split_once(":/")?;
+        let rest = rest.trim_start_matches('/');
+        let slashes = &url[scheme.len() + 1..url.len() - rest.len()];
         let authority = rest.split(['/', '?', '#']).next()?;
         let (user, host) = authority.rsplit_once('@')?;
         let (name, _) = user.split_once(':')?;
-        Some(format!("{scheme}://{name}:***@{host}{}", &rest[authority.len()..]))
+        Some(format!("{scheme}:{slashes}{name}:***@{host}{}", &rest[authority.len()..]))
     };
     hidden().unwrap_or_else(|| url.into())
 }
@@ -90,6 +93,7 @@ mod tests {
     fn password_is_hidden_and_nothing_else() {
         let table = [
             ("http://u:p@ss@a.example:80/x@y:z", "http://u:***@a.example:80/x@y:z"),
+            ("http:/u:secret@a.example/", "http:/u:***@a.example/"),
             ("https://u@a.example/", "https://u@a.example/"),
             ("http://a.example/u:p@b", "http://a.example/u:p@b"),
             ("file:///srv", "file:///srv"),

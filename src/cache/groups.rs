@@ -271,6 +271,10 @@ mod tests {
             ("https://mirror.example?token=1", "https://mirror.example"),
             ("https://mirror.example#token/", "https://mirror.example"),
             ("http://[2001:DB8::1]/pub", "http://%5B2001:db8::1%5D"),
+            ("http:///mirror.example/pub", "http://mirror.example"),
+            ("http:/mirror.example/pub", "http://mirror.example"),
+            ("http://mirror%2eexample/pub", "http://mirror.example"),
+            ("http://münchen.example/pub", "http://münchen.example"),
             ("http://me:pw@[2001:db8::1]:8080/pub", "http://%5B2001:db8::1%5D:8080"),
         ];
         for (url, expected) in table {

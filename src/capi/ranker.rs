@@ -92,7 +92,7 @@ pub unsafe extern "C" fn fm_ranker_error(ranker: *const fm_ranker) -> *const c_c
 fn lock(ranker: &fm_ranker) -> Option<MutexGuard<'_, Inner>> {
     match ranker.inner.try_lock() {
         Ok(inner) => Some(inner),
-        // A panic was caught meanwhile; options are still options.
+        // Cannot happen: with_inner() catches panics while it holds the lock.
         Err(TryLockError::Poisoned(poisoned)) => Some(PoisonError::into_inner(poisoned)),
         Err(TryLockError::WouldBlock) => None,
     }
@@ -156,7 +156,16 @@ pub unsafe extern "C" fn fm_rank(
     count: usize,
     ranking: *mut *mut fm_ranking,
 ) -> c_int {
+    /// Makes the cancel handle usable again, however the call ends: a cancel that came too late for
+    /// this call is not meant for the next.
+    struct Reset(Cancel);
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            self.0.reset();
+        }
+    }
     let body = |inner: &mut Inner| {
+        let _reset = Reset(inner.cancel.clone());
         fault::point("capi");
         if ranking.is_null() {
             return Err(Failure::argument("ranking is NULL"));
@@ -183,11 +192,7 @@ pub unsafe extern "C" fn fm_rank(
             candidates.push(Candidate { url: string.to_string_lossy().into_owned(), weight });
             strings.push(string);
         }
-        let result = inner.ranker.rank(candidates);
-        // Even after a failure: a cancel that came too late for this call is not meant for the
-        // next.
-        inner.cancel.reset();
-        let result = result?;
+        let result = inner.ranker.rank(candidates)?;
         let made = Box::into_raw(Box::new(fm_ranking::new(&result, strings)));
         // SAFETY: not NULL, and can be written, by the caller's promise.
         unsafe { *ranking = made };

@@ -4,7 +4,7 @@
 use super::LogLevel;
 use crate::outcome::Outcome;
 use crate::ranking::{RankedMirror, Ranking};
-use std::ops::Range;
+use crate::url::{without_path, without_user};
 
 type Write<'a> = dyn FnMut(LogLevel, &str) + 'a;
 
@@ -25,7 +25,8 @@ pub(super) fn write_ranking(write: &mut Write<'_>, ranking: &Ranking) {
     for group in ranking.mirrors.chunk_by(same) {
         let more = match group.len() {
             1 => String::new(),
-            count => format!(" and {} more", count - 1),
+            2 => " and 1 more URL of it".to_string(),
+            count => format!(" and {} more URLs of it", count - 1),
         };
         let (url, outcome) = (without_user(&group[0].url), describe(&group[0]));
         write_line(write, LogLevel::Debug, &format!("{place}. {url}{more}: {outcome}"));
@@ -77,66 +78,11 @@ fn is_harmless(c: char) -> bool {
         && !matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Returns the URL up to its path.
-fn without_path(url: &str) -> &str {
-    &url[..authority(url).end]
-}
-
-/// Returns the URL without user name and password, in whatever form libcurl would take them.
-fn without_user(url: &str) -> String {
-    if url.starts_with("file:") {
-        return url.into();
-    }
-    let Range { start, end } = authority(url);
-    let host = url[start..end].rfind('@').map_or(start, |at| start + at + 1);
-    format!("{}{}", &url[..start], &url[host..])
-}
-
-/// Returns where the URL has user name, password, host and port, in whatever form libcurl would
-/// take them.
-fn authority(url: &str) -> Range<usize> {
-    let scheme = url.find([':', '/', '@']).filter(|&at| url[at..].starts_with(":/")).map_or(0, |at| at + 1);
-    let start = scheme + url[scheme..].find(|c| c != '/').unwrap_or(url.len() - scheme);
-    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
-    start..end
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::outcome::StopReason;
     use std::time::Duration;
-
-    #[test]
-    fn password_is_never_logged() {
-        for (url, logged) in [
-            ("http://me:secret@a.example/b@c", "http://a.example/b@c"),
-            ("http://me:p@ss@a.example?x@y", "http://a.example?x@y"),
-            ("http://a.example/me@b", "http://a.example/me@b"),
-            ("file:///a@b", "file:///a@b"),
-            ("http:/me:secret@a.example/", "http:/a.example/"),
-            ("http:///me:secret@a.example/", "http:///a.example/"),
-            ("me:secret@a.example/x", "a.example/x"),
-            ("nonsense@x", "x"),
-            ("http://", "http://"),
-            ("", ""),
-        ] {
-            assert_eq!(without_user(url), logged);
-        }
-    }
-
-    #[test]
-    fn urls_of_one_host_are_equal_up_to_their_path() {
-        for (url, expected) in [
-            ("http://a.example/x/y", "http://a.example"),
-            ("http://a.example:80?x", "http://a.example:80"),
-            ("http:/a.example/x", "http:/a.example"),
-            ("http:///a.example/x", "http:///a.example"),
-            ("http://", "http://"),
-        ] {
-            assert_eq!(without_path(url), expected);
-        }
-    }
 
     #[test]
     fn result_is_logged_line_by_line() {
@@ -172,7 +118,7 @@ mod tests {
         let mut lines = Vec::new();
         super::super::Event::Ranked(&ranking).log(&mut |level, line| lines.push((level, line.to_string())));
         let expected = [
-            (LogLevel::Debug, "1. http://a.example/x and 1 more: measured 0.010000 s, pool"),
+            (LogLevel::Debug, "1. http://a.example/x and 1 more URL of it: measured 0.010000 s, pool"),
             (LogLevel::Debug, "3. http://b.example/?[2J: cached 0.030000 s"),
             (LogLevel::Debug, "4. http://d.example/: measured 0.015000 s, detoured"),
             (LogLevel::Debug, "5. http://c.example/: refused, from the cache"),

@@ -14,6 +14,8 @@ impl Pattern {
     /// that no host has.
     pub(crate) fn new(text: &str) -> Option<Pattern> {
         let fits = |c: char| url::is_in_names(c) || ".:*?".contains(c);
+        // As of the host that it is compared with, the dot of the root does not count.
+        let text = text.strip_suffix('.').unwrap_or(text);
         let is_valid = !text.is_empty() && text != "." && text.chars().all(fits);
         is_valid.then(|| Pattern(text.to_ascii_lowercase()))
     }

@@ -22,8 +22,8 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// After a step that took longer than this, the driver first takes in what has happened before it
-/// sends anything.
+/// After this long without a look at the sockets, the driver looks before it sends more: an answer
+/// may make the next SYN needless.
 const LATE: Duration = Duration::from_millis(1);
 /// How often the interrupt check is called.
 const INTERRUPT_CHECK_INTERVAL: Duration = Duration::from_millis(20);

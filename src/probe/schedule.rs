@@ -249,11 +249,8 @@ impl Schedule {
         now: Instant,
     ) -> Schedule {
         let lookups = hosts.iter().filter(|host| host.is_measured && host.addresses.is_none()).count();
-        let known: Vec<(HostId, Addresses)> = hosts
-            .iter()
-            .enumerate()
-            .filter_map(|(id, host)| Some((HostId(id), host.addresses?)))
-            .collect();
+        let known: Vec<(HostId, Addresses)> =
+            hosts.iter().enumerate().filter_map(|(id, host)| Some((HostId(id), host.addresses?))).collect();
         let mut hosts: Vec<HostState> = hosts
             .into_iter()
             .enumerate()
@@ -636,9 +633,7 @@ impl Schedule {
         endpoint.second = match cause {
             Cause::First => None,
             Cause::Failure => Some((cause, addresses.next.unwrap_or(addresses.first))),
-            Cause::Family | Cause::Hedge => {
-                Some((cause, addresses.other_family.unwrap_or(addresses.first)))
-            }
+            Cause::Family | Cause::Hedge => Some((cause, addresses.other_family.unwrap_or(addresses.first))),
             Cause::Again => Some((cause, addresses.first)),
         };
         self.attempts.add(self.address(attempt).ip());

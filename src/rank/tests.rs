@@ -35,6 +35,11 @@ impl Table {
         self.entries.push(Entry { host, outcome, is_detoured: false, weight });
     }
 
+    fn detour(&mut self, name: &str, latency: f64) {
+        self.add(Some(&host(name)), ms(latency), 1.0);
+        self.entries.last_mut().expect("it was just added").is_detoured = true;
+    }
+
     fn rank(&self, rule: &Rule, seed: u64) -> Ranked {
         rank(&self.entries, &self.hosts, rule, seed)
     }
@@ -170,6 +175,29 @@ fn factor_and_slack_set_the_pool() {
         let ranked = ranked(&mirrors, &rule, 1);
         assert_eq!(ranked.pool.iter().filter(|&&p| p).count(), pool, "factor {factor}, slack {slack} ms");
     }
+}
+
+#[test]
+fn detoured_hosts_follow_the_direct_ones_and_set_no_limit() {
+    let mut table = Table::default();
+    table.detour("detoured", 10.0);
+    table.add(Some(&host("far")), ms(60.0), 1.0);
+    table.add(Some(&host("near")), ms(25.0), 1.0);
+    table.detour("detoured-too", 5.0);
+    table.add(Some(&host("silent")), Unanswered, 1.0);
+    // One endpoint of a host is enough to reach it directly, and its URLs stand together.
+    table.add(Some(&host("mixed")), ms(70.0), 1.0);
+    table.detour("mixed", 8.0);
+    let ranked = table.rank(&RULE, 1);
+    assert_eq!(ranked.order, [2, 1, 5, 6, 3, 0, 4]);
+    assert_eq!(ranked.pool, [false, false, true, false, false, false, false]);
+    // Without a direct host the detoured take their place.
+    let mut table = Table::default();
+    table.detour("far", 30.0);
+    table.add(Some(&host("silent")), Unanswered, 1.0);
+    table.detour("near", 10.0);
+    let ranked = table.rank(&RULE, 1);
+    assert_eq!((ranked.order, ranked.pool), (vec![2, 0, 1], vec![false, false, true]));
 }
 
 #[test]

@@ -55,9 +55,8 @@ impl Knowledge {
     /// Returns whether what is known of each endpoint is remembered, by [`EndpointId`].
     pub(super) fn are_remembered(&self) -> Vec<bool> {
         let results = self.results();
-        let is_remembered = |(known, result): (&Known, Option<ProbeResult>)| {
-            known.measured.is_none() && result.is_some()
-        };
+        let is_remembered =
+            |(known, result): (&Known, Option<ProbeResult>)| known.measured.is_none() && result.is_some();
         self.endpoints.iter().zip(results).map(is_remembered).collect()
     }
 

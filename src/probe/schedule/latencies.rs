@@ -25,8 +25,7 @@ struct HostLatency {
 impl Latencies {
     /// Begins with what is known of each host before the run.
     pub(super) fn new(cached: impl Iterator<Item = Option<Duration>>) -> Latencies {
-        let hosts: Vec<HostLatency> =
-            cached.map(|direct| HostLatency { direct, detoured: None }).collect();
+        let hosts: Vec<HostLatency> = cached.map(|direct| HostLatency { direct, detoured: None }).collect();
         let mut direct: Vec<Duration> = hosts.iter().filter_map(|host| host.direct).collect();
         direct.sort_unstable();
         Latencies { hosts, direct, detoured: Vec::new() }

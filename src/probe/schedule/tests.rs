@@ -3,6 +3,7 @@
 mod random;
 mod world;
 
+use super::attempts::MAX_ATTEMPTS;
 use super::pacing::BURST;
 use super::*;
 use std::net::Ipv4Addr;
@@ -373,7 +374,8 @@ fn address_gets_eight_attempts_at_most() {
     // Twenty names with a port each, in both forms of one address.
     let host = |n: u8| {
         let mapped = Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped();
-        let address = if n % 2 == 0 { literal(1, None).addresses } else { Addresses::choose(&[(mapped, 0).into()]) };
+        let address =
+            if n % 2 == 0 { literal(1, None).addresses } else { Addresses::choose(&[(mapped, 0).into()]) };
         HostKnowledge { addresses: address, ..literal(1, None) }
     };
     let endpoints = (0..20).map(|n| endpoint((n, 80 + n as u16))).collect();

@@ -25,7 +25,22 @@ fn any_site() -> impl Strategy<Value = Site> {
 }
 
 fn any_world() -> impl Strategy<Value = World> {
-    let sites = prop::collection::vec(any_site(), 0..60);
+    // Some sites are names of another's addresses.
+    let twin = prop::option::weighted(0.3, 0usize..4);
+    let sites = prop::collection::vec((any_site(), twin), 0..60).prop_map(|sites| {
+        let first: Vec<Site> = sites.iter().take(4).map(|(site, _)| site.clone()).collect();
+        let mut named = Vec::new();
+        for (index, (site, twin)) in sites.into_iter().enumerate() {
+            named.push(match twin {
+                Some(twin) if index >= first.len() => {
+                    let paths = first[twin].paths.clone();
+                    Site { lookup: site.lookup.or(Some(1)), paths, twin_of: Some(twin) }
+                }
+                _ => site,
+            });
+        }
+        named
+    });
     let cached = prop::collection::vec((1u64..300).prop_map(ms), 0..4);
     let fallbacks = prop_oneof![Just(0), Just(16), Just(usize::MAX)];
     let descriptors = prop_oneof![3 => Just(usize::MAX), 1 => 1usize..20];
@@ -51,7 +66,22 @@ proptest! {
             prop_assert!(attempts.is_empty() || !attempts[0].1.is_second());
             prop_assert!(attempts.len() < 2 || attempts[1].1.is_second());
             if run.stop_reason == StopReason::Complete && run.outcomes[n].latency().is_none() && world.in_flight_is_ample() {
-                prop_assert_ne!(run.outcomes[n], Outcome::Unanswered, "complete without an outcome");
+                let has_enough = |address: &SocketAddr| {
+                    run.syns.iter().filter(|syn| syn.2.ip() == address.ip()).count() >= MAX_ATTEMPTS as usize
+                };
+                let is_capped = world.sites[n].all_addresses(n).iter().any(has_enough);
+                prop_assert!(is_capped || run.outcomes[n] != Outcome::Unanswered, "complete without an outcome");
+            }
+        }
+        for (_, _, address) in &run.syns {
+            let attempts = run.syns.iter().filter(|syn| syn.2.ip() == address.ip()).count();
+            prop_assert!(attempts <= MAX_ATTEMPTS as usize, "{attempts} attempts to {address}");
+        }
+        // Names of one address and port share what is found there.
+        for (n, site) in world.sites.iter().enumerate() {
+            if let (Some(twin), None) = (site.twin_of, site.lookup.filter(|&time| time == HANGS)) {
+                let latencies = [run.outcomes[n].latency(), run.outcomes[twin].latency()];
+                prop_assert!(latencies[0].is_none() || latencies[1].is_none() || latencies[0] == latencies[1]);
             }
         }
         let in_the_first_burst = run.syns.iter().filter(|syn| syn.0 < run.syns[0].0 + ms(1)).count();

@@ -54,9 +54,12 @@ impl Site {
         }
     }
 
+    pub(super) fn all_addresses(&self, site: usize) -> Vec<SocketAddr> {
+        (0..self.paths.len()).map(|n| self.address(site, n)).collect()
+    }
+
     pub(super) fn addresses(&self, site: usize) -> Option<Addresses> {
-        let list: Vec<_> = (0..self.paths.len()).map(|n| self.address(site, n)).collect();
-        Addresses::choose(&list)
+        Addresses::choose(&self.all_addresses(site))
     }
 }
 
@@ -226,8 +229,7 @@ impl World {
                     run.elapsed = now;
                     run.outcomes = (0..self.sites.len()).map(|n| schedule.outcome(n)).collect();
                     let owner = |n| schedule.owner(n);
-                    run.detoured =
-                        (0..self.sites.len()).map(|n| schedule.is_detoured(owner(n))).collect();
+                    run.detoured = (0..self.sites.len()).map(|n| schedule.is_detoured(owner(n))).collect();
                     return run;
                 }
             }

@@ -58,6 +58,16 @@ fn lookup_fails_in_the_configured_way() {
 }
 
 #[test]
+fn blocked_name_has_addresses_that_are_none() {
+    isolated!(|| {
+        let blocked = Mirror::new("blocked.lab.example").lookup(Lookup::Blocked);
+        let _world = World::start(Spec::new().mirror(blocked)).unwrap();
+        let found: Vec<_> = lookup("blocked.lab.example").0.unwrap();
+        assert!(!found.is_empty() && found.iter().all(|address| address.is_unspecified()), "{found:?}");
+    });
+}
+
+#[test]
 fn hosts_file_and_name_server_can_be_used_in_turn() {
     isolated!(|| {
         let spec = Spec::new()
