@@ -34,6 +34,8 @@ pub(crate) struct Job<'a> {
     pub(crate) timeout: Duration,
     /// How many hosts outside the pool must have a latency before the run is settled.
     pub(crate) fallbacks: usize,
+    /// Whether the latencies of the targets are remembered, and this is to confirm them.
+    pub(crate) is_check: bool,
     /// The attempts that were made to each address before, in another pass of this run.
     pub(crate) attempts: &'a mut AttemptCounts,
     pub(crate) cancel: Option<&'a Cancel>,

@@ -33,13 +33,14 @@ const INTERRUPT_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// # Errors
 /// If there is no descriptor even for the epoll set and its waker.
 pub(crate) fn measure(job: Job<'_>) -> io::Result<(StopReason, Vec<ProbeResult>)> {
-    let Job { list, targets, latencies, options, timeout, fallbacks, attempts, .. } = job;
+    let Job { list, targets, latencies, options, timeout, fallbacks, is_check, attempts, .. } = job;
     let Job { cancel, mut interrupt_check, progress, .. } = job;
     let start = Instant::now();
     let Share { lookups, descriptors } = limits::share();
     let schedule_options = ScheduleOptions {
         timeout,
         fallbacks,
+        is_check,
         rule: options.rule,
         in_flight: limits::IN_FLIGHT,
         lookups,

@@ -43,6 +43,8 @@ pub(super) struct ScheduleOptions {
     pub(super) timeout: Duration,
     /// How many hosts outside the pool must have a latency before the run is settled.
     pub(super) fallbacks: usize,
+    /// Whether this is to confirm remembered latencies, those of the endpoints among them.
+    pub(super) is_check: bool,
     pub(super) rule: Rule,
     /// How many attempts may be under way at once; at least 1.
     pub(super) in_flight: usize,

@@ -38,6 +38,11 @@ impl Schedule {
         if self.lookups == 0 {
             return self.start;
         }
+        if self.options.is_check && self.lookup_times.is_empty() {
+            // The resolver may be slow. Nothing is gained by forgetting what is remembered, since
+            // measuring everything would wait for the same resolver.
+            return self.start + self.options.timeout;
+        }
         let median = self.lookup_times.get(self.lookup_times.len() / 2).copied().unwrap_or_default();
         self.start + LEAST_LOOKUP_TIME.max(median * 3)
     }

@@ -101,6 +101,7 @@ pub(super) fn world(sites: impl IntoIterator<Item = Site>) -> World {
         options: ScheduleOptions {
             timeout: ms(2000),
             fallbacks: 16,
+            is_check: false,
             rule: Rule { factor: 2.0, slack: Duration::ZERO },
             in_flight: 512,
             lookups: 64,
