@@ -336,6 +336,22 @@ fn check_waits_for_a_slow_resolver() {
 }
 
 #[test]
+fn check_waits_as_long_as_the_pool_needs_without_the_unconfirmed() {
+    let start = Instant::now();
+    let options = ScheduleOptions { is_check: true, ..world([]).fallbacks(0).options };
+    let hosts = [8, 10, 14].into_iter().enumerate().map(|(n, rtt)| literal(n as u8, Some(ms(rtt)))).collect();
+    let endpoints = (0..3).map(|n| endpoint((n, 80))).collect();
+    let mut schedule = Schedule::new(options, hosts, endpoints, AttemptCounts::default(), start);
+    while let Step::Connect(..) = schedule.next(start) {}
+    assert_eq!(schedule.next(start), Step::Wait(start + ms(2 * 8 + 2)));
+    let first = |endpoint| Attempt::new(endpoint, false);
+    schedule.answered(first(1), ms(10), start + ms(10));
+    assert_eq!(schedule.next(start + ms(10)), Step::Wait(start + ms(2 * 10 + 2)));
+    schedule.answered(first(0), ms(8), start + ms(11));
+    assert_eq!(schedule.next(start + ms(11)), Step::Wait(start + ms(2 * 8 + 2)));
+}
+
+#[test]
 fn first_address_alone_counts_within_a_family() {
     // The client would wait for seconds before it tried the second one.
     let late = Site { lookup: None, paths: vec![(false, Silent), (false, Answers(10))], twin_of: None };
