@@ -101,7 +101,7 @@ impl<'a> Run<'a> {
         Run {
             options,
             start,
-            knowledge: Knowledge::recall(&list, &cache, options.rule),
+            knowledge: Knowledge::recall(&list, &cache, options),
             list,
             cache,
             seed,

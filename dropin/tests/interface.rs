@@ -435,6 +435,16 @@ fn order_leaves_far_mirrors_unmeasured_and_latencies_are_those_of_all() {
         let runs = output.lines().filter(|line| line.contains(": measuring stopped after ")).count();
         assert!(runs == 1 && (6..=10).contains(&unmeasured(&output)), "{output}");
 
+        // What was silent when an order was wanted is measured for its latency.
+        let directory = tempfile::tempdir().expect("a directory");
+        let cache = directory.path().join("cache").display().to_string();
+        let with_cache = [&["--cache", &cache], &urls[..]].concat();
+        for (function, expected) in [("order", 6..=10), ("order", 6..=10), ("detailed", 1..=1)] {
+            let output = call_ours(function, &with_cache);
+            let count = output.lines().filter(|line| line.contains(": unanswered")).count();
+            assert!(expected.contains(&count), "{output}");
+        }
+
         for (function, fallbacks) in
             [("detailed", ""), ("detailed", "0"), ("order", "all"), ("internal", "all")]
         {
