@@ -223,24 +223,30 @@ fn mirror_that_has_died_since_is_asked_for_no_file() {
 #[test]
 fn host_whose_first_address_is_dead_costs_nothing() {
     in_a_site(lab::test_name!(), |site| {
-        let (mut with, mut without) = (Vec::new(), Vec::new());
+        let second = site.world.addresses(HALF_DEAD)[1];
+        // With an empty cache, and again with what was remembered.
+        let mut with = [Vec::new(), Vec::new()];
+        let mut without = [Vec::new(), Vec::new()];
         for _ in 0..3 {
             for (runs, bad) in [(&mut with, Some(HALF_DEAD)), (&mut without, None)] {
                 let setup = Setup { bad, ..SETUP };
                 let mut latencies = None;
-                let run = site.run_remembering(Task::Makecache, setup, &mut latencies);
-                assert_one_of_the_pool(setup, &run);
-                // And with what was remembered.
-                let again = site.run_remembering(Task::Makecache, setup, &mut latencies);
-                assert_one_of_the_pool_is(": cached ", setup, &again);
-                runs.extend([run, again]);
+                for (runs, known) in runs.iter_mut().zip([": measured ", ": cached "]) {
+                    let run = site.run_remembering(Task::Makecache, setup, &mut latencies);
+                    assert_one_of_the_pool_is(known, setup, &run);
+                    assert!(run.attempts.iter().all(|attempt| attempt.to.ip() != second), "{}", run.log);
+                    runs.push(run);
+                }
             }
         }
-        let [with, without] = [best(&with), best(&without)];
-        figure(&format!(
-            "dnf makecache: {without:.2} s; with a host in the lists whose first address is dead {with:.2} s"
-        ));
-        assert!(with < without + 0.5, "{with} against {without}");
+        for (what, with, without) in [("", &with[0], &without[0]), (" again", &with[1], &without[1])] {
+            let [with, without] = [best(with), best(without)];
+            figure(&format!(
+                "dnf makecache{what}: {without:.2} s; with a host in the lists whose first address is dead \
+                 {with:.2} s"
+            ));
+            assert!(with < without + 0.5, "{with} against {without}");
+        }
     });
 }
 
@@ -293,7 +299,9 @@ fn dnf_is_faster_than_without_the_library_and_as_fast_as_without_a_choice() {
             // one notices against 2 s.
             let [with, off, without] = runs.each_ref().map(|runs| best(runs));
             assert!(with - off < (without - off) * 0.25, "{with:.2}, {without:.2}, {off:.2} s");
-            assert!(with < off + 0.15, "{with:.2}, {off:.2} s");
+            if rounds > 10 {
+                assert!(with < off + 0.15, "{with:.2}, {off:.2} s");
+            }
             assert!(least < 0.060, "{least} s");
         }
         println!("{}", site.world.report().error);
