@@ -13,7 +13,7 @@ use super::file::{CacheFile, FileError, LOCK_TIMEOUT, Lock, Status};
 use super::groups::RecordName;
 use super::number;
 use super::policy::Remembered;
-use super::records::{self, KeptSeed, Records};
+use super::records::{self, KeptSeed, Learned, Records};
 
 use crate::network::Network;
 use crate::sys;
