@@ -13,6 +13,9 @@
 //! connectime=0.012345
 //! ```
 //!
+//! A group's name is the URL up to its path. Any spelling is read; an endpoint and protocol is
+//! written once.
+//!
 //! What has no place in that format stands in groups of our own. librepo preserves them because
 //! their names begin with `:_`:
 //!

@@ -620,6 +620,14 @@ fn file_size_is_bounded() {
     for url in ["http://new.example/", "http://a-rather-long-name-of-a-mirror-0.example/"] {
         assert!(records.get(&endpoint(url)).is_some(), "{url}");
     }
+    // Notes on outcomes count too.
+    let mut file = b"[:_librepo_:]\nversion=1\n".to_vec();
+    for n in 0..60_000 {
+        let name = format!("http://a-rather-long-name-of-a-mirror-{n}.example");
+        file.extend(format!("[:_fm_:outcome:{name}]\nts={}\noutcome=refused\n", NOW - 1).bytes());
+    }
+    assert!(file.len() > MAX_WRITTEN && file.len() < MAX_SIZE, "{}", file.len());
+    assert!(merge(&file, at(NOW), None, &[], None).0.len() < MAX_WRITTEN);
 }
 
 /// A file with this many records, the first of them `age` seconds old and the others one more each.
