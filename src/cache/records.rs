@@ -258,9 +258,9 @@ impl Learned {
     }
 }
 
-/// Returns the file as it is after a run. Takes time in proportion to the file and to what was
-/// learned. A file that is not a cache is replaced, as by librepo;
-/// then the reason is returned as well.
+/// Returns the file as it is after a run. A file that is not a cache is replaced, as by librepo;
+/// then the reason is returned as well. Takes time in proportion to the file and to what was
+/// learned.
 pub(crate) fn merge(
     text: &[u8],
     now: SystemTime,
