@@ -1,5 +1,5 @@
-//! The hosts and endpoints of a list: each once, in tables that cache, measuring and rule share, and
-//! positions in these tables as types of their own.
+//! The hosts and endpoints of a list: each once, in tables that cache, measuring and rule share,
+//! and positions in these tables as types of their own.
 #![forbid(unsafe_code)]
 
 use crate::url::Host;

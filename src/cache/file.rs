@@ -1,5 +1,5 @@
 //! The cache as a file: which files are trusted, the lock among writers, the replacement of the old
-//! file by a whole new one. What the text in it means is the business of `records`.
+//! file by a whole new one. What the text in it means is decided in `records`.
 //!
 //! It opens only regular files and waits for other processes for at most [`LOCK_TIMEOUT`]. A file
 //! that cannot be used is never an error for the caller but a [`Status`], and the run goes on.

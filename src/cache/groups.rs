@@ -167,6 +167,7 @@ impl RecordName {
     }
 
     /// The mirror that a group is about, in any spelling, librepo's with a password included.
+    #[inline]
     pub(super) fn mirror(group: &[u8]) -> Mirror {
         let Ok(url) = std::str::from_utf8(group) else { return Mirror::Unsupported };
         if url.contains('%') {
@@ -200,6 +201,7 @@ pub(super) enum GroupKind {
 
 impl GroupKind {
     /// Returns what a group is about, and the name of the record that it belongs to.
+    #[inline]
     pub(super) fn of(group: &[u8]) -> (GroupKind, &[u8]) {
         if let Some(record) = group.strip_prefix(NETWORK_NOTE) {
             (GroupKind::NetworkNote, record)
@@ -242,6 +244,7 @@ impl<'a> GroupValues<'a> {
     }
 
     /// Takes one pair. Of a key that stands there twice the last value counts, as for GLib.
+    #[inline]
     pub(super) fn set(&mut self, key: &[u8], value: &'a [u8]) {
         match std::str::from_utf8(key) {
             Ok(TS) => self.ts = number::parse_int64(value),
@@ -264,12 +267,14 @@ impl<'a> GroupValues<'a> {
     }
 
     /// The latency in a record.
+    #[inline]
     pub(super) fn latency(&self) -> Option<Fact> {
         Some(Fact { at: self.ts?, remembered: Remembered::Latency(self.latency?) })
     }
 
     /// What a note on an outcome says. None if the word, or the time that belongs to it, cannot be
     /// read.
+    #[inline]
     pub(super) fn outcome(&self) -> Option<Fact> {
         let remembered = match std::str::from_utf8(self.outcome?).ok()? {
             REFUSED => Remembered::Refused,
@@ -283,6 +288,7 @@ impl<'a> GroupValues<'a> {
     }
 
     /// The network in a note of either kind.
+    #[inline]
     pub(super) fn network(&self) -> Option<Network> {
         Network::from_text(std::str::from_utf8(self.network?).ok()?)
     }
@@ -300,6 +306,7 @@ impl<'a> GroupValues<'a> {
 }
 
 /// Reads a number of seconds.
+#[inline]
 fn parse_time(value: &[u8]) -> Option<Duration> {
     number::parse_double(value).and_then(policy::believable_time)
 }

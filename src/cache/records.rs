@@ -1,5 +1,5 @@
-//! A cache file's text: what it says, and what it says after a run. Text, time and network in, text
-//! out.
+//! The text of a cache file: reading it, and merging into it what a run has learned. Text, time and
+//! network in, text out.
 //!
 //! The format is librepo's (`fastestmirror.c`, version 1), so that librepo and this crate read what
 //! the other one writes:

@@ -30,7 +30,7 @@ impl Default for CacheOptions {
     }
 }
 
-/// The cache during one run, with what it said at the beginning.
+/// The cache during one run, with what it contained at the beginning.
 #[derive(Debug)]
 pub(crate) struct CacheSession {
     file: Option<CacheFile>,
@@ -111,7 +111,8 @@ impl CacheSession {
         let network = network::here();
         if network.differs(&self.network) {
             learned = Learned::default();
-            warnings.push("the results of this run were not cached: the network changed meanwhile".into());
+            warnings
+                .push("the results of this run were not cached: the network changed while measuring".into());
         }
         let problem = file.write(self.now, Some(&network), learned, seed).problem();
         // Reading may have warned of the same.
