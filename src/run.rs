@@ -143,7 +143,7 @@ impl<'a> Run<'a> {
             // that they are down and not the network, so that they can be remembered as such.
             let control = self.knowledge.control();
             unknown.extend(control.map(|control| self.knowledge.target(control)));
-            for (endpoint, result) in self.pass(&unknown, self.options.fallbacks, hooks)? {
+            for (endpoint, result) in self.pass(&unknown, false, hooks)? {
                 self.knowledge.learn(endpoint, result, Some(endpoint) == control);
             }
             if !self.may_go_on() {
@@ -193,7 +193,7 @@ impl<'a> Run<'a> {
     fn check(&mut self, due: &[ProbeTarget], hooks: &mut Hooks) -> Result<bool, Error> {
         let limit = self.knowledge.limit().unwrap_or_default() + GRACE;
         let mut heard = false;
-        for (endpoint, result) in self.pass(due, 0, hooks)? {
+        for (endpoint, result) in self.pass(due, true, hooks)? {
             heard |= result.outcome.latency().is_some_and(|latency| latency < limit);
             self.knowledge.learn(endpoint, result, false);
         }
@@ -207,7 +207,7 @@ impl<'a> Run<'a> {
     fn pass(
         &mut self,
         targets: &[ProbeTarget],
-        fallbacks: usize,
+        is_check: bool,
         hooks: &mut Hooks,
     ) -> Result<Vec<(EndpointId, ProbeResult)>, Error> {
         let before = self.progress;
@@ -220,7 +220,8 @@ impl<'a> Run<'a> {
             latencies: self.knowledge.latencies(self.list.hosts.len()),
             options: self.options,
             timeout: self.options.timeout.saturating_sub(self.start.elapsed()),
-            fallbacks,
+            fallbacks: if is_check { 0 } else { self.options.fallbacks },
+            is_check,
             attempts: &mut self.attempts,
             cancel: cancel.as_ref(),
             interrupt_check: interrupt_check.as_mut().map(|check| check as &mut dyn FnMut() -> bool),
