@@ -43,7 +43,8 @@ pub(super) struct ScheduleOptions {
     pub(super) timeout: Duration,
     /// How many hosts outside the pool must have a latency before the run is settled.
     pub(super) fallbacks: usize,
-    /// Whether no hedges leave.
+    /// Whether this is to confirm remembered latencies, those of the endpoints among them. No hedge
+    /// leaves then.
     pub(super) is_check: bool,
     pub(super) rule: Rule,
     /// How many attempts may be under way at once; at least 1.
@@ -598,8 +599,12 @@ impl Schedule {
     /// Computes the latencies of all hosts anew.
     fn refresh_latencies(&mut self) {
         let mut latencies = Latencies::new(vec![None; self.hosts.len()].into_iter());
+        // Once anything has answered, a latency that is being checked counts only if it is confirmed.
+        // The others are waited for as long as they could belong to the pool without it.
+        let has_answer = self.answered_ipv4 || self.answered_ipv6;
         for host in &self.hosts {
-            if let Some(latency) = host.cached {
+            let is_unconfirmed = self.options.is_check && has_answer && host.first_endpoint.is_some();
+            if let (Some(latency), false) = (host.cached, is_unconfirmed) {
                 latencies.add(host.group, latency, false);
             }
         }

@@ -5,6 +5,7 @@
 use crate::cache::{CacheSession, Recalled, Remembered};
 use crate::hosts::{EndpointId, HostId};
 use crate::list::List;
+use crate::options::{ALL_FALLBACKS, Options};
 use crate::outcome::Outcome;
 use crate::probe::{ProbeResult, ProbeTarget};
 use crate::rank::Rule;
@@ -17,6 +18,8 @@ pub(super) struct Knowledge {
     /// The host of each endpoint, by [`EndpointId`].
     hosts: Vec<HostId>,
     rule: Rule,
+    /// Whether every mirror is to be measured, however far away it is.
+    wants_all: bool,
 }
 
 /// What is known of an endpoint.
@@ -32,14 +35,15 @@ struct Known {
 
 impl Knowledge {
     /// Recalls what the cache remembers of the endpoints of a list.
-    pub(super) fn recall(list: &List, cache: &CacheSession, rule: Rule) -> Knowledge {
+    pub(super) fn recall(list: &List, cache: &CacheSession, options: &Options) -> Knowledge {
         let mut endpoints = Vec::with_capacity(list.endpoints.len());
         for id in 0..list.endpoints.len() {
             let remembered = cache.recall(&list.endpoint(EndpointId(id)));
             endpoints.push(Known { remembered, ..Known::default() });
         }
         let hosts = list.endpoints.iter().map(|endpoint| endpoint.host).collect();
-        let mut knowledge = Knowledge { endpoints, hosts, rule };
+        let wants_all = options.fallbacks == ALL_FALLBACKS;
+        let mut knowledge = Knowledge { endpoints, hosts, rule: options.rule, wants_all };
         // If only failures are remembered of everything that could be tried, they are forgotten.
         let is_failure = |known: &Known| known.remembered.is_some_and(|it| latency_of(it).is_none());
         if knowledge.endpoints.iter().all(is_failure) {
@@ -70,8 +74,9 @@ impl Knowledge {
         let remembered = known.remembered?.remembered;
         if let Remembered::Silent(waited) = remembered {
             // "Outside the pool" is a fact about one list and not about a mirror: the silence must
-            // have lasted for as long as a mirror of this list can take.
-            limit.filter(|&limit| waited >= limit)?;
+            // have lasted for as long as a mirror of this list can take. Where all are to be measured,
+            // it says nothing of a far one.
+            limit.filter(|&limit| waited >= limit && !self.wants_all)?;
         }
         Some(ProbeResult {
             is_detoured: matches!(remembered, Remembered::Detoured(_)),
