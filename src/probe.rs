@@ -34,7 +34,8 @@ pub(crate) struct Job<'a> {
     pub(crate) timeout: Duration,
     /// How many hosts outside the pool must have a latency before the run is settled.
     pub(crate) fallbacks: usize,
-    /// Whether the latencies of the targets are remembered, and this is to confirm them.
+    /// Whether this is to confirm the remembered latencies of the targets. One SYN does that: no
+    /// hedge leaves, and a second attempt is left for the case that nothing remembered is true.
     pub(crate) is_check: bool,
     /// The attempts that were made to each address before, in another pass of this run.
     pub(crate) attempts: &'a mut AttemptCounts,
@@ -60,6 +61,8 @@ pub(crate) struct ProbeResult {
     /// The address that answered.
     pub(crate) address: Option<SocketAddr>,
     pub(crate) syn_sent: bool,
+    /// Whether both attempts that an endpoint gets in a run were made.
+    pub(crate) is_tried_twice: bool,
     /// Whether the network reported the failure, and not this machine.
     pub(crate) reported_by_network: bool,
     /// Whether the client waits for another address before it reaches the one that answered.
@@ -78,6 +81,7 @@ impl ProbeResult {
             imprecise: false,
             address: None,
             syn_sent: false,
+            is_tried_twice: false,
             reported_by_network: false,
             is_detoured: false,
             waited: None,

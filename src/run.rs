@@ -14,9 +14,9 @@ use crate::outcome::{Outcome, StopReason};
 use crate::probe::{self, AttemptCounts, Cancel, GRACE, Job, ProbeResult, ProbeTarget};
 use crate::rank::{self, Entry, Ranked};
 use crate::ranking::{Candidate, Error, RankedMirror, Ranking};
+use crate::url::Family;
 use knowledge::Knowledge;
-use std::collections::HashMap;
-use std::collections::hash_map;
+use std::collections::{HashMap, HashSet, hash_map};
 use std::mem;
 use std::net::IpAddr;
 use std::time::{Instant, SystemTime};
@@ -364,8 +364,14 @@ impl<'a> Run<'a> {
         let waited =
             matches!(self.stop_reason, StopReason::Complete | StopReason::Settled | StopReason::Quiet);
         let mut learned = Vec::new();
+        let mut is_learned = HashSet::new();
         for mirror in &self.list.mirrors {
             let Target::Remote { protocol, endpoint: Some(endpoint), .. } = mirror.target else { continue };
+            // The first URL of an endpoint and protocol names its record.
+            if !is_learned.insert((endpoint, protocol)) {
+                continue;
+            }
+            // What is only remembered is not learned: it would count for ever.
             let Some(result) = self.knowledge.measured(endpoint) else { continue };
             let finding = Finding {
                 outcome: result.outcome,
@@ -376,10 +382,13 @@ impl<'a> Run<'a> {
                 waited: result.waited,
                 is_lookup_unfinished: result.is_lookup_unfinished,
             };
-            if let Some(remembered) = cache::to_remember(&finding, waited) {
-                let name = RecordName::new(&mirror.url, protocol, &self.list.endpoint(endpoint));
-                learned.push((name, remembered));
+            let Some(remembered) = cache::to_remember(&finding, waited) else { continue };
+            // A name may have addresses of the family that was not requested.
+            if remembered == Remembered::Unresolved && self.options.family != Family::Any {
+                continue;
             }
+            let name = RecordName::new(&mirror.url, protocol, &self.list.endpoint(endpoint));
+            learned.push((name, remembered));
         }
         learned
     }

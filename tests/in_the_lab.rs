@@ -72,11 +72,11 @@ fn assert_polite(world: &World, runs: usize) {
 }
 
 #[test]
-fn settled_stop_comes_with_the_pool_limit_or_the_last_needed_fallback() {
+fn settled_stop_comes_with_the_pool_limit_the_last_needed_fallback_or_as_long_again() {
     lab::isolated!(|| {
-        // The best takes 10 ms, so the limit of the pool is 20. Fallbacks follow from 30 ms on, the
-        // sixteenth at 45 ms; then far mirrors and dead ones.
-        let mut mirrors = live([10, 11].into_iter().chain(30..50).chain([150, 200, 250, 300]));
+        // The best takes 10 ms, so the limit of the pool is 20. Fallbacks follow from 25 ms on, the
+        // sixteenth at 40 ms; then far mirrors and dead ones.
+        let mut mirrors = live([10, 11].into_iter().chain(25..41).chain([150, 200, 250, 300]));
         mirrors.extend((0..3).map(|n| silent(&format!("dead{n}.lab.example"))));
         let world = start(mirrors);
         let settled = |ranking: &Ranking| {
@@ -85,11 +85,18 @@ fn settled_stop_comes_with_the_pool_limit_or_the_last_needed_fallback() {
         };
         let lookup = 5.0;
         let rank = |fallbacks| Ranker::new().fallbacks(fallbacks).rank(urls(&world)).unwrap();
-        let (sixteen, runs) = best_of_runs(lookup + 45.0, lookup + 45.0 + 12.0, || rank(16), settled);
-        let (none, more) = best_of_runs(lookup + 22.0, lookup + 22.0 + 12.0, || rank(0), settled);
+        let proved = lookup + 22.0;
+        let (sixteen, runs) = best_of_runs(lookup + 40.0, lookup + 40.0 + 12.0, || rank(16), settled);
+        let (none, more) = best_of_runs(proved, proved + 12.0, || rank(0), settled);
+        let runs = runs + more;
+        // The seventeenth is 150 ms away: it is waited for as long again as the pool's limit.
+        let (too_many, more) = best_of_runs(proved + 20.0, proved + 20.0 + 12.0, || rank(17), settled);
         let runs = runs + more;
         lab::figure(&format!("settled after {none:.1} ms without fallbacks (lookup 5 + limit 20 + grace 2)"));
-        lab::figure(&format!("settled after {sixteen:.1} ms with 16 fallbacks (lookup 5 + 45)"));
+        lab::figure(&format!("settled after {sixteen:.1} ms with 16 fallbacks (lookup 5 + 40)"));
+        lab::figure(&format!(
+            "settled after {too_many:.1} ms with a fallback too few (lookup 5 + limit 20 + grace 2 + wait 20)"
+        ));
         assert_polite(&world, runs);
         assert_eq!(
             world.report().of("m5.lab.example").attempts,
@@ -100,7 +107,7 @@ fn settled_stop_comes_with_the_pool_limit_or_the_last_needed_fallback() {
 }
 
 #[test]
-fn dead_mirror_costs_the_quiet_time() {
+fn dead_mirror_costs_the_quiet_time_if_all_are_wanted() {
     lab::isolated!(|| {
         let mut mirrors = live([8, 20, 40, 60, 80, 100, 120, 140, 160, 180, 200]);
         mirrors.push(silent("dead.lab.example"));
@@ -108,16 +115,43 @@ fn dead_mirror_costs_the_quiet_time() {
         let (best, runs) = best_of_runs(
             400.0,
             5.0 + 400.0 + 20.0,
-            || Ranker::new().rank(urls(&world)).unwrap(),
+            || Ranker::new().fallbacks(Ranker::ALL).rank(urls(&world)).unwrap(),
             |ranking| {
                 assert_eq!((ranking.stop_reason, ranking.mirrors[11].index), (StopReason::Quiet, 11));
                 assert!((0..11).all(|n| outcome(ranking, n).latency().is_some()));
             },
         );
-        lab::figure(&format!("twelve mirrors up to 200 ms away, one of them dead: {best:.1} ms"));
+        lab::figure(&format!(
+            "twelve mirrors up to 200 ms away, one of them dead: {best:.1} ms if all are wanted"
+        ));
         assert_polite(&world, runs);
         assert_eq!(world.report().of("dead.lab.example").attempts, 2 * runs);
         assert_eq!(world.report().of("m10.lab.example").attempts, runs, "a live mirror got a second attempt");
+    });
+}
+
+#[test]
+fn dead_and_far_mirrors_of_a_short_list_cost_the_pool_limit_twice() {
+    lab::isolated!(|| {
+        let mut mirrors = live([20, 25, 30, 60, 200]);
+        mirrors.push(silent("dead.lab.example"));
+        let world = start(mirrors);
+        let (best, runs) = best_of_runs(
+            5.0 + 42.0 + 40.0,
+            5.0 + 42.0 + 40.0 + 20.0,
+            || Ranker::new().rank(urls(&world)).unwrap(),
+            |ranking| {
+                assert_eq!(ranking.stop_reason, StopReason::Settled);
+                assert!(ranking.mirrors.iter().all(|m| m.pool == (m.index < 3)), "{ranking:#?}");
+                assert!((0..4).all(|n| outcome(ranking, n).latency().is_some()));
+                assert_eq!(outcome(ranking, 5), Outcome::Unanswered);
+            },
+        );
+        lab::figure(&format!("six mirrors up to 200 ms away, one of them dead: {best:.1} ms"));
+        let report = world.report();
+        let attempts: Vec<_> = report.each().iter().map(|(_, counts)| counts.attempts).collect();
+        assert_eq!(attempts, [runs; 6], "a second attempt after the pool is proved");
+        assert_polite(&world, runs);
     });
 }
 
@@ -216,12 +250,12 @@ fn broken_ipv6_costs_the_delay_of_rfc_8305() {
         let (best, runs) = best_of_runs(
             290.0,
             320.0,
-            || Ranker::new().rank(urls(&world)).unwrap(),
+            || Ranker::new().fallbacks(Ranker::ALL).rank(urls(&world)).unwrap(),
             |ranking| {
                 assert_eq!(ranking.stop_reason, StopReason::Complete);
                 for (n, rtt) in [10.0, 14.0, 30.0, 40.0].into_iter().enumerate() {
                     let mirror = mirror(ranking, n);
-                    assert!(mirror.address.unwrap().is_ipv4());
+                    assert!(mirror.address.unwrap().is_ipv4() && !mirror.is_detoured);
                     // The latency is that of the attempt that connected, without the wait before
                     // it.
                     assert_between(rtt, mirror.outcome.latency().unwrap().as_secs_f64() * 1e3, rtt + 50.0);
@@ -245,7 +279,7 @@ fn broken_ipv6_costs_the_pool_limit_once_ipv4_works() {
         let world = start(mirrors);
         let all = |ranking: &Ranking| {
             assert_eq!(ranking.stop_reason, StopReason::Complete);
-            assert!(ranking.mirrors.iter().all(|m| m.pool && m.address.unwrap().is_ipv4()));
+            assert!(ranking.mirrors.iter().all(|m| m.pool && m.address.unwrap().is_ipv4() && !m.is_detoured));
         };
         let (best, runs) = best_of_runs(72.0, 95.0, || Ranker::new().rank(urls(&world)).unwrap(), all);
         lab::figure(&format!(
@@ -272,8 +306,11 @@ fn address_families_fail_independently() {
             named(9).both(refuse(ms(6))),
         ]);
         for _ in 0..3 {
-            let ranking = Ranker::new().rank(urls(&world)).unwrap();
+            let ranking = Ranker::new().fallbacks(Ranker::ALL).rank(urls(&world)).unwrap();
             assert_eq!(ranking.stop_reason, StopReason::Complete, "{ranking:#?}");
+            let detoured = ranking.mirrors.iter().filter(|m| m.is_detoured).map(|m| m.index);
+            assert_eq!(detoured.collect::<Vec<_>>(), [3], "the client waits for the silent address");
+            assert!(!mirror(&ranking, 3).pool && ranking.mirrors[6].index == 3, "{ranking:#?}");
             let families = (0..7).map(|n| mirror(&ranking, n).address.unwrap().is_ipv6());
             assert_eq!(families.collect::<Vec<_>>(), [true, false, true, false, true, false, false]);
             assert_eq!(outcome(&ranking, 7), Outcome::Refused);
@@ -298,7 +335,7 @@ fn lost_packet_is_repaired_within_the_quiet_time() {
         let lost_syn_ack = named(1).ipv4(answer(ms(12)).lose_first_syn_acks(1));
         let world =
             start(vec![lost_syn, lost_syn_ack, named(2).ipv4(answer(ms(11))), named(3).ipv4(answer(ms(30)))]);
-        let ranking = Ranker::new().rank(urls(&world)).unwrap();
+        let ranking = Ranker::new().fallbacks(Ranker::ALL).rank(urls(&world)).unwrap();
         assert_eq!(ranking.stop_reason, StopReason::Complete);
         for (n, rtt) in [10.0, 12.0, 11.0, 30.0].into_iter().enumerate() {
             assert_between(rtt, outcome(&ranking, n).latency().unwrap().as_secs_f64() * 1e3, rtt + 40.0);
@@ -365,7 +402,7 @@ fn bursts_and_attempts_in_flight_are_limited() {
 #[test]
 fn hosts_file_is_used() {
     lab::isolated!(|| {
-        let world = World::start(Spec::new().mirrors(live([10, 60])).names(lab::Names::Hosts)).unwrap();
+        let world = World::start(Spec::new().mirrors(live([10, 30])).names(lab::Names::Hosts)).unwrap();
         let begin = Instant::now();
         let ranking = Ranker::new().rank(urls(&world)).unwrap();
         assert_eq!((ranking.stop_reason, ranking.mirrors[0].index), (StopReason::Complete, 0));

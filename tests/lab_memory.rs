@@ -1,4 +1,5 @@
-//! The cache in the lab: a second run in the same network sends nothing.
+//! The cache in the lab: a second run in the same network sends nothing for a while. What happens
+//! after that is in `lab_checked`.
 
 use fastestmirror::*;
 use lab::gateway::Link;
@@ -7,7 +8,12 @@ use lab::{Fate, Mirror, Spec, World, answer, figure, ms, refuse};
 use std::path::Path;
 
 fn rank(cache: &Path, urls: &[String]) -> Ranking {
-    let ranking = Ranker::new().cache(Some(cache)).seed(7).rank(urls).expect("a ranking");
+    rank_with(cache, urls, 16)
+}
+
+fn rank_with(cache: &Path, urls: &[String], fallbacks: usize) -> Ranking {
+    let mut ranker = Ranker::new();
+    let ranking = ranker.cache(Some(cache)).seed(7).fallbacks(fallbacks).rank(urls).expect("a ranking");
     assert_eq!(ranking.warnings, Vec::<String>::new());
     ranking
 }
@@ -131,12 +137,18 @@ fn silent_mirror_is_not_tried_again_for_an_hour() {
         let directory = tempfile::tempdir().expect("a directory");
         let cache = directory.path().join("cache");
         let (world, urls) = five_and_a_dead_one();
-        assert_eq!(rank(&cache, &urls).stop_reason, StopReason::Quiet);
-        assert_eq!(rank(&cache, &urls).stop_reason, StopReason::Idle);
-        assert_eq!(world.report().of("dead.lab.example").attempts, 2);
-        // librepo would not understand such a group.
-        let text = std::fs::read_to_string(&cache).expect("a cache");
-        assert!(!text.contains("[http://dead.lab.example]"), "{text}");
+        for (fallbacks, stop_reason, attempts) in
+            [(16, StopReason::Settled, 1), (Ranker::ALL, StopReason::Quiet, 2)]
+        {
+            let _ = std::fs::remove_file(&cache);
+            let before = world.report().of("dead.lab.example").attempts;
+            assert_eq!(rank_with(&cache, &urls, fallbacks).stop_reason, stop_reason);
+            assert_eq!(rank_with(&cache, &urls, fallbacks).stop_reason, StopReason::Idle);
+            assert_eq!(world.report().of("dead.lab.example").attempts - before, attempts);
+            // librepo would not understand such a group.
+            let text = std::fs::read_to_string(&cache).expect("a cache");
+            assert!(!text.contains("[http://dead.lab.example]"), "{text}");
+        }
     });
 }
 
@@ -146,26 +158,28 @@ fn dead_mirror_costs_one_run_when_its_hour_is_over() {
         let directory = tempfile::tempdir().expect("a directory");
         let cache = directory.path().join("cache");
         let (world, urls) = five_and_a_dead_one();
-        rank(&cache, &urls);
+        rank_with(&cache, &urls, Ranker::ALL);
         let forget_dead_mirror = || {
             let text = std::fs::read_to_string(&cache).expect("a cache");
             let groups = text.split_inclusive("\n\n").filter(|group| !group.contains(":_fm_:outcome:"));
             std::fs::write(&cache, groups.collect::<String>()).expect("a writable cache");
         };
-        for _ in 0..2 {
+        let defaults = (16, StopReason::Settled, 1);
+        let all = (Ranker::ALL, StopReason::Quiet, 2);
+        for (fallbacks, stop_reason, attempts) in [defaults, all, defaults, all] {
             forget_dead_mirror();
             let before = world.report().total().attempts;
-            let ranking = rank(&cache, &urls);
-            assert_eq!(ranking.stop_reason, StopReason::Quiet);
+            let ranking = rank_with(&cache, &urls, fallbacks);
+            assert_eq!(ranking.stop_reason, stop_reason);
             let measured =
                 ranking.mirrors.iter().filter(|m| matches!(m.outcome, Outcome::Measured(_))).count();
             assert_eq!(measured, 1, "one remembered mirror is measured again as the control");
             assert_eq!(
                 world.report().total().attempts - before,
-                3,
-                "two attempts at the dead mirror, one at the control"
+                attempts + 1,
+                "attempts at the dead mirror, and one at the control"
             );
-            assert_eq!(rank(&cache, &urls).stop_reason, StopReason::Idle);
+            assert_eq!(rank_with(&cache, &urls, fallbacks).stop_reason, StopReason::Idle);
         }
     });
 }

@@ -6,7 +6,8 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 use fastestmirror::{Error, Family, Protocol, Ranker};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What the command line asks for.
@@ -200,6 +201,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
     if matches.contains_id("rotate") && !matches.contains_id("cache") {
         return Err(conflict("--rotate needs --cache FILE, the file in which the order is kept"));
     }
+    if let Some(path) = matches.get_one::<PathBuf>("cache") {
+        refuse_other_file(path)?;
+    }
     let ranker = ranker(&matches).map_err(|error| conflict(&error.to_string()))?;
     let format = match (matches.get_flag("json"), matches.get_flag("urls")) {
         (true, _) => Format::Json,
@@ -208,6 +212,24 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
     };
     let weights = matches.get_flag("weights");
     Ok(Request::Rank(Box::new(Options { ranker, format, weights, input })))
+}
+
+/// Refuses a cache file that is something else. The library would replace it, as librepo does with
+/// its own cache; but here it may be a slip, and the file a list.
+fn refuse_other_file(path: &Path) -> Result<(), Exit> {
+    // The library reports what is no regular file, and what cannot be read.
+    if !path.is_file() {
+        return Ok(());
+    }
+    let Ok(text) = fs::read(path) else { return Ok(()) };
+    let header = b"[:_librepo_:]";
+    if text.is_empty() || text.windows(header.len()).any(|window| window == header) {
+        return Ok(());
+    }
+    Err(Exit::unusable(&format!(
+        "{}: this is not a cache, and --cache would replace it: name another file, or delete this one",
+        path.display()
+    )))
 }
 
 /// A ranker set up as the options say.

@@ -606,6 +606,13 @@ fn cache_is_used_and_an_unusable_one_is_a_warning() {
     );
     assert_eq!(first["mirrors"][0]["latency_ms"], second["mirrors"][0]["latency_ms"]);
     assert_eq!(first["seed"], second["seed"]);
+    // A list that is named as the cache by a slip is not replaced.
+    let list = file("rank-command.list", &url);
+    let output = run(&["--cache", &list, &list]);
+    assert_eq!(output.status.code(), Some(2));
+    let message = stderr(&output);
+    assert!(message.contains(&list) && message.contains("not a cache"), "{message}");
+    assert_eq!(fs::read_to_string(&list).expect("it is still there"), url);
     let directory = env!("CARGO_TARGET_TMPDIR");
     let output = run(&["--cache", directory, "--json", &url]);
     assert_eq!(output.status.code(), Some(0));

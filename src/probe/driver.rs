@@ -33,8 +33,8 @@ const INTERRUPT_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 /// # Errors
 /// If there is no descriptor even for the epoll set and its waker.
 pub(crate) fn measure(job: Job<'_>) -> io::Result<(StopReason, Vec<ProbeResult>)> {
-    let Job { list, targets, latencies, options, timeout, fallbacks, is_check, attempts, .. } = job;
-    let Job { cancel, mut interrupt_check, progress, .. } = job;
+    let Job { list, targets, latencies, options, timeout, fallbacks, attempts, .. } = job;
+    let Job { is_check, cancel, mut interrupt_check, progress, .. } = job;
     let start = Instant::now();
     let Share { lookups, descriptors } = limits::share();
     let schedule_options = ScheduleOptions {
@@ -220,6 +220,7 @@ impl Driver {
             imprecise: handshake.is_some_and(|(_, handshake)| handshake.imprecise),
             address: handshake.map(|(attempt, _)| schedule.address(attempt)),
             syn_sent: schedule.syn_sent(owner),
+            is_tried_twice: schedule.is_tried_twice(owner),
             reported_by_network: schedule.failure(owner) > Some(AttemptFailure::NoRoute),
             is_detoured: schedule.is_detoured(owner),
             waited: schedule.waited(owner, stop),

@@ -43,7 +43,8 @@ pub(super) struct ScheduleOptions {
     pub(super) timeout: Duration,
     /// How many hosts outside the pool must have a latency before the run is settled.
     pub(super) fallbacks: usize,
-    /// Whether this is to confirm remembered latencies, those of the endpoints among them.
+    /// Whether this is to confirm remembered latencies, those of the endpoints among them. No hedge
+    /// leaves then.
     pub(super) is_check: bool,
     pub(super) rule: Rule,
     /// How many attempts may be under way at once; at least 1.
@@ -212,6 +213,9 @@ pub(super) struct Schedule {
     ready: VecDeque<usize>,
     /// Endpoints whose second SYN is due, and why: mostly because the first attempt failed.
     retry: VecDeque<(usize, Cause)>,
+    /// Endpoints with addresses of both families whose first one was silent in an earlier pass. Which
+    /// family their second SYN goes to depends on which of them has answered.
+    undecided: Vec<usize>,
     /// The endpoint that is tried for each address and port.
     owners: HashMap<SocketAddr, usize>,
     /// The first host of each address.
@@ -291,10 +295,13 @@ impl Schedule {
             lookup_times: Vec::new(),
             ready: VecDeque::new(),
             retry: VecDeque::new(),
+            undecided: Vec::new(),
             owners: HashMap::new(),
             groups: HashMap::new(),
-            attempts,
             waiting: Waiting::default(),
+            answered_ipv4: attempts.answered_ipv4,
+            answered_ipv6: attempts.answered_ipv6,
+            attempts,
             flights: VecDeque::new(),
             waited_for: VecDeque::new(),
             in_flight: 0,
@@ -306,8 +313,6 @@ impl Schedule {
             slowest_answer: latencies.slowest().unwrap_or_default(),
             latencies,
             last_event: now,
-            answered_ipv4: false,
-            answered_ipv6: false,
             is_cancelled: false,
             endpoints,
             hosts,
@@ -344,7 +349,7 @@ impl Schedule {
         } else if self.open == 0 {
             // The last endpoints were aliases, or their addresses had enough attempts.
             return Step::Stop(StopReason::Complete);
-        } else {
+        } else if self.undecided.is_empty() {
             let stops = [(self.settled_at(), StopReason::Settled), (self.quiet_at(), StopReason::Quiet)];
             for (time, reason) in stops {
                 match time {
@@ -388,6 +393,7 @@ impl Schedule {
             next = self.endpoints[endpoint].sibling;
             match self.endpoints[endpoint].tries[0] {
                 Try::Unused => self.ready.push_back(endpoint),
+                _ if addresses.other_family.is_some() => self.undecided.push(endpoint),
                 _ => self.retry.push_back((endpoint, Cause::Again)),
             }
         }
@@ -485,6 +491,11 @@ impl Schedule {
         self.endpoints[endpoint].last_sent.is_some()
     }
 
+    /// Returns whether both attempts to an endpoint were made, one of them maybe in an earlier pass.
+    pub(super) fn is_tried_twice(&self, endpoint: usize) -> bool {
+        self.endpoints[endpoint].tries.iter().all(|&attempt| attempt != Try::Unused)
+    }
+
     /// Returns the endpoint that was measured in place of this one: itself, or the one of another
     /// name with the same address and port.
     pub(super) fn owner(&self, endpoint: usize) -> usize {
@@ -501,7 +512,7 @@ impl Schedule {
         self.endpoints[endpoint].other_family_answered && family_has_answered
     }
 
-    /// Returns for how long a silent endpoint was waited for since its last SYN.
+    /// Returns for how long a silent endpoint was waited for since its last SYN that was not a hedge.
     pub(super) fn waited(&self, endpoint: usize, stop: Instant) -> Option<Duration> {
         let EndpointState { last_sent, given_up, outcome, .. } = self.endpoints[endpoint];
         match outcome {
@@ -516,9 +527,12 @@ impl Schedule {
             && self.hosts[self.endpoints[endpoint].host.0].addresses.is_none()
     }
 
-    /// Gives back the attempts that were made to each address.
+    /// Returns what the next pass of the run needs to know.
     pub(super) fn into_attempts(self) -> AttemptCounts {
-        self.attempts
+        let mut attempts = self.attempts;
+        attempts.answered_ipv4 = self.answered_ipv4;
+        attempts.answered_ipv6 = self.answered_ipv6;
+        attempts
     }
 
     /// Returns the address that an attempt goes to.
@@ -635,7 +649,10 @@ impl Schedule {
         let attempt = Attempt::new(index, cause != Cause::First);
         let endpoint = &mut self.endpoints[index];
         endpoint.tries[usize::from(attempt.is_second())] = Try::InFlight(now);
-        endpoint.last_sent = Some(now);
+        // A hedge takes nothing from the time for which the first SYN was waited for.
+        if cause != Cause::Hedge {
+            endpoint.last_sent = Some(now);
+        }
         endpoint.second = match cause {
             Cause::First => None,
             Cause::Failure => Some((cause, addresses.next.unwrap_or(addresses.first))),

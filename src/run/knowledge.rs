@@ -29,6 +29,8 @@ struct Known {
     measured: Option<ProbeResult>,
     /// Whether an attempt was made in this run.
     is_tried: bool,
+    /// Whether both attempts were made that an endpoint gets in a run.
+    is_tried_twice: bool,
 }
 
 impl Knowledge {
@@ -121,13 +123,17 @@ impl Knowledge {
         measured.is_none() && age.is_some_and(|age| age >= check_after)
     }
 
-    /// Returns the endpoint with the lowest remembered latency, if nothing has answered in this run.
+    /// Returns the endpoint with the lowest remembered latency, if nothing has answered in this run and
+    /// it was not asked yet.
     pub(super) fn control(&self) -> Option<EndpointId> {
         let has_answered = |known: &Known| known.measured.is_some_and(|it| it.outcome.latency().is_some());
         if self.endpoints.iter().any(has_answered) {
             return None;
         }
-        let latency = |id: &usize| Some((self.endpoints[*id].remembered.and_then(latency_of)?, *id));
+        let latency = |id: &usize| match self.endpoints[*id] {
+            Known { is_tried: true, .. } => None,
+            known => Some((known.remembered.and_then(latency_of)?, *id)),
+        };
         (0..self.endpoints.len()).filter_map(|id| latency(&id)).min().map(|(_, id)| EndpointId(id))
     }
 
@@ -147,6 +153,7 @@ impl Knowledge {
     /// from what is remembered.
     pub(super) fn learn(&mut self, EndpointId(id): EndpointId, result: ProbeResult, is_control: bool) {
         let known = &mut self.endpoints[id];
+        known.is_tried_twice |= result.is_tried_twice;
         known.is_tried |= result.syn_sent;
         let is_certain =
             (result.outcome.latency().is_some() && !result.imprecise) || result.reported_by_network;
@@ -155,11 +162,13 @@ impl Knowledge {
         }
     }
 
-    /// Forgets what is remembered, and who was silent when what is remembered was checked.
+    /// Forgets what is remembered, and which mirrors were silent when it was checked, unless they had
+    /// both their attempts then.
     pub(super) fn forget(&mut self) {
         for known in &mut self.endpoints {
             known.remembered = None;
-            known.measured = known.measured.filter(|it| it.outcome != Outcome::Unanswered);
+            known.measured =
+                known.measured.filter(|it| it.outcome != Outcome::Unanswered || known.is_tried_twice);
         }
     }
 }

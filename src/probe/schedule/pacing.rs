@@ -5,6 +5,7 @@ use super::stop::GRACE;
 use super::{Attempt, AttemptFailure, EndpointState, Schedule, Try};
 use crate::options::ALL_FALLBACKS;
 use crate::outcome::Outcome;
+use std::mem;
 use std::time::{Duration, Instant};
 
 /// How long the other family waits for the first: RFC 8305, section 5, "Connection Attempt Delay".
@@ -53,6 +54,7 @@ impl Schedule {
     /// Returns the endpoint whose SYN should leave next, and why; lowers `wake` to the time when
     /// one will be due.
     pub(super) fn due(&mut self, now: Instant, wake: &mut Instant) -> Option<(usize, Cause)> {
+        self.decide(now, wake);
         let queued = match self.next_retry() {
             Some(retry) => Some(retry),
             None => self.next_ready().map(|endpoint| (endpoint, Cause::First)),
@@ -63,16 +65,10 @@ impl Schedule {
         // Even while endpoints wait for a slot, the other family has its turn, since it takes the
         // slot of its own first attempt.
         let silence = self.last_answer.map(|last| (last, self.quiet_time() / 2));
-        // If one family has answered and the other has not, waiting for the pool's limit is enough.
-        let family_delay = |answered: bool, other_answered: bool| match self.limit() {
-            Some(limit) if other_answered && !answered => FAMILY_DELAY.min(limit),
-            _ => FAMILY_DELAY,
-        };
-        let delays = [
-            Some(family_delay(self.answered_ipv4, self.answered_ipv6)),
-            Some(family_delay(self.answered_ipv6, self.answered_ipv4)),
-            None,
-        ];
+        let delays = [Some(self.family_delay(true)), Some(self.family_delay(false)), None];
+        // An answer of the other family belongs to the pool then, so it must be waited for.
+        let is_other_alone =
+            [self.answered_ipv6 && !self.answered_ipv4, self.answered_ipv4 && !self.answered_ipv6, false];
         // Once the pool is proved, a hedge could not change it: a mirror whose SYN was lost may be
         // missed then.
         let last_hedge = match self.options.fallbacks {
@@ -80,10 +76,11 @@ impl Schedule {
             _ => self.proved_at(),
         };
         let waiting = &mut self.waiting;
-        for (queue, family_delay) in
+        for ((queue, family_delay), is_other_alone) in
             [&mut waiting.ipv4_first, &mut waiting.ipv6_first, &mut waiting.one_family]
                 .into_iter()
                 .zip(delays)
+                .zip(is_other_alone)
         {
             // The oldest one that still waits. All behind it are due later.
             let oldest: Option<(usize, Instant)> = loop {
@@ -108,9 +105,12 @@ impl Schedule {
             };
             let (time, cause) = match family_delay {
                 Some(delay) if sent + delay <= hedge => (sent + delay, Cause::Family),
+                Some(_) if is_other_alone => (hedge, Cause::Family),
                 _ => (hedge, Cause::Hedge),
             };
-            if cause == Cause::Hedge && (queued.is_some() || last_hedge.is_some_and(|last| time >= last)) {
+            let is_needless =
+                self.options.is_check || queued.is_some() || last_hedge.is_some_and(|last| time >= last);
+            if cause == Cause::Hedge && is_needless {
                 continue;
             }
             if time <= now {
@@ -119,6 +119,40 @@ impl Schedule {
             *wake = (*wake).min(time);
         }
         queued
+    }
+
+    /// Returns how long the second attempt to a host waits whose first address is of this family, and
+    /// silent. If one family has answered and the other has not, waiting for the pool's limit is
+    /// enough.
+    fn family_delay(&self, is_ipv4: bool) -> Duration {
+        let mut answered = (self.answered_ipv6, self.answered_ipv4);
+        if is_ipv4 {
+            answered = (self.answered_ipv4, self.answered_ipv6);
+        }
+        match (answered, self.limit()) {
+            ((false, true), Some(limit)) => FAMILY_DELAY.min(limit),
+            _ => FAMILY_DELAY,
+        }
+    }
+
+    /// Decides which address the second SYN to an endpoint goes to whose first one was silent in an
+    /// earlier pass of the run: the same one, once its family has answered elsewhere, so that the
+    /// endpoint may just be farther away than was thought; else the other family's, when it is its
+    /// turn. Lowers `wake` to that time.
+    fn decide(&mut self, now: Instant, wake: &mut Instant) {
+        for endpoint in mem::take(&mut self.undecided) {
+            let addresses = self.hosts[self.endpoints[endpoint].host.0].addresses;
+            let is_ipv4 = addresses.is_some_and(|addresses| addresses.first.is_ipv4());
+            let time = self.start + self.family_delay(is_ipv4);
+            if if is_ipv4 { self.answered_ipv4 } else { self.answered_ipv6 } {
+                self.retry.push_back((endpoint, Cause::Again));
+            } else if time <= now {
+                self.retry.push_back((endpoint, Cause::Family));
+            } else {
+                *wake = (*wake).min(time);
+                self.undecided.push(endpoint);
+            }
+        }
     }
 
     /// Returns the next second attempt that is due because the first has failed, or was made before. On

@@ -12,6 +12,8 @@ const LEAST_QUIET_TIME: Duration = Duration::from_millis(100);
 /// How long fallbacks are waited for once the pool is proved: as long again as proving it took, but at
 /// least the first and at most the second.
 const FALLBACK_WAIT: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(50));
+/// What the first lookup of a check gets, before what is remembered is forgotten.
+const SLOW_LOOKUP_TIME: Duration = Duration::from_millis(250);
 /// What a lookup gets at least before it is left behind.
 const LEAST_LOOKUP_TIME: Duration = Duration::from_millis(50);
 
@@ -41,7 +43,7 @@ impl Schedule {
         if self.options.is_check && self.lookup_times.is_empty() {
             // The resolver may be slow. Nothing is gained by forgetting what is remembered, since
             // measuring everything would wait for the same resolver.
-            return self.start + self.options.timeout;
+            return self.start + SLOW_LOOKUP_TIME;
         }
         let median = self.lookup_times.get(self.lookup_times.len() / 2).copied().unwrap_or_default();
         self.start + LEAST_LOOKUP_TIME.max(median * 3)

@@ -51,7 +51,7 @@ pub use namespace::{
 };
 pub use random::Random;
 pub use report::{Attempt, Counts, LabError, Queries, Report, percentile};
-pub use skip::skip;
+pub use skip::{skip, skip_even_under_ci};
 pub use spec::{Answer, Fate, Lookup, Mirror, Names, Spec, answer, refuse, unreachable};
 
 use awake::Awake;
@@ -320,21 +320,26 @@ fn next_servers() -> (Ipv4Addr, Ipv6Addr) {
 }
 
 fn hosts(spec: &Spec, addresses: &[Vec<IpAddr>], delay: Duration) -> HashMap<String, Host> {
-    let hosts = spec.mirrors.iter().zip(addresses).map(|(mirror, addresses)| {
+    let mut hosts = HashMap::new();
+    for (mirror, addresses) in spec.mirrors.iter().zip(addresses) {
         let delay = mirror.lookup_delay.unwrap_or(delay);
-        (
-            mirror.name.to_ascii_lowercase(),
-            Host { addresses: addresses.clone(), lookup: mirror.lookup, delay },
-        )
-    });
-    hosts.collect()
+        for name in mirror.aliases.iter().chain([&mirror.name]) {
+            let host = Host { addresses: addresses.clone(), lookup: mirror.lookup, delay };
+            hosts.insert(name.to_ascii_lowercase(), host);
+        }
+    }
+    hosts
 }
 
 fn hosts_file(spec: &Spec, addresses: &[Vec<IpAddr>]) -> String {
     let mut lines = String::new();
     for (mirror, addresses) in spec.mirrors.iter().zip(addresses) {
         for address in addresses.iter().filter(|_| mirror.lookup == Lookup::Found) {
-            writeln!(lines, "{address} {}", mirror.name).expect("writing to a string");
+            write!(lines, "{address} {}", mirror.name).expect("writing to a string");
+            for alias in &mirror.aliases {
+                write!(lines, " {alias}").expect("writing to a string");
+            }
+            lines.push('\n');
         }
     }
     lines

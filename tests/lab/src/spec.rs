@@ -98,6 +98,8 @@ pub enum Lookup {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mirror {
     pub name: String,
+    /// Further names that lead to the same addresses.
+    pub aliases: Vec<String>,
     pub ipv4: Vec<Fate>,
     pub ipv6: Vec<Fate>,
     pub lookup: Lookup,
@@ -112,6 +114,7 @@ impl Mirror {
     pub fn new(name: &str) -> Self {
         Mirror {
             name: name.to_owned(),
+            aliases: Vec::new(),
             ipv4: Vec::new(),
             ipv6: Vec::new(),
             lookup: Lookup::Found,
@@ -120,7 +123,13 @@ impl Mirror {
         }
     }
 
-    /// Adds an IPv4 address.
+    /// Adds further names that lead to the same addresses.
+    pub fn aliases(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.aliases.extend(names);
+        self
+    }
+
+    /// Adds an IPv4 address. The name server gives those of a family in this order.
     pub fn ipv4(mut self, fate: impl Into<Fate>) -> Self {
         self.ipv4.push(fate.into());
         self
