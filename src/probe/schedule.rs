@@ -668,8 +668,16 @@ impl Schedule {
         self.sent += 1;
         self.first_sent.get_or_insert(now);
         // A second attempt upon silence does not prolong the quiet time: what remains of it, half
-        // after a hedge, must be enough for its answer.
-        if matches!(cause, Cause::First | Cause::Failure | Cause::Again) {
+        // after a hedge, must be enough for its answer. But where the first family may be dead
+        // everywhere, it is the attempt that counts.
+        let family_has_answered =
+            if addresses.first.is_ipv4() { self.answered_ipv4 } else { self.answered_ipv6 };
+        let counts = match cause {
+            Cause::First | Cause::Failure | Cause::Again => true,
+            Cause::Family => !family_has_answered,
+            Cause::Hedge => false,
+        };
+        if counts {
             self.last_event = now;
         }
         Step::Connect(attempt, self.address(attempt))

@@ -77,9 +77,11 @@ impl Schedule {
         Some(waited.max(self.lookups_hold_until()))
     }
 
-    /// Returns when the run is quiet, if nothing more leaves or comes.
-    pub(super) fn quiet_at(&self) -> Option<Instant> {
+    /// Returns when the run is quiet, if nothing more leaves or comes. The pool must be proved by then:
+    /// what is remembered may be farther away than any silence lasts.
+    pub(super) fn quiet_at(&mut self) -> Option<Instant> {
         self.last_answer?;
-        Some((self.last_event + self.quiet_time()).max(self.lookups_hold_until()))
+        let quiet = self.last_event + self.quiet_time();
+        Some(quiet.max(self.proved_at()?))
     }
 }

@@ -444,6 +444,79 @@ fn endpoint_that_was_tried_before_gets_one_more_attempt() {
     assert!(schedule.syn_sent(0) && !schedule.is_detoured(0));
 }
 
+/// Addresses of both families, IPv6 first, as the system sorts them.
+fn both_families(n: u8) -> Option<Addresses> {
+    let mut ipv6 = Ipv4Addr::new(192, 0, 2, n).to_ipv6_mapped().segments();
+    ipv6[0] = 0x2001;
+    Addresses::choose(&[(ipv6, 0).into(), ([192, 0, 2, n], 0).into()])
+}
+
+#[test]
+fn host_that_was_tried_before_gets_its_second_attempt_where_the_client_will_go() {
+    let start = Instant::now();
+    let dual = both_families(1).expect("two addresses");
+    let only = |is_ipv4: bool| {
+        let Addresses { first, other_family, .. } = both_families(2).expect("two addresses");
+        Addresses::choose(&[if is_ipv4 { other_family.expect("it has one") } else { first }])
+    };
+    for (answer, expected, time) in [
+        // Its own family works: it may just be farther away than was thought.
+        (Some(false), dual.first, 10),
+        // Only the other one does.
+        (Some(true), dual.other_family.expect("it has one"), 20),
+        (None, dual.other_family.expect("it has one"), 250),
+    ] {
+        let addresses = [Some(dual), only(answer == Some(true))];
+        let hosts =
+            addresses.map(|addresses| HostKnowledge { addresses, ..literal(1, None) }).into_iter().collect();
+        let endpoints = vec![TimedEndpoint { is_tried: true, ..endpoint((0, 80)) }, endpoint((1, 80))];
+        let options = world([]).fallbacks(0).options;
+        let mut schedule = Schedule::new(options, hosts, endpoints, AttemptCounts::default(), start);
+        let Step::Connect(other, _) = schedule.next(start) else { panic!("an attempt") };
+        assert_eq!(other, Attempt::new(1, false));
+        if answer.is_some() {
+            schedule.answered(other, ms(10), start + ms(10));
+        }
+        if time > 10 {
+            let early = schedule.next(start + ms(time - 1));
+            assert_eq!(early, Step::Wait(start + ms(time)), "neither an attempt nor the end");
+        }
+        let Step::Connect(attempt, address) = schedule.next(start + ms(time)) else { panic!("an attempt") };
+        assert_eq!((attempt, address.ip()), (Attempt::new(0, true), expected.ip()), "{answer:?}");
+        schedule.answered(attempt, ms(12), start + ms(time + 12));
+        assert!(schedule.is_tried_twice(0) && !schedule.is_tried_twice(1) && !schedule.is_detoured(0));
+    }
+}
+
+#[test]
+fn family_that_answered_in_an_earlier_pass_is_not_dead_everywhere() {
+    let start = Instant::now();
+    for has_answered in [false, true] {
+        let mut earlier = AttemptCounts::default();
+        earlier.answered_ipv6 = has_answered;
+        let hosts = vec![HostKnowledge { addresses: both_families(1), ..literal(1, None) }];
+        let options = world([]).options;
+        let mut schedule = Schedule::new(options, hosts, vec![endpoint((0, 80))], earlier, start);
+        assert!(matches!(schedule.next(start), Step::Connect(..)));
+        let Step::Connect(second, _) = schedule.next(start + ms(250)) else { panic!("a second attempt") };
+        schedule.answered(second, ms(10), start + ms(260));
+        assert_eq!(schedule.is_detoured(0), has_answered);
+        let left = schedule.into_attempts();
+        assert_eq!((left.answered_ipv4, left.answered_ipv6), (true, has_answered));
+    }
+}
+
+#[test]
+fn check_sends_no_hedges() {
+    let mut world = world([v4(Silent), both(Silent, Silent), v4(Answers(60))]).fallbacks(0);
+    world.cached = vec![ms(55)];
+    world.options.is_check = true;
+    let run = world.run();
+    // The other family has its turn, since one may be dead everywhere.
+    run.ends(StopReason::Settled, 110 + 112);
+    assert_eq!((run.syns_to(0), run.syns_to(1), run.syns.len()), (vec![0], vec![0, 110], 4));
+}
+
 #[test]
 fn silence_is_as_long_as_it_was_waited_for_and_a_hedge_does_not_shorten_it() {
     let start = Instant::now();

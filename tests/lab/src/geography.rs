@@ -86,6 +86,12 @@ impl Site {
         matches!(self.state, State::Live | State::LosesFirstSyn)
     }
 
+    /// Whether a client reaches it without waiting for another address first. One whose IPv6 address
+    /// loses the SYN cannot be told from one whose IPv6 address is dead.
+    pub fn is_direct(&self) -> bool {
+        self.is_live() && !(self.state == State::LosesFirstSyn && self.ipv6)
+    }
+
     /// The https URL, or the http URL of a mirror without https. Each host of the table has one of
     /// them.
     pub fn url(&self) -> String {
@@ -177,9 +183,9 @@ impl Sites {
         Spec::new().mirrors(self.0.iter().map(Site::mirror))
     }
 
-    /// The lowest round-trip time of a live mirror.
+    /// The lowest round-trip time of a live mirror that is reached directly.
     pub fn best(&self) -> Duration {
-        self.0.iter().filter(|site| site.is_live()).map(|site| site.rtt).min().expect("a live mirror")
+        self.0.iter().filter(|site| site.is_direct()).map(|site| site.rtt).min().expect("a live mirror")
     }
 
     /// The highest round-trip time of a live mirror.
@@ -187,11 +193,12 @@ impl Sites {
         self.0.iter().filter(|site| site.is_live()).map(|site| site.rtt).max().expect("a live mirror")
     }
 
-    /// The true pool: live mirrors nearer than twice the best. Mirrors that lose a SYN belong to
-    /// it, since a client can find them with a second SYN.
+    /// The true pool: mirrors that are reached directly and nearer than twice the best. Mirrors that
+    /// lose a SYN to their only address belong to it, since a client can find them with a second
+    /// SYN.
     pub fn pool(&self) -> Vec<&Site> {
         let limit = self.best() * 2;
-        self.0.iter().filter(|site| site.is_live() && site.rtt < limit).collect()
+        self.0.iter().filter(|site| site.is_direct() && site.rtt < limit).collect()
     }
 
     /// A mirror list with one URL for each host.
