@@ -401,8 +401,8 @@ int fm_ranker_set_timeout(fm_ranker *ranker, double timeout);
  * to go; default 16. Once the pool is proved (no other mirror can belong to it), measuring stops
  * as soon as so many have a latency, or when as long again as proving it took has passed, at least
  * 10 and at most 50 ms. Mirrors that are silent until then follow in the given order. With
- * FM_FALLBACKS_ALL neither counts, nor does a remembered silence: measuring goes on until every
- * mirror has answered or no further replies come.
+ * FM_FALLBACKS_ALL neither counts: measuring goes on until every mirror has answered or no further
+ * replies come.
  */
 int fm_ranker_set_fallbacks(fm_ranker *ranker, size_t fallbacks);
 

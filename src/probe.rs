@@ -18,7 +18,7 @@ use crate::options::Options;
 use crate::outcome::Outcome;
 pub use cancel::Cancel;
 pub(crate) use driver::measure;
-pub(crate) use schedule::{AttemptCounts, GRACE};
+pub(crate) use schedule::{AttemptCounts, GRACE, LEAST_QUIET_TIME};
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// How long after the pool's limit an answer may still be on its way through this machine.
 pub(crate) const GRACE: Duration = Duration::from_millis(2);
 /// The least quiet time: no two hosts of one region are further apart.
-const LEAST_QUIET_TIME: Duration = Duration::from_millis(100);
+pub(crate) const LEAST_QUIET_TIME: Duration = Duration::from_millis(100);
 /// How long fallbacks are waited for once the pool is proved: as long again as proving it took, but at
 /// least the first and at most the second.
 const FALLBACK_WAIT: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(50));
