@@ -18,7 +18,7 @@ use crate::options::Options;
 use crate::outcome::Outcome;
 pub use cancel::Cancel;
 pub(crate) use driver::measure;
-pub(crate) use schedule::{AttemptCounts, GRACE};
+pub(crate) use schedule::{AttemptCounts, GRACE, LEAST_QUIET_TIME};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -34,8 +34,8 @@ pub(crate) struct Job<'a> {
     pub(crate) timeout: Duration,
     /// How many hosts outside the pool must have a latency before the run is settled.
     pub(crate) fallbacks: usize,
-    /// Whether remembered latencies are checked: one SYN confirms, so no hedge leaves, and the second
-    /// attempt is left for the case that nothing remembered turns out to be true.
+    /// Whether this is to confirm the remembered latencies of the targets. One SYN does that: no
+    /// hedge leaves, and a second attempt is left for the case that nothing remembered is true.
     pub(crate) is_check: bool,
     /// The attempts that were made to each address before, in another pass of this run.
     pub(crate) attempts: &'a mut AttemptCounts,

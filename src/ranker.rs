@@ -61,8 +61,8 @@ impl Ranker {
     /// somewhere to go; default 16. Once the pool is proved (no other mirror can belong to it),
     /// measuring stops as soon as so many have a latency, or when as long again as proving it took
     /// has passed, at least 10 and at most 50 ms. Mirrors that are silent until then follow in the
-    /// given order. With [`Ranker::ALL`] neither counts: measuring goes on until every mirror has
-    /// answered or no further replies come.
+    /// given order. With [`Ranker::ALL`] neither counts: measuring goes on until every mirror
+    /// has answered or no further replies come.
     pub fn fallbacks(&mut self, fallbacks: usize) -> &mut Ranker {
         self.options.fallbacks = fallbacks;
         self

@@ -14,9 +14,9 @@ use crate::outcome::{Outcome, StopReason};
 use crate::probe::{self, AttemptCounts, Cancel, GRACE, Job, ProbeResult, ProbeTarget};
 use crate::rank::{self, Entry, Ranked};
 use crate::ranking::{Candidate, Error, RankedMirror, Ranking};
+use crate::url::Family;
 use knowledge::Knowledge;
-use std::collections::HashMap;
-use std::collections::hash_map;
+use std::collections::{HashMap, HashSet, hash_map};
 use std::mem;
 use std::net::IpAddr;
 use std::time::{Instant, SystemTime};
@@ -69,6 +69,15 @@ const CHECKED_HOSTS: usize = 8;
 /// After so many checks that changed the prediction, everything is measured.
 const MAX_CHECKS: usize = 3;
 
+/// What a pass over some endpoints is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To confirm what is remembered of them.
+    Check,
+    /// To find out about them.
+    Measure,
+}
+
 struct Run<'a> {
     options: &'a Options,
     start: Instant,
@@ -92,7 +101,7 @@ impl<'a> Run<'a> {
         Run {
             options,
             start,
-            knowledge: Knowledge::recall(&list, &cache, options.rule),
+            knowledge: Knowledge::recall(&list, &cache, options),
             list,
             cache,
             seed,
@@ -143,7 +152,7 @@ impl<'a> Run<'a> {
             // that they are down and not the network, so that they can be remembered as such.
             let control = self.knowledge.control();
             unknown.extend(control.map(|control| self.knowledge.target(control)));
-            for (endpoint, result) in self.pass(&unknown, false, hooks)? {
+            for (endpoint, result) in self.pass(&unknown, Purpose::Measure, hooks)? {
                 self.knowledge.learn(endpoint, result, Some(endpoint) == control);
             }
             if !self.may_go_on() {
@@ -193,7 +202,7 @@ impl<'a> Run<'a> {
     fn check(&mut self, due: &[ProbeTarget], hooks: &mut Hooks) -> Result<bool, Error> {
         let limit = self.knowledge.limit().unwrap_or_default() + GRACE;
         let mut heard = false;
-        for (endpoint, result) in self.pass(due, true, hooks)? {
+        for (endpoint, result) in self.pass(due, Purpose::Check, hooks)? {
             heard |= result.outcome.latency().is_some_and(|latency| latency < limit);
             self.knowledge.learn(endpoint, result, false);
         }
@@ -207,7 +216,7 @@ impl<'a> Run<'a> {
     fn pass(
         &mut self,
         targets: &[ProbeTarget],
-        is_check: bool,
+        purpose: Purpose,
         hooks: &mut Hooks,
     ) -> Result<Vec<(EndpointId, ProbeResult)>, Error> {
         let before = self.progress;
@@ -220,8 +229,9 @@ impl<'a> Run<'a> {
             latencies: self.knowledge.latencies(self.list.hosts.len()),
             options: self.options,
             timeout: self.options.timeout.saturating_sub(self.start.elapsed()),
-            fallbacks: if is_check { 0 } else { self.options.fallbacks },
-            is_check,
+            // No fallback is looked for among mirrors that would lead.
+            fallbacks: if purpose == Purpose::Check { 0 } else { self.options.fallbacks },
+            is_check: purpose == Purpose::Check,
             attempts: &mut self.attempts,
             cancel: cancel.as_ref(),
             interrupt_check: interrupt_check.as_mut().map(|check| check as &mut dyn FnMut() -> bool),
@@ -354,8 +364,14 @@ impl<'a> Run<'a> {
         let waited =
             matches!(self.stop_reason, StopReason::Complete | StopReason::Settled | StopReason::Quiet);
         let mut learned = Vec::new();
+        let mut is_learned = HashSet::new();
         for mirror in &self.list.mirrors {
             let Target::Remote { protocol, endpoint: Some(endpoint), .. } = mirror.target else { continue };
+            // The first URL of an endpoint and protocol names its record.
+            if !is_learned.insert((endpoint, protocol)) {
+                continue;
+            }
+            // What is only remembered is not learned: it would count for ever.
             let Some(result) = self.knowledge.measured(endpoint) else { continue };
             let finding = Finding {
                 outcome: result.outcome,
@@ -366,10 +382,13 @@ impl<'a> Run<'a> {
                 waited: result.waited,
                 is_lookup_unfinished: result.is_lookup_unfinished,
             };
-            if let Some(remembered) = cache::to_remember(&finding, waited) {
-                let name = RecordName::new(&mirror.url, protocol, &self.list.endpoint(endpoint));
-                learned.push((name, remembered));
+            let Some(remembered) = cache::to_remember(&finding, waited) else { continue };
+            // A name may have addresses of the family that was not requested.
+            if remembered == Remembered::Unresolved && self.options.family != Family::Any {
+                continue;
             }
+            let name = RecordName::new(&mirror.url, protocol, &self.list.endpoint(endpoint));
+            learned.push((name, remembered));
         }
         learned
     }

@@ -77,7 +77,7 @@ impl Table {
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!(
             "{}\n\n\
-             | mirrors | client | time | CPU time | error: median, p99 | pool: exact runs; precision, recall | SYNs | bytes | memory | lower bounds, and above them |\n\
+             | mirrors | client | time | CPU time | error: median, p99 | pool: exact runs; precision, recall | SYNs | bytes | memory | floors, and above them |\n\
              |---|---|--:|--:|---|---|--:|--:|--:|---|\n",
             versions()
         );

@@ -11,9 +11,10 @@
 //! # Deviations from librepo
 //! All are on purpose, and tests pin them:
 //! - The latency is that of the TCP handshake, for https mirrors too; there is no TLS.
-//! - A silent mirror is waited for as long as it could matter, not for the whole timeout. So
-//!   `lr_fastestmirror_detailed` may report a far mirror that is alive as not measured, after all
-//!   those that are.
+//! - A silent mirror is waited for as long as it could matter, not for the whole timeout. The
+//!   functions that put mirrors in order may leave a far mirror that is alive unmeasured, after all
+//!   those that answered. `lr_fastestmirror_detailed` measures all: it waits until no reply has come
+//!   for as long as the slowest one took, and at least 100 ms.
 //! - A mirror whose first address is silent while another one answers stands behind the others.
 //!   (Tests of the library.)
 //! - A latency from the cache is checked before it decides, unless the mirror was heard a short

@@ -91,11 +91,11 @@ fn measure(
     if let Some(handle) = first {
         ranker.timeout(handle.timeout())?.family(handle.family()).max_age(handle.max_age());
     }
-    if repositories > 1 {
-        // A fallback of one repository is of no use to another.
+    settings.apply(&mut ranker);
+    if wanted == Wanted::Latencies {
+        // The latencies themselves were asked for, also those that no order depends on.
         ranker.fallbacks(Ranker::ALL);
     }
-    settings.apply(&mut ranker);
     if is_decided {
         log.debug("measuring nothing: no latency can change the order");
         ranker.timeout(Duration::ZERO)?;
@@ -145,8 +145,9 @@ fn depends_on_latency(urls: &[&String]) -> bool {
     false
 }
 
-/// Measures each repository that has no mirror known to answer once more, by itself. Among nearer
-/// mirrors of other repositories, measuring may have stopped before any of its own could answer.
+/// Measures each repository that has no mirror known to answer once more, by itself. A fallback of
+/// one repository is of no use to another, and among nearer mirrors of other repositories, measuring
+/// may have stopped before any of its own could answer.
 fn remeasure_unanswered(
     log: Log,
     ranker: &mut Ranker,

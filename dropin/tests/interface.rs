@@ -401,32 +401,56 @@ fn batch_leaves_no_list_without_a_mirror_that_answers() {
     });
 }
 
-/// Measuring stops as soon as the pool and 16 more are known. librepo waits for all, up to the
-/// timeout.
+/// For an order, measuring stops as soon as the pool and 16 more are known, or a moment after the
+/// pool is. For the latencies themselves, all are measured. librepo waits for all, up to the timeout.
 #[test]
-fn far_mirror_may_be_unmeasured_but_none_of_the_nearest_sixteen_outside_the_pool() {
+fn order_leaves_far_mirrors_unmeasured_and_latencies_are_those_of_all() {
     if caller().is_none() {
         return;
     }
     lab::isolated!(|| {
-        let rtts: Vec<f64> =
-            [900.0; 5].into_iter().chain([20.0, 24.0]).chain((0..20).map(|n| 60.0 + n as f64)).collect();
+        let far = [150.0; 5].map(|rtt| lab::answer(lab::ms(rtt)).into());
+        let near = [20.0, 24.0].into_iter().chain((60..80).map(f64::from));
+        let near = near.map(|rtt| lab::answer(lab::ms(rtt)).into());
+        let fates: Vec<lab::Fate> = far.into_iter().chain(near).chain([lab::Fate::Silent]).collect();
+        let (pool, silent) = ([5, 6], fates.len() - 1);
         let name = |index: usize| format!("m{index}.lab.example");
-        let mirrors = rtts
-            .iter()
-            .enumerate()
-            .map(|(index, rtt)| lab::Mirror::new(&name(index)).ipv4(lab::answer(lab::ms(*rtt))));
-        let world = lab::World::start(lab::Spec::new().mirrors(mirrors)).expect("a world");
-        let urls: Vec<String> = (0..rtts.len()).map(|index| format!("http://{}", name(index))).collect();
+        let mirrors =
+            fates.iter().enumerate().map(|(index, fate)| lab::Mirror::new(&name(index)).ipv4(fate.clone()));
+        let _world = lab::World::start(lab::Spec::new().mirrors(mirrors)).expect("a world");
+        let urls: Vec<String> = (0..fates.len()).map(|index| format!("http://{}", name(index))).collect();
         let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
-        let output = call_ours("detailed", &urls);
-        assert!(!output.contains("not sorted"), "{output}");
-        let order = order(&output);
-        assert!(order.iter().take(2).all(|index| [5, 6].contains(index)), "{output}");
-        let unmeasured = lines(&output, "item ").iter().filter(|line| line.contains(" unmeasured ")).count();
-        let last = &order[order.len() - unmeasured..];
+        let unmeasured = |output: &str| output.lines().filter(|line| line.ends_with(": unanswered")).count();
+
+        let output = call_ours("order", &urls);
+        let (all, count) = (order(&output), unmeasured(&output));
+        assert!(all.iter().take(2).all(|index| pool.contains(index)), "{output}");
+        let last = &all[all.len() - count..];
         assert!(last.starts_with(&[0, 1, 2, 3, 4]) && last.is_sorted(), "last, in the order given: {output}");
-        assert!((5..=9).contains(&unmeasured), "{output}");
-        drop(world);
+        assert!((6..=10).contains(&count), "the silent one, the far ones and at most four: {output}");
+
+        // The same for several lists together. Each has a mirror that answers, and so there is no
+        // second run.
+        let output = call_ours("internal", &[&urls[..], &["+"], &urls[5..8]].concat());
+        let runs = output.lines().filter(|line| line.contains(": measuring stopped after ")).count();
+        assert!(runs == 1 && (6..=10).contains(&unmeasured(&output)), "{output}");
+
+        // What was silent when an order was wanted is measured for its latency.
+        let directory = tempfile::tempdir().expect("a directory");
+        let cache = directory.path().join("cache").display().to_string();
+        let with_cache = [&["--cache", &cache], &urls[..]].concat();
+        for (function, expected) in [("order", 6..=10), ("order", 6..=10), ("detailed", 1..=1)] {
+            let output = call_ours(function, &with_cache);
+            let count = output.lines().filter(|line| line.contains(": unanswered")).count();
+            assert!(expected.contains(&count), "{output}");
+        }
+
+        for (function, fallbacks) in
+            [("detailed", ""), ("detailed", "0"), ("order", "all"), ("internal", "all")]
+        {
+            let output = Call::of(ours(), function, &urls).env("FASTESTMIRROR_FALLBACKS", fallbacks).output();
+            assert!(!output.contains("not sorted"), "{output}");
+            assert_eq!((unmeasured(&output), order(&output).last()), (1, Some(&silent)), "{output}");
+        }
     });
 }

@@ -1,5 +1,5 @@
 //! The cache as a file: which files are trusted, the lock among writers, the replacement of the old
-//! file by a whole new one. What the text in it means is the business of `records`.
+//! file by a whole new one. What the text in it means is decided in `records`.
 //!
 //! It opens only regular files and waits for other processes for at most [`LOCK_TIMEOUT`]. A file
 //! that cannot be used is never an error for the caller but a [`Status`], and the run goes on.
@@ -12,7 +12,7 @@
 
 use super::groups::RecordName;
 use super::policy::{self, Remembered};
-use super::records::{self, KeptSeed, NotACache, Records};
+use super::records::{self, KeptSeed, Learned, NotACache, Records};
 use crate::network::Network;
 use crate::sys;
 use std::fmt;
@@ -160,9 +160,9 @@ impl CacheFile {
         learned: impl IntoIterator<Item = (RecordName, Remembered)>,
         seed: Option<KeptSeed>,
     ) -> Status {
-        let learned: Vec<(RecordName, Remembered)> = learned.into_iter().collect();
-        let facts = learned.iter().map(|(_, remembered)| *remembered);
-        if !policy::is_worth_writing(facts, seed.is_some()) {
+        // Not under the lock, since a list may have a million URLs.
+        let learned: Learned = learned.into_iter().collect();
+        if !policy::is_worth_writing(learned.facts(), seed.is_some()) {
             return Status::NothingToWrite;
         }
         let path = || self.path.clone();

@@ -66,28 +66,79 @@ impl NoteValues {
     }
 }
 
+/// What a record is about: a protocol at an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Service {
+    pub(super) protocol: Protocol,
+    pub(super) endpoint: Endpoint,
+}
+
+impl Service {
+    /// Returns what a group, or the record that a note belongs to, is about, if its name is a
+    /// spelling of that alone: without a user name, a path or a query.
+    pub(super) fn of(record: &[u8]) -> Option<Service> {
+        let (_, authority) = std::str::from_utf8(record).ok()?.split_once("://")?;
+        if authority.bytes().any(|byte| matches!(byte, b'/' | b'?' | b'#' | b'@')) {
+            return None;
+        }
+        match RecordName::mirror(record) {
+            Mirror::Remote(protocol, endpoint) => Some(Service { protocol, endpoint }),
+            Mirror::Local | Mirror::Unsupported => None,
+        }
+    }
+
+    /// The name of its record in our own spelling.
+    fn canonical(&self) -> String {
+        let name = self.without_port();
+        let port = self.endpoint.port;
+        if port == self.protocol.default_port() { name } else { format!("{name}:{port}") }
+    }
+
+    fn without_port(&self) -> String {
+        let scheme = self.protocol.scheme();
+        match &self.endpoint.host {
+            Host::Address(IpAddr::V6(address)) => format!("{scheme}://%5B{address}%5D"),
+            host => format!("{scheme}://{host}"),
+        }
+    }
+}
+
 /// The group in which a mirror's record stands, and the name under which notes on it stand.
 ///
 /// Where possible this is the URL up to its path, letter for letter, since librepo looks for
 /// exactly that (`lr_url_without_path`). Where that part of the URL has a user name, a password, a
-/// query or an IPv6 address, whose brackets the format cannot hold, it is a spelling of our own,
-/// which librepo neither writes nor finds.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct RecordName(pub(super) String);
+/// query, an IPv6 address, whose brackets the format cannot hold, or more letters than it needs, it
+/// is a spelling of our own, which librepo neither writes nor finds.
+///
+/// It is never longer than a scheme, the name of a host, and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RecordName {
+    text: String,
+    service: Service,
+}
 
 impl RecordName {
     /// Returns the name for a URL that leads to this endpoint.
     pub(crate) fn new(url: &str, protocol: Protocol, endpoint: &Endpoint) -> RecordName {
+        let service = Service { protocol, endpoint: endpoint.clone() };
+        let own = RecordName::own_spelling(url, &service).map(str::to_string);
+        let text = own.unwrap_or_else(|| service.canonical());
+        RecordName { text, service }
+    }
+
+    /// The URL up to its path, if that can be the name.
+    fn own_spelling<'u>(url: &'u str, service: &Service) -> Option<&'u str> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
-        if let Some((scheme, rest)) = url.split_once("://") {
-            let authority = rest.split('/').next().unwrap_or_default();
-            // With three slashes librepo finds no host at all, and looks for one record for all such
-            // URLs.
-            if !authority.is_empty() && authority.bytes().all(plain) {
-                return RecordName(format!("{scheme}://{authority}"));
-            }
-        }
-        RecordName::canonical(protocol, endpoint)
+        let (scheme, rest) = url.split_once("://")?;
+        let authority = rest.split('/').next()?;
+        let text = &url[..scheme.len() + "://".len() + authority.len()];
+        // With three slashes librepo finds no host at all, and looks for one record for all such URLs.
+        let is_plain = scheme.eq_ignore_ascii_case(service.protocol.scheme())
+            && !authority.is_empty()
+            && authority.bytes().all(plain);
+        // Leading zeros of the port, of which there may be a million, make another spelling.
+        let longest = || service.without_port().len() + format!(":{}", service.endpoint.port).len();
+        (is_plain && text.len() <= longest()).then_some(text)
     }
 
     /// Returns the name for a URL that leads to an endpoint.
@@ -100,20 +151,26 @@ impl RecordName {
     }
 
     /// The name in our own spelling.
-    pub(super) fn canonical(protocol: Protocol, endpoint: &Endpoint) -> RecordName {
-        let scheme = protocol.scheme();
-        let host = match &endpoint.host {
-            Host::Address(IpAddr::V6(address)) => format!("%5B{address}%5D"),
-            host => host.to_string(),
-        };
-        if endpoint.port == protocol.default_port() {
-            RecordName(format!("{scheme}://{host}"))
-        } else {
-            RecordName(format!("{scheme}://{host}:{}", endpoint.port))
-        }
+    pub(super) fn canonical(protocol: Protocol, endpoint: Endpoint) -> RecordName {
+        let service = Service { protocol, endpoint };
+        RecordName { text: service.canonical(), service }
+    }
+
+    pub(super) fn service(&self) -> &Service {
+        &self.service
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+
+    #[cfg(test)]
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
     }
 
     /// The mirror that a group is about, in any spelling, librepo's with a password included.
+    #[inline]
     pub(super) fn mirror(group: &[u8]) -> Mirror {
         let Ok(url) = std::str::from_utf8(group) else { return Mirror::Unsupported };
         if url.contains('%') {
@@ -147,6 +204,7 @@ pub(super) enum GroupKind {
 
 impl GroupKind {
     /// Returns what a group is about, and the name of the record that it belongs to.
+    #[inline]
     pub(super) fn of(group: &[u8]) -> (GroupKind, &[u8]) {
         if let Some(record) = group.strip_prefix(NETWORK_NOTE) {
             (GroupKind::NetworkNote, record)
@@ -189,6 +247,7 @@ impl<'a> GroupValues<'a> {
     }
 
     /// Takes one pair. Of a key that stands there twice the last value counts, as for GLib.
+    #[inline]
     pub(super) fn set(&mut self, key: &[u8], value: &'a [u8]) {
         match std::str::from_utf8(key) {
             Ok(TS) => self.ts = number::parse_int64(value),
@@ -211,12 +270,14 @@ impl<'a> GroupValues<'a> {
     }
 
     /// The latency in a record.
+    #[inline]
     pub(super) fn latency(&self) -> Option<Fact> {
         Some(Fact { at: self.ts?, remembered: Remembered::Latency(self.latency?) })
     }
 
     /// What a note on an outcome says. None if the word, or the time that belongs to it, cannot be
     /// read.
+    #[inline]
     pub(super) fn outcome(&self) -> Option<Fact> {
         let remembered = match std::str::from_utf8(self.outcome?).ok()? {
             REFUSED => Remembered::Refused,
@@ -230,6 +291,7 @@ impl<'a> GroupValues<'a> {
     }
 
     /// The network in a note of either kind.
+    #[inline]
     pub(super) fn network(&self) -> Option<Network> {
         Network::from_text(std::str::from_utf8(self.network?).ok()?)
     }
@@ -247,6 +309,7 @@ impl<'a> GroupValues<'a> {
 }
 
 /// Reads a number of seconds.
+#[inline]
 fn parse_time(value: &[u8]) -> Option<Duration> {
     number::parse_double(value).and_then(policy::believable_time)
 }
@@ -271,21 +334,52 @@ mod tests {
             ("https://mirror.example?token=1", "https://mirror.example"),
             ("https://mirror.example#token/", "https://mirror.example"),
             ("http://[2001:DB8::1]/pub", "http://%5B2001:db8::1%5D"),
-            ("http:///mirror.example/pub", "http://mirror.example"),
-            ("http:/mirror.example/pub", "http://mirror.example"),
-            ("http://mirror%2eexample/pub", "http://mirror.example"),
-            ("http://münchen.example/pub", "http://münchen.example"),
             ("http://me:pw@[2001:db8::1]:8080/pub", "http://%5B2001:db8::1%5D:8080"),
         ];
         for (url, expected) in table {
-            let RecordName(name) = RecordName::for_url(url);
-            assert_eq!(name, expected, "{url}");
-            assert!(keyfile::is_group_name(name.as_bytes()), "{name}");
+            let name = RecordName::for_url(url);
+            assert_eq!(name.as_str(), expected, "{url}");
+            assert!(keyfile::is_group_name(name.as_bytes()), "{expected}");
             assert_eq!(
-                RecordName::mirror(name.as_bytes()),
-                Mirror::parse(url),
-                "{name} does not lead back to {url}"
+                Service::of(name.as_bytes()).as_ref(),
+                Some(name.service()),
+                "{expected} does not lead back to {url}"
             );
+        }
+    }
+
+    #[test]
+    fn record_name_has_no_more_letters_than_it_needs() {
+        let table = [
+            ("http://mirror.example:80/", "http://mirror.example:80"),
+            ("http://mirror.example:080/", "http://mirror.example"),
+            ("http://mirror.example:08080/", "http://mirror.example:8080"),
+            (&format!("http://mirror.example:{}8080/", "0".repeat(1 << 20)), "http://mirror.example:8080"),
+            ("http://192.0.2.1./", "http://192.0.2.1."),
+            ("http://192.0.2.1.:80/", "http://192.0.2.1"),
+        ];
+        for (url, expected) in table {
+            assert_eq!(RecordName::for_url(url).as_str(), expected, "{}", &url[..20]);
+        }
+        let label = "A".repeat(63);
+        let longest = format!("{label}.{label}.{label}.{}.", "A".repeat(61));
+        let name = RecordName::for_url(&format!("HTTPS://{longest}:65535/pub"));
+        assert_eq!(name.as_str(), format!("HTTPS://{longest}:65535"));
+        assert_eq!(name.as_str().len(), "https://".len() + 254 + ":65535".len());
+    }
+
+    #[test]
+    fn group_names_with_more_than_a_service_are_not_spellings_of_it() {
+        for group in [
+            "http://mirror.example/pub",
+            "http://mirror.example?release=40",
+            "http://mirror.example#top",
+            "http://user@mirror.example",
+            "rsync://mirror.example",
+            "mirror.example",
+            "file:///srv",
+        ] {
+            assert_eq!(Service::of(group.as_bytes()), None, "{group}");
         }
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct KeyFile<'a> {
     sections: Vec<Section<'a>>,
     /// The first and the last section of each group.
     index: HashMap<Cow<'a, [u8]>, (usize, usize)>,
+    /// All sections from this one on are empty.
+    end: usize,
 }
 
 #[derive(Debug, Default)]
@@ -112,7 +114,7 @@ impl<'a> KeyFile<'a> {
     /// # Errors
     /// If GLib would not read it.
     pub(crate) fn parse(text: &'a [u8]) -> Result<KeyFile<'a>, Malformed> {
-        let mut file = KeyFile { sections: vec![Section::default()], index: HashMap::new() };
+        let mut file = KeyFile { sections: vec![Section::default()], index: HashMap::new(), end: 1 };
         for line in scan(text) {
             let (raw, pair) = match line? {
                 (raw, LineKind::Group(name)) => {
@@ -138,6 +140,7 @@ impl<'a> KeyFile<'a> {
         }
         let is_first = *first == new;
         self.sections.push(Section { name: Some(name), header, lines: Vec::new(), is_first, next: None });
+        self.end = self.sections.len();
     }
 
     /// The groups, in the order in which the file first opens them.
@@ -178,7 +181,7 @@ impl<'a> KeyFile<'a> {
 
     fn append_group(&mut self, group: &[u8]) {
         // GLib writes an empty line between groups.
-        if let Some(last) = self.sections.iter_mut().rfind(|section| !section.is_empty()) {
+        if let Some(last) = self.last_section() {
             if !is_blank(last.last_line()) {
                 terminate(last.last_line());
                 last.lines.push(Line { raw: Cow::Borrowed(b"\n"), pair: None });
@@ -186,6 +189,15 @@ impl<'a> KeyFile<'a> {
         }
         let header = [b"[", group, b"]\n"].concat();
         self.open_group(Cow::Owned(group.to_vec()), Cow::Owned(header));
+    }
+
+    /// The last section that is not empty. Sections never fill again, so that all calls together
+    /// take time in proportion to the number of sections.
+    fn last_section(&mut self) -> Option<&mut Section<'a>> {
+        while self.end > 0 && self.sections[self.end - 1].is_empty() {
+            self.end -= 1;
+        }
+        self.sections[..self.end].last_mut()
     }
 
     /// Removes a group, but not the comments at its end, which are about the next one.
@@ -201,9 +213,8 @@ impl<'a> KeyFile<'a> {
             section.lines.drain(..own);
             section.lines.retain(|line| !is_blank(&line.raw));
             // At the end of the file, the empty line before the group separates nothing any more.
-            if self.sections[number..].iter().all(Section::is_empty) {
-                let before = self.sections[..number].iter_mut().rfind(|section| !section.is_empty());
-                if let Some(Section { lines, .. }) = before {
+            if number + 1 == self.end && section.is_empty() {
+                if let Some(Section { lines, .. }) = self.last_section() {
                     if lines.last().is_some_and(|line| is_blank(&line.raw)) {
                         lines.pop();
                     }
@@ -212,11 +223,16 @@ impl<'a> KeyFile<'a> {
         }
     }
 
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+    /// The length of the text.
+    pub(crate) fn text_len(&self) -> usize {
         let parts = |section: &'_ Section<'a>| -> usize {
             section.header.len() + section.lines.iter().map(|line| line.raw.len()).sum::<usize>()
         };
-        let mut text = Vec::with_capacity(self.sections.iter().map(parts).sum());
+        self.sections.iter().map(parts).sum()
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(self.text_len());
         for section in &self.sections {
             text.extend_from_slice(&section.header);
             for line in &section.lines {

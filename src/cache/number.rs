@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 /// Follows `g_key_file_get_int64`: a number out of range becomes the nearest one within it.
+#[inline]
 pub(super) fn parse_int64(value: &[u8]) -> Option<i64> {
     let (sign, digits) = match after_space(value) {
         [b'-', digits @ ..] => (-1, digits),
@@ -30,6 +31,7 @@ pub(super) fn parse_int(value: &[u8]) -> Option<i32> {
 
 /// Follows `g_key_file_get_double`, except for hexadecimal digits, which GLib reads and librepo
 /// does not write.
+#[inline]
 pub(super) fn parse_double(value: &[u8]) -> Option<f64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }

@@ -129,7 +129,7 @@ pub(super) fn is_believable(remembered: Remembered) -> bool {
 }
 
 /// Returns a latency or a wait that is believed: neither the -1 that librepo writes for a failure,
-/// nor the 0 of a local directory, nor nonsense.
+/// nor the 0 of a local directory, nor a value that no mirror can have.
 #[inline]
 pub(super) fn believable_time(seconds: f64) -> Option<Duration> {
     // Also false for NaN.
@@ -184,7 +184,7 @@ impl Fact {
         (self.at, worth(self)) > (other.at, worth(other))
     }
 
-    /// Whether another process wrote it after this run had begun, so that it must not be replaced.
+    /// Whether another process wrote it after this run began, so that it must not be replaced.
     /// If it is from too far in the future, the other process's clock was wrong.
     pub(super) fn is_newer_than_run(&self, now: i64) -> bool {
         self.at > now && self.at.saturating_sub(now) <= CLOCK_TOLERANCE

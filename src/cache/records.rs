@@ -1,5 +1,5 @@
-//! A cache file's text: what it says, and what it says after a run. Text, time and network in, text
-//! out.
+//! The text of a cache file: reading it, and merging into it what a run has learned. Text, time and
+//! network in, text out.
 //!
 //! The format is librepo's (`fastestmirror.c`, version 1), so that librepo and this crate read what
 //! the other one writes:
@@ -12,6 +12,9 @@
 //! ts=1790000000
 //! connectime=0.012345
 //! ```
+//!
+//! A group's name is the URL up to its path. Any spelling is read; an endpoint and protocol is
+//! written once.
 //!
 //! What has no place in that format stands in groups of our own. librepo preserves them because
 //! their names begin with `:_`:
@@ -34,7 +37,7 @@
 #![forbid(unsafe_code)]
 
 use super::groups::{self, DRAWN, GroupKind, GroupValues, HEADER, KEYS, LATENCY, NETWORK, NOT_A_RECORD};
-use super::groups::{NoteValues, OUTCOME, OWN, RecordName, SEED, TS, VERSION};
+use super::groups::{NoteValues, OUTCOME, OWN, RecordName, SEED, Service, TS, VERSION};
 use super::keyfile::{self, Group, Item, KeyFile, Malformed};
 use super::number;
 use super::policy::{self, Fact, Recalled, Remembered};
@@ -48,6 +51,13 @@ use std::time::{Duration, SystemTime};
 pub(super) const MAX_SIZE: usize = 8 << 20;
 /// The size up to which we let it grow, so that it stays readable.
 const MAX_WRITTEN: usize = MAX_SIZE / 2;
+/// What a run may add to a file that has grown that large: enough for the mirrors of a usual list.
+/// Otherwise nothing new would be remembered until the records in the file are outdated. The next
+/// run makes room.
+const MIN_ROOM: usize = MAX_WRITTEN / 32;
+/// A record and the note on its network, or the note on an outcome, have at most this many bytes
+/// besides the name, which a record and its note have twice.
+const MAX_VALUES: usize = 160;
 
 /// Why a file is not a cache, or not one that can be read. librepo would not read it either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,13 +219,53 @@ pub(crate) struct KeptSeed {
     pub(crate) rotate_every: Duration,
 }
 
+/// What a run has learned: one fact for each endpoint and protocol, under the first of the names
+/// that the run has for it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Learned(Vec<(RecordName, Remembered)>);
+
+impl FromIterator<(RecordName, Remembered)> for Learned {
+    fn from_iter<T: IntoIterator<Item = (RecordName, Remembered)>>(learned: T) -> Learned {
+        let mut seen: HashSet<Service> = HashSet::new();
+        let mut facts = Vec::new();
+        for (name, remembered) in learned {
+            if !seen.contains(name.service()) {
+                seen.insert(name.service().clone());
+                facts.push((name, remembered));
+            }
+        }
+        Learned(facts)
+    }
+}
+
+impl IntoIterator for Learned {
+    type Item = (RecordName, Remembered);
+    type IntoIter = std::vec::IntoIter<(RecordName, Remembered)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl Learned {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The facts without the names.
+    pub(super) fn facts(&self) -> impl Iterator<Item = Remembered> {
+        self.0.iter().map(|(_, remembered)| *remembered)
+    }
+}
+
 /// Returns the file as it is after a run. A file that is not a cache is replaced, as by librepo;
-/// then the reason is returned as well.
+/// then the reason is returned as well. Takes time in proportion to the file and to what was
+/// learned.
 pub(crate) fn merge(
     text: &[u8],
     now: SystemTime,
     network: Option<&Network>,
-    learned: &[(RecordName, Remembered)],
+    learned: &Learned,
     seed: Option<KeptSeed>,
 ) -> (Vec<u8>, Option<NotACache>) {
     let now = unix_seconds(now);
@@ -227,10 +277,13 @@ pub(crate) fn merge(
             (file, if text.is_empty() { None } else { Some(why) })
         }
     };
-    if policy::any_answered(learned.iter().map(|(_, remembered)| *remembered)) {
-        for (RecordName(name), remembered) in learned {
-            apply(&mut file, name.as_bytes(), *remembered, now, network);
-        }
+    hide_passwords(&mut file, now);
+    let learned: &[_] = if policy::any_answered(learned.facts()) { &learned.0 } else { &[] };
+    let in_file = names_in_file(&file, learned);
+    let (known, new): (Vec<_>, Vec<_>) =
+        learned.iter().partition(|(name, _)| in_file.contains_key(name.service()));
+    for (name, remembered) in known {
+        apply(&mut file, name, &in_file[name.service()], *remembered, now, network);
     }
     if let Some(KeptSeed { seed, rotate_every }) = seed {
         let in_file = values(&file, OWN).and_then(|values| values.seed());
@@ -239,32 +292,83 @@ pub(crate) fn merge(
             file.set(OWN, DRAWN, &now.to_string());
         }
     }
-    hide_passwords(&mut file, now);
     drop_outdated(&mut file, now);
-    let mut text = file.to_bytes();
-    if text.len() > MAX_WRITTEN {
+    if file.text_len() > MAX_WRITTEN {
         drop_older_half(&mut file, now);
-        text = file.to_bytes();
     }
-    (text, problem)
+    // A list of many endpoints must not push out what is known of those of other lists, so what is
+    // new comes last, as far as there is room.
+    let mut room = MAX_WRITTEN.saturating_sub(file.text_len()).max(MIN_ROOM);
+    for (name, remembered) in new {
+        let Some(rest) = room.checked_sub(2 * name.as_bytes().len() + MAX_VALUES) else { break };
+        room = rest;
+        apply(&mut file, name, &[], *remembered, now, network);
+    }
+    (file.to_bytes(), problem)
 }
 
-/// Writes what was learned of one endpoint.
-fn apply(file: &mut KeyFile<'_>, name: &[u8], learned: Remembered, now: i64, network: Option<&Network>) {
-    let (network_note, outcome_note) = (groups::network_note(name), groups::outcome_note(name));
+/// The names under which the file has records of, or notes on, what was learned about. A name may
+/// be there twice.
+fn names_in_file<'l>(
+    file: &KeyFile<'_>,
+    learned: &'l [(RecordName, Remembered)],
+) -> HashMap<&'l Service, Vec<Vec<u8>>> {
+    let services: HashSet<&Service> = learned.iter().map(|(name, _)| name.service()).collect();
+    let mut names: HashMap<&Service, Vec<Vec<u8>>> = HashMap::new();
+    if services.is_empty() {
+        return names;
+    }
+    for group in file.groups() {
+        let (kind, name) = GroupKind::of(group.name);
+        let is_with_record = kind != GroupKind::Record && file.has(name);
+        if name.starts_with(NOT_A_RECORD) || is_with_record {
+            continue;
+        }
+        let Some(service) = Service::of(name) else { continue };
+        if let Some(service) = services.get(&service) {
+            names.entry(service).or_default().push(name.to_vec());
+        }
+    }
+    names
+}
+
+/// Writes what was learned of one endpoint, under a name of this run. `in_file` are the names of
+/// the same endpoint and protocol in the file; a record under one of them is replaced.
+fn apply(
+    file: &mut KeyFile<'_>,
+    name: &RecordName,
+    in_file: &[Vec<u8>],
+    learned: Remembered,
+    now: i64,
+    network: Option<&Network>,
+) {
     let is_newer = |fact: Option<Fact>| fact.is_some_and(|fact| fact.is_newer_than_run(now));
-    if is_newer(values(file, name).and_then(|values| values.latency()))
-        || is_newer(values(file, &outcome_note).and_then(|values| values.outcome()))
-        || !policy::is_believable(learned)
-    {
+    let another_was_newer = in_file.iter().any(|name| {
+        is_newer(values(file, name).and_then(|values| values.latency()))
+            || is_newer(values(file, &groups::outcome_note(name)).and_then(|values| values.outcome()))
+    });
+    if another_was_newer || !policy::is_believable(learned) {
         return;
     }
+    let name = name.as_bytes();
+    for old in in_file {
+        // Our own note is removed too, so that nothing of an older outcome stays in it.
+        file.remove(&groups::outcome_note(old));
+        match learned {
+            Remembered::Latency(_) if old != name => {
+                file.remove(old);
+                file.remove(&groups::network_note(old));
+            }
+            Remembered::Detoured(_) => remove_own_record(file, old),
+            _ => {}
+        }
+    }
+    let (network_note, outcome_note) = (groups::network_note(name), groups::outcome_note(name));
     let ts = now.to_string();
     let network = network.map(|network| network.to_text());
     if let Remembered::Latency(latency) = learned {
         file.set(name, TS, &ts);
         file.set(name, LATENCY, &number::format_double(latency.as_secs_f64()));
-        file.remove(&outcome_note);
         match network {
             Some(network) => {
                 file.set(&network_note, TS, &ts);
@@ -273,11 +377,6 @@ fn apply(file: &mut KeyFile<'_>, name: &[u8], learned: Remembered, now: i64, net
             None => file.remove(&network_note),
         }
     } else if let Some(NoteValues { outcome, time }) = NoteValues::of(learned) {
-        if matches!(learned, Remembered::Detoured(_)) {
-            remove_own_record(file, name);
-        }
-        // Removed first, so that nothing of an older outcome stays in it.
-        file.remove(&outcome_note);
         file.set(&outcome_note, TS, &ts);
         file.set(&outcome_note, OUTCOME, outcome);
         if let Some((key, time)) = time {
@@ -311,7 +410,7 @@ fn hide_passwords(file: &mut KeyFile<'_>, now: i64) {
     for group in secret {
         let (kind, name) = GroupKind::of(&group);
         let Mirror::Remote(protocol, endpoint) = RecordName::mirror(name) else { continue };
-        let RecordName(clean) = RecordName::canonical(protocol, &endpoint);
+        let clean = RecordName::canonical(protocol, endpoint);
         let latency = |name: &[u8]| values(file, name).and_then(|values| values.latency());
         let (old, new) = (latency(&group), latency(clean.as_bytes()));
         if let (GroupKind::Record, Some(Fact { at, remembered: Remembered::Latency(latency) })) = (kind, old)
@@ -354,21 +453,23 @@ fn drop_outdated(file: &mut KeyFile<'_>, now: i64) {
     }
 }
 
-/// Removes the older half of the records from a file that has grown too large, but none of this
-/// run's.
+/// Removes the older half of the records and of the notes on outcomes from a file that has grown
+/// too large, but none of this run's.
 fn drop_older_half(file: &mut KeyFile<'_>, now: i64) {
-    let mut records: Vec<(i64, Vec<u8>)> = file
+    let is_dropped = |group: &Group<'_>| match GroupKind::of(group.name) {
+        (GroupKind::Record, name) => !name.starts_with(NOT_A_RECORD),
+        (GroupKind::OutcomeNote, _) => true,
+        (GroupKind::NetworkNote, _) => false,
+    };
+    let mut dated: Vec<(i64, Vec<u8>)> = file
         .groups()
-        .filter(|group| !group.name.starts_with(NOT_A_RECORD))
+        .filter(is_dropped)
         .filter_map(|group| Some((GroupValues::of(group).ts?, group.name.to_vec())))
         .collect();
-    records.sort_unstable();
-    records.truncate(records.len().div_ceil(2));
-    let dropped: HashSet<Vec<u8>> =
-        records.into_iter().filter(|&(at, _)| at < now).map(|(_, group)| group).collect();
-    for group in &dropped {
+    dated.sort_unstable();
+    dated.truncate(dated.len().div_ceil(2));
+    for (_, group) in dated.iter().filter(|(at, _)| *at < now) {
         file.remove(&groups::network_note(group));
-        file.remove(&groups::outcome_note(group));
         file.remove(group);
     }
 }

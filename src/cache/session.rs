@@ -4,7 +4,7 @@
 use super::file::{CacheFile, Status};
 use super::groups::RecordName;
 use super::policy::{Recalled, Remembered};
-use super::records::{KeptSeed, Records};
+use super::records::{KeptSeed, Learned, Records};
 use crate::network::{self, Network};
 use crate::seed;
 use crate::url::Endpoint;
@@ -30,7 +30,7 @@ impl Default for CacheOptions {
     }
 }
 
-/// The cache during one run, with what it said at the beginning.
+/// The cache during one run, with what it contained at the beginning.
 #[derive(Debug)]
 pub(crate) struct CacheSession {
     file: Option<CacheFile>,
@@ -102,7 +102,7 @@ impl CacheSession {
             warnings.extend(self.problem.clone());
         }
         let Some(file) = &self.file else { return warnings };
-        let mut learned: Vec<(RecordName, Remembered)> = learned.into_iter().collect();
+        let mut learned: Learned = learned.into_iter().collect();
         if learned.is_empty() && seed.is_none() {
             return warnings;
         }
@@ -110,8 +110,9 @@ impl CacheSession {
         // moved in the meantime, what was measured is true of neither network.
         let network = network::here();
         if network.differs(&self.network) {
-            learned.clear();
-            warnings.push("the results of this run were not cached: the network changed meanwhile".into());
+            learned = Learned::default();
+            warnings
+                .push("the results of this run were not cached: the network changed while measuring".into());
         }
         let problem = file.write(self.now, Some(&network), learned, seed).problem();
         // Reading may have warned of the same.

@@ -13,7 +13,7 @@ use super::file::{CacheFile, FileError, LOCK_TIMEOUT, Lock, Status};
 use super::groups::RecordName;
 use super::number;
 use super::policy::Remembered;
-use super::records::{self, KeptSeed, Records};
+use super::records::{self, KeptSeed, Learned, Records};
 
 use crate::network::Network;
 use crate::sys;
@@ -125,8 +125,8 @@ fn report(command: &mut Command) -> String {
     line.unwrap_or_else(|| panic!("no report: {output}"))
 }
 
-/// The parts that other tests start in a process of their own; without being told a part it does
-/// nothing.
+/// The parts that other tests start in a process of their own; without the environment variables
+/// it does nothing.
 #[test]
 fn another_process() {
     let Ok(part) = std::env::var("FASTESTMIRROR_CACHE_PART") else { return };

@@ -3,7 +3,7 @@
 use crate::cache::RecordName;
 use crate::cache::keyfile::KeyFile;
 use crate::cache::policy::Remembered;
-use crate::cache::records::{self, KeptSeed};
+use crate::cache::records::{self, KeptSeed, Learned};
 use crate::network::Network;
 use crate::url::{Endpoint, Mirror};
 use std::time::{Duration, SystemTime};
@@ -27,11 +27,13 @@ pub fn cache(text: &[u8]) {
     let (refused, _) = record("http://[::1]/").expect("a URL");
     let (detoured, _) = record("https://other.example/").expect("a URL");
     let time = Duration::from_millis(5);
-    let learned = [
+    let learned: Learned = [
         (name, Remembered::Latency(time)),
         (refused, Remembered::Refused),
         (detoured, Remembered::Detoured(time)),
-    ];
+    ]
+    .into_iter()
+    .collect();
     let seed = KeptSeed { seed: 7, rotate_every: MONTH };
     let (written, problem) = records::merge(text, now, Some(&HERE), &learned, Some(seed));
     assert_eq!(before.is_err() && !text.is_empty(), problem.is_some());
@@ -44,7 +46,7 @@ pub fn cache(text: &[u8]) {
         assert!(after.len() >= before.len());
     }
     // Writing nothing changes nothing.
-    let (again, problem) = records::merge(&written, now, Some(&HERE), &[], None);
+    let (again, problem) = records::merge(&written, now, Some(&HERE), &Learned::default(), None);
     assert_eq!((String::from_utf8_lossy(&again), problem), (String::from_utf8_lossy(&written), None));
 }
 
@@ -60,7 +62,8 @@ pub fn url(url: &str) {
     assert!(endpoint.port > 0);
     // The record of a URL leads back to its endpoint.
     let (now, latency) = (SystemTime::UNIX_EPOCH, Duration::from_millis(5));
-    let (file, _) = records::merge(b"", now, None, &[(name, Remembered::Latency(latency))], None);
+    let learned = Learned::from_iter([(name, Remembered::Latency(latency))]);
+    let (file, _) = records::merge(b"", now, None, &learned, None);
     assert!(!file.contains(&b'@'));
     let records = records::read(&file, now, None, Duration::ZERO).expect("a cache");
     assert_eq!(records.get(&endpoint), Some(Remembered::Latency(latency)));

@@ -20,7 +20,7 @@ mod stop;
 
 pub(crate) use attempts::AttemptCounts;
 pub(super) use pacing::LOOKUP_DESCRIPTORS;
-pub(crate) use stop::GRACE;
+pub(crate) use stop::{GRACE, LEAST_QUIET_TIME};
 
 use crate::hosts::HostId;
 use crate::outcome::{Outcome, StopReason};
@@ -43,7 +43,8 @@ pub(super) struct ScheduleOptions {
     pub(super) timeout: Duration,
     /// How many hosts outside the pool must have a latency before the run is settled.
     pub(super) fallbacks: usize,
-    /// Whether no hedges leave.
+    /// Whether this is to confirm remembered latencies, those of the endpoints among them. No hedge
+    /// leaves then.
     pub(super) is_check: bool,
     pub(super) rule: Rule,
     /// How many attempts may be under way at once; at least 1.
@@ -160,8 +161,8 @@ struct EndpointState {
     /// The next endpoint of the same host.
     sibling: Option<usize>,
     tries: [Try; 2],
-    /// Why the second attempt was made, and where it went.
-    second: Option<(Cause, SocketAddr)>,
+    /// Why the second attempt was made.
+    second: Option<Cause>,
     last_sent: Option<Instant>,
     /// When it was given up to make room for others.
     given_up: Option<Instant>,
@@ -408,7 +409,7 @@ impl Schedule {
             SocketAddr::V6(_) => !mem::replace(&mut self.answered_ipv6, true),
         };
         let index = attempt.endpoint();
-        let is_hedge = attempt.is_second() && matches!(self.endpoints[index].second, Some((Cause::Hedge, _)));
+        let is_hedge = attempt.is_second() && self.endpoints[index].second == Some(Cause::Hedge);
         if !is_hedge || self.last_answer.is_none() {
             self.last_answer = Some(now);
         }
@@ -463,7 +464,7 @@ impl Schedule {
         endpoint.tries[usize::from(attempt.is_second())] = Try::Unused;
         match (endpoint.tries[0], endpoint.second.take()) {
             (Try::Unused, _) => self.ready.push_front(attempt.endpoint()),
-            (Try::Over, Some((cause, _))) => self.retry.push_front((attempt.endpoint(), cause)),
+            (Try::Over, Some(cause)) => self.retry.push_front((attempt.endpoint(), cause)),
             // The endpoint of a hedge is still in its queue.
             (Try::Over | Try::InFlight(_), _) => {}
         }
@@ -539,8 +540,8 @@ impl Schedule {
         let endpoint = &self.endpoints[attempt.endpoint()];
         let addresses = self.hosts[endpoint.host.0].addresses.expect("only hosts with addresses are tried");
         let mut address = addresses.first;
-        if let (true, Some((_, second))) = (attempt.is_second(), endpoint.second) {
-            address = second;
+        if let (true, Some(cause)) = (attempt.is_second(), endpoint.second) {
+            address = cause.address(&addresses);
         }
         address.set_port(endpoint.port);
         address
@@ -598,8 +599,12 @@ impl Schedule {
     /// Computes the latencies of all hosts anew.
     fn refresh_latencies(&mut self) {
         let mut latencies = Latencies::new(vec![None; self.hosts.len()].into_iter());
+        // Once anything has answered, a latency that is being checked counts only if it is confirmed.
+        // The others are waited for as long as they could belong to the pool without it.
+        let has_answer = self.answered_ipv4 || self.answered_ipv6;
         for host in &self.hosts {
-            if let Some(latency) = host.cached {
+            let is_unconfirmed = self.options.is_check && has_answer && host.first_endpoint.is_some();
+            if let (Some(latency), false) = (host.cached, is_unconfirmed) {
                 latencies.add(host.group, latency, false);
             }
         }
@@ -648,12 +653,7 @@ impl Schedule {
         if cause != Cause::Hedge {
             endpoint.last_sent = Some(now);
         }
-        endpoint.second = match cause {
-            Cause::First => None,
-            Cause::Failure => Some((cause, addresses.next.unwrap_or(addresses.first))),
-            Cause::Family | Cause::Hedge => Some((cause, addresses.other_family.unwrap_or(addresses.first))),
-            Cause::Again => Some((cause, addresses.first)),
-        };
+        endpoint.second = (cause != Cause::First).then_some(cause);
         self.attempts.add(self.address(attempt).ip());
         self.flights.push_back(attempt);
         if cause != Cause::Hedge {

@@ -5,8 +5,9 @@
 use crate::cache::{CacheSession, Recalled, Remembered};
 use crate::hosts::{EndpointId, HostId};
 use crate::list::List;
+use crate::options::{ALL_FALLBACKS, Options};
 use crate::outcome::Outcome;
-use crate::probe::{ProbeResult, ProbeTarget};
+use crate::probe::{LEAST_QUIET_TIME, ProbeResult, ProbeTarget};
 use crate::rank::Rule;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub(super) struct Knowledge {
     /// The host of each endpoint, by [`EndpointId`].
     hosts: Vec<HostId>,
     rule: Rule,
+    /// Whether every mirror is to be measured, however far away it is.
+    wants_all: bool,
 }
 
 /// What is known of an endpoint.
@@ -32,14 +35,15 @@ struct Known {
 
 impl Knowledge {
     /// Recalls what the cache remembers of the endpoints of a list.
-    pub(super) fn recall(list: &List, cache: &CacheSession, rule: Rule) -> Knowledge {
+    pub(super) fn recall(list: &List, cache: &CacheSession, options: &Options) -> Knowledge {
         let mut endpoints = Vec::with_capacity(list.endpoints.len());
         for id in 0..list.endpoints.len() {
             let remembered = cache.recall(&list.endpoint(EndpointId(id)));
             endpoints.push(Known { remembered, ..Known::default() });
         }
         let hosts = list.endpoints.iter().map(|endpoint| endpoint.host).collect();
-        let mut knowledge = Knowledge { endpoints, hosts, rule };
+        let wants_all = options.fallbacks == ALL_FALLBACKS;
+        let mut knowledge = Knowledge { endpoints, hosts, rule: options.rule, wants_all };
         // If only failures are remembered of everything that could be tried, they are forgotten.
         let is_failure = |known: &Known| known.remembered.is_some_and(|it| latency_of(it).is_none());
         if knowledge.endpoints.iter().all(is_failure) {
@@ -50,8 +54,8 @@ impl Knowledge {
 
     /// Returns what is known of each endpoint, measured or remembered, by [`EndpointId`].
     pub(super) fn results(&self) -> Vec<Option<ProbeResult>> {
-        let limit = self.limit();
-        (0..self.endpoints.len()).map(|id| self.result(EndpointId(id), limit)).collect()
+        let silence = self.silence();
+        (0..self.endpoints.len()).map(|id| self.result(EndpointId(id), silence)).collect()
     }
 
     /// Returns whether what is known of each endpoint is remembered, by [`EndpointId`].
@@ -62,16 +66,14 @@ impl Knowledge {
         self.endpoints.iter().zip(results).map(is_remembered).collect()
     }
 
-    fn result(&self, EndpointId(id): EndpointId, limit: Option<Duration>) -> Option<ProbeResult> {
+    fn result(&self, EndpointId(id): EndpointId, silence: Option<Duration>) -> Option<ProbeResult> {
         let known = &self.endpoints[id];
         if known.measured.is_some() {
             return known.measured;
         }
         let remembered = known.remembered?.remembered;
         if let Remembered::Silent(waited) = remembered {
-            // "Outside the pool" is a fact about one list and not about a mirror: the silence must
-            // have lasted for as long as a mirror of this list can take.
-            limit.filter(|&limit| waited >= limit)?;
+            silence.filter(|&silence| waited >= silence)?;
         }
         Some(ProbeResult {
             is_detoured: matches!(remembered, Remembered::Detoured(_)),
@@ -82,6 +84,18 @@ impl Knowledge {
     /// Returns the result of measuring an endpoint in this run, if it was measured.
     pub(super) fn measured(&self, EndpointId(id): EndpointId) -> Option<ProbeResult> {
         self.endpoints[id].measured
+    }
+
+    /// Returns how long a remembered silence must have lasted to count here. "Outside the pool" is a
+    /// fact about one list and not about a mirror: it must be as long as a mirror of this list can
+    /// take. If all are to be measured, it must be as long as this run would wait for the farthest.
+    fn silence(&self) -> Option<Duration> {
+        let limit = self.limit()?;
+        if !self.wants_all {
+            return Some(limit);
+        }
+        let slowest = self.endpoints.iter().filter_map(Known::latency).map(|(latency, _)| latency).max();
+        Some(limit.max(LEAST_QUIET_TIME).max(slowest.unwrap_or_default()))
     }
 
     /// Returns the latency below which a host belongs to the pool, as far as is known now.
@@ -97,10 +111,10 @@ impl Knowledge {
 
     /// Returns the endpoints of which nothing is known that counts.
     pub(super) fn unknown(&self) -> Vec<ProbeTarget> {
-        let limit = self.limit();
+        let silence = self.silence();
         let mut unknown = Vec::new();
         for id in 0..self.endpoints.len() {
-            if self.result(EndpointId(id), limit).is_none() {
+            if self.result(EndpointId(id), silence).is_none() {
                 unknown.push(self.target(EndpointId(id)));
             }
         }

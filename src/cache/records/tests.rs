@@ -49,6 +49,16 @@ fn write(text: &[u8], now: i64, network: Option<&Network>, learned: &[(&str, Rem
     merge(text, at(now), network, &learned, None).0
 }
 
+fn merge(
+    text: &[u8],
+    now: SystemTime,
+    network: Option<&Network>,
+    learned: &[(RecordName, Remembered)],
+    seed: Option<KeptSeed>,
+) -> (Vec<u8>, Option<NotACache>) {
+    super::merge(text, now, network, &learned.iter().cloned().collect(), seed)
+}
+
 fn facts(learned: &[(RecordName, Remembered)]) -> impl Iterator<Item = Remembered> {
     learned.iter().map(|(_, remembered)| *remembered)
 }
@@ -606,10 +616,178 @@ fn file_size_is_bounded() {
     let written = write(&file, NOW, Some(&HERE), &[("http://new.example/", Remembered::Latency(ms(5)))]);
     assert!(written.len() < MAX_WRITTEN);
     let records = records(&written, NOW, None);
-    assert_eq!(records.len(), 30_000);
+    assert_eq!(records.len(), 30_001);
     for url in ["http://new.example/", "http://a-rather-long-name-of-a-mirror-0.example/"] {
         assert!(records.get(&endpoint(url)).is_some(), "{url}");
     }
+    // Notes on outcomes count too.
+    let mut file = b"[:_librepo_:]\nversion=1\n".to_vec();
+    for n in 0..60_000 {
+        let name = format!("http://a-rather-long-name-of-a-mirror-{n}.example");
+        file.extend(format!("[:_fm_:outcome:{name}]\nts={}\noutcome=refused\n", NOW - 1).bytes());
+    }
+    assert!(file.len() > MAX_WRITTEN && file.len() < MAX_SIZE, "{}", file.len());
+    assert!(merge(&file, at(NOW), None, &[], None).0.len() < MAX_WRITTEN);
+}
+
+/// A file with this many records, the first of them `age` seconds old and the others one more each.
+fn file_of(names: impl IntoIterator<Item = String>, age: i64) -> Vec<u8> {
+    let mut text = b"[:_librepo_:]\nversion=1\n".to_vec();
+    for (name, age) in names.into_iter().zip(age..) {
+        text.extend(format!("\n[{name}]\nts={}\nconnectime=0.012345\n", NOW - age).bytes());
+    }
+    text
+}
+
+#[test]
+fn one_endpoint_and_protocol_has_one_record_and_one_note() {
+    let old = [
+        ("http://Mirror.example:80/", Remembered::Latency(ms(1))),
+        ("HTTP://mirror.example/", Remembered::Silent(ms(1))),
+        ("https://mirror.example:80/", Remembered::Latency(ms(2))),
+        ("http://mirror.example:8080/", Remembered::Latency(ms(3))),
+        ("http://mirror.example./", Remembered::Latency(ms(4))),
+    ];
+    let file = old.iter().fold(Vec::new(), |file, learned| {
+        let works = ("http://works.example/", Remembered::Latency(ms(5)));
+        write(&file, NOW - 10, Some(&HERE), &[*learned, works])
+    });
+    let direct = "\n[http://mirror.example/a/direct/caller]\nts=1790000000\nconnectime=0.5\n";
+    let file = [file, direct.into()].concat();
+    let groups = |file: Vec<u8>| -> Vec<String> {
+        let names = text(file);
+        names.lines().filter(|line| line.starts_with('[')).map(str::to_string).collect()
+    };
+    let rest = [
+        "[:_librepo_:]",
+        "[http://works.example]",
+        "[:_fm_:network:http://works.example]",
+        "[https://mirror.example:80]",
+        "[:_fm_:network:https://mirror.example:80]",
+        "[http://mirror.example:8080]",
+        "[:_fm_:network:http://mirror.example:8080]",
+        "[http://mirror.example.]",
+        "[:_fm_:network:http://mirror.example.]",
+        "[http://mirror.example/a/direct/caller]",
+    ];
+    // Of several spellings in one run the first is the name.
+    let run = |remembered| {
+        let spellings =
+            ["http://mirror.example:0080/", "http://MIRROR.example/", "HTTP://Mirror.example:80/"];
+        write(&file, NOW, Some(&HERE), &spellings.map(|url| (url, remembered)))
+    };
+    let own = ["[http://mirror.example]", "[:_fm_:network:http://mirror.example]"];
+    assert_eq!(groups(run(Remembered::Latency(ms(9)))), [&rest[..], &own].concat());
+    // A detour removes our records only.
+    let own = ["[:_fm_:outcome:http://mirror.example]"];
+    assert_eq!(groups(run(Remembered::Detoured(ms(9)))), [&rest[..], &own].concat());
+    // Of a mirror that fails, the latency stays, and counts again after an hour.
+    let works = ("http://works.example/", Remembered::Latency(ms(5)));
+    let failed = write(&file, NOW, Some(&HERE), &[("http://mirror.example/", Remembered::Refused), works]);
+    let latency = ["[http://Mirror.example:80]", "[:_fm_:network:http://Mirror.example:80]"];
+    assert_eq!(groups(failed.clone()).len(), rest.len() + latency.len() + own.len());
+    assert!(latency.iter().chain(&own).all(|name| groups(failed.clone()).contains(&name.to_string())));
+    // If another process has written a newer one under another name, that stays.
+    for newer in [Remembered::Latency(ms(7)), Remembered::Silent(ms(7))] {
+        let works = ("http://works.example/", Remembered::Latency(ms(5)));
+        let file = write(b"", NOW + 5, None, &[("HTTP://mirror.example/", newer), works]);
+        let written = write(&file, NOW, None, &[("http://mirror.example/", Remembered::Latency(ms(9)))]);
+        assert_eq!(text(written), text(file));
+    }
+}
+
+/// The CPU time that this thread has used.
+fn cpu_time() -> Duration {
+    let used = std::fs::read_to_string("/proc/thread-self/schedstat").expect("the kernel counts");
+    let nanoseconds = used.split(' ').next().and_then(|used| used.parse().ok()).expect("a number");
+    Duration::from_nanos(nanoseconds)
+}
+
+/// The limit holds for a build without optimization.
+#[test]
+fn thirty_thousand_spellings_cost_no_time_and_no_record_of_others() {
+    const COUNT: usize = 30_000;
+    let spelling = |n: usize| -> String {
+        let host = "a-mirror-with-a-name.example"
+            .chars()
+            .enumerate()
+            .map(|(at, letter)| if n >> at & 1 == 1 { letter.to_ascii_uppercase() } else { letter });
+        format!("http://{}:{}80", host.collect::<String>(), "0".repeat(n % 7))
+    };
+    let other = |n: usize| format!("https://other-{n}.example");
+    let notes = |file: &[u8]| -> Vec<u8> {
+        let names = text(file.to_vec());
+        let names = names.lines().filter_map(|line| line.strip_prefix("[http")).rev();
+        names.flat_map(|name| format!("\n[:_fm_:network:http{name}\nts={NOW}\n").into_bytes()).collect()
+    };
+    let others = file_of((0..400).map(other), 1000);
+    // Many spellings in the file, in both directions; many of one endpoint in the run, and many
+    // endpoints.
+    let spellings = file_of((0..COUNT).map(spelling), 10);
+    let spellings = [&spellings, &notes(&spellings)[..]].concat();
+    let spellings = &spellings["[:_librepo_:]\nversion=1\n".len()..];
+    for (what, file, urls) in [
+        ("spellings", [&others, spellings].concat(), (0..COUNT).map(spelling).collect::<Vec<_>>()),
+        (
+            "endpoints",
+            [&others, spellings].concat(),
+            (0..COUNT).map(|n| format!("http://m{n}.example")).collect(),
+        ),
+        ("copies", others.clone(), vec![spelling(0); COUNT]),
+    ] {
+        assert!(file.len() < MAX_SIZE);
+        let mut written = Vec::new();
+        let mut elapsed = Duration::MAX;
+        // The quickest of several times, since other tests run at the same time.
+        for _ in 0..3 {
+            let start = cpu_time();
+            let learned = urls.iter().map(|url| (record_name(url), Remembered::Latency(ms(5)))).collect();
+            (written, _) = super::merge(&file, at(NOW), Some(&HERE), &learned, None);
+            elapsed = elapsed.min(cpu_time() - start);
+        }
+        eprintln!("measured: {COUNT} {what} merged into {} bytes in {elapsed:?}", file.len());
+        assert!(elapsed < Duration::from_secs(1), "{what}: {elapsed:?}");
+        let records = records(&written, NOW, Some(&HERE));
+        for n in 0..400 {
+            assert!(records.get(&endpoint(&other(n))).is_some(), "{what}: {n}");
+        }
+        if what != "endpoints" {
+            assert_eq!(records.len(), 401, "{what}");
+            assert!(written.len() < others.len() + 500, "{what}: {}", written.len());
+        }
+    }
+}
+
+#[test]
+fn new_endpoints_of_a_run_are_left_out_before_records_of_others() {
+    let name = |n: usize| format!("http://a-mirror-of-another-repository-{n}.example");
+    let mut count = MAX_WRITTEN / file_of([name(10_000)], 0).len();
+    while file_of((0..count).map(name), 100).len() < MAX_WRITTEN - MIN_ROOM / 2 {
+        count += 100;
+    }
+    let full = file_of((0..count).map(name), 100);
+    assert!(full.len() <= MAX_WRITTEN);
+    // One that is known, the oldest one, and many that are not.
+    let run = |file: &[u8], host: &str| {
+        let new = (0..10_000)
+            .map(|n| (record_name(&format!("http://{host}{n}.example")), Remembered::Latency(ms(5))));
+        let known = (record_name(&name(count - 1)), Remembered::Latency(ms(5)));
+        merge(file, at(NOW), Some(&HERE), &new.chain([known]).collect::<Vec<_>>(), None).0
+    };
+    let written = run(&full, "new");
+    assert!(written.len() <= MAX_WRITTEN + MIN_ROOM, "{}", written.len());
+    let after = records(&written, NOW, None);
+    for n in 0..count - 1 {
+        assert_eq!(after.get(&endpoint(&name(n))), Some(Remembered::Latency(Duration::from_micros(12_345))));
+    }
+    assert_eq!(after.get(&endpoint(&name(count - 1))), Some(Remembered::Latency(ms(5))));
+    // A list of usual length finds room, and then the next run makes some.
+    assert!(after.len() > count + 400, "{} {count}", after.len());
+    let next = run(&written, "newer");
+    assert!(next.len() <= MAX_WRITTEN);
+    let after = records(&next, NOW, None);
+    assert!(after.get(&endpoint(&name(0))).is_some() && after.get(&endpoint(&name(count - 2))).is_none());
+    assert!(after.get(&endpoint("http://newer5000.example")).is_some());
 }
 
 /// The measured times are for the reader. The assertions leave room for a build without

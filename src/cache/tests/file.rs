@@ -270,8 +270,8 @@ fn relative_path_is_made_absolute() {
 }
 
 /// Runs a part as a user who owns no files. Only root can do so.
-fn as_nobody(part_: &str, path: &Path) -> String {
-    report(part(part_, path).uid(NOBODY).gid(NOBODY))
+fn as_nobody(name: &str, path: &Path) -> String {
+    report(part(name, path).uid(NOBODY).gid(NOBODY))
 }
 
 #[test]
@@ -352,7 +352,7 @@ fn world_writable_file_is_not_trusted() {
 }
 
 /// Runs a part on a small file system of its own. A shell prepares it; `$D` is the directory.
-fn on_a_small_disk(size: &str, prepare: &str, directory: &Path, part_: &str) -> Option<String> {
+fn on_a_small_disk(size: &str, prepare: &str, directory: &Path, name: &str) -> Option<String> {
     let script = format!("mount -t tmpfs -o size={size} tmpfs \"$D\" && {prepare} && exec \"$0\" \"$@\"");
     // Without being root here, it can be in a user namespace.
     let apart = if is_root() { "-m" } else { "-rm" };
@@ -362,7 +362,7 @@ fn on_a_small_disk(size: &str, prepare: &str, directory: &Path, part_: &str) -> 
         return None;
     }
     let starter = ["unshare", apart, "sh", "-c", &script];
-    Some(report(part_through(&starter, part_, &directory.join("cache")).env("D", directory)))
+    Some(report(part_through(&starter, name, &directory.join("cache")).env("D", directory)))
 }
 
 #[test]
@@ -374,7 +374,7 @@ fn full_disk_leaves_the_old_file() {
         .collect();
     // The records are too old to be kept; a foreign group keeps the new file large.
     let foreign =
-        format!("[:_librepo_:]\nversion=1\n[:_foreign]\n{}", "key=value of somebody else\n".repeat(280));
+        format!("[:_librepo_:]\nversion=1\n[:_foreign]\n{}", "key=value that is not ours\n".repeat(280));
     let old = elsewhere.path().join("old");
     fs::write(&old, foreign + &records).unwrap();
     let fill = "{ head -c 999999 /dev/zero > \"$D/filler\" 2>/dev/null || true; }";

@@ -84,14 +84,15 @@ fn librepo_uses_what_we_write_and_preserves_it() {
     assert_eq!(fs::read_to_string(&path).unwrap(), before, "librepo changed the file");
 
     // librepo does not use our notes but connects itself.
-    for (RecordName(noted), remembered) in &learned[5..7] {
-        let run = librepo(&program, &path, 1000, std::slice::from_ref(noted));
+    for (noted, remembered) in &learned[5..7] {
+        let noted = noted.as_str().to_string();
+        let run = librepo(&program, &path, 1000, std::slice::from_ref(&noted));
         assert_eq!(run.probes, 1);
         // Nor do we use librepo's failures.
         let after = fs::read_to_string(&path).unwrap();
         assert!(after.contains(&format!("[{noted}]\nts=")) && after.contains("connectime=-1"), "{after}");
         let (records, _) = cache.read(now(), Some(&HERE), MONTH);
-        assert_eq!(records.get(&endpoint(noted)), Some(*remembered));
+        assert_eq!(records.get(&endpoint(&noted)), Some(*remembered));
         assert!(after.starts_with(&before), "our groups did not survive: {after}");
     }
 }
@@ -115,7 +116,7 @@ fn file_of_librepo_is_used_and_is_what_we_would_write() {
     let theirs = fs::read_to_string(&path).unwrap();
     let ts: u64 = theirs.split("ts=").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
     let latency_of = |seconds: f64| Duration::from_secs_f64(seconds);
-    let learned: Vec<_> = run
+    let learned: Learned = run
         .mirrors
         .iter()
         .map(|(url, seconds, _)| (record_name(url), Remembered::Latency(latency_of(*seconds))))

@@ -33,7 +33,7 @@ pub(super) fn write_forever(start: u64, path: &Path) {
         let status = cache.write(SystemTime::now(), None, learned, None);
         assert!(status.is_fine(), "{status}");
         if n == start % 50_000 + 1 {
-            println!("report: begun");
+            println!("report: started");
         }
     }
 }
@@ -92,7 +92,7 @@ fn killed_writer_leaves_a_whole_file() {
         random ^= random << 17;
         let mut child = part(&format!("write-forever {}", kill * 50), &path).spawn().unwrap();
         let mut lines = io::BufReader::new(child.stdout.take().unwrap()).lines();
-        lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("report: begun"))).unwrap().unwrap();
+        lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("report: started"))).unwrap().unwrap();
         thread::sleep(Duration::from_micros(random % 4000));
         child.kill().unwrap();
         child.wait().unwrap();

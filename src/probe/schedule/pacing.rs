@@ -2,10 +2,11 @@
 #![forbid(unsafe_code)]
 
 use super::stop::GRACE;
-use super::{Attempt, AttemptFailure, EndpointState, Schedule, Try};
+use super::{Addresses, Attempt, AttemptFailure, EndpointState, Schedule, Try};
 use crate::options::ALL_FALLBACKS;
 use crate::outcome::Outcome;
 use std::mem;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// How long the other family waits for the first: RFC 8305, section 5, "Connection Attempt Delay".
@@ -31,6 +32,18 @@ pub(super) enum Cause {
     Hedge,
     /// The first attempt was made in an earlier pass of the run: the same address.
     Again,
+}
+
+impl Cause {
+    /// Returns where an attempt for this cause goes.
+    pub(super) fn address(self, addresses: &Addresses) -> SocketAddr {
+        let other = match self {
+            Cause::First | Cause::Again => None,
+            Cause::Failure => addresses.next,
+            Cause::Family | Cause::Hedge => addresses.other_family,
+        };
+        other.unwrap_or(addresses.first)
+    }
 }
 
 /// Whether a SYN may leave.
@@ -87,7 +100,7 @@ impl Schedule {
                 let Some(&endpoint) = queue.front() else { break None };
                 let EndpointState { tries, host, .. } = &self.endpoints[endpoint];
                 let addresses = self.hosts[host.0].addresses.expect("it is waiting for an answer");
-                let second = addresses.other_family.unwrap_or(addresses.first);
+                let second = Cause::Hedge.address(&addresses);
                 match tries {
                     [Try::InFlight(sent), Try::Unused] if !self.attempts.is_enough(second.ip()) => {
                         break Some((endpoint, *sent));
@@ -161,12 +174,7 @@ impl Schedule {
         while let Some(&(endpoint, cause)) = self.retry.front() {
             let state = &self.endpoints[endpoint];
             let addresses = self.hosts[state.host.0].addresses.expect("it has been tried");
-            let address = match cause {
-                Cause::Failure => addresses.next,
-                Cause::Family | Cause::Hedge => addresses.other_family,
-                Cause::First | Cause::Again => None,
-            };
-            if !self.attempts.is_enough(address.unwrap_or(addresses.first).ip()) {
+            if !self.attempts.is_enough(cause.address(&addresses).ip()) {
                 return Some((endpoint, cause));
             }
             self.retry.pop_front();

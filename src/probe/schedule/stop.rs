@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 /// How long after the pool's limit an answer may still be on its way through this machine.
 pub(crate) const GRACE: Duration = Duration::from_millis(2);
 /// The least quiet time: no two hosts of one region are further apart.
-const LEAST_QUIET_TIME: Duration = Duration::from_millis(100);
+pub(crate) const LEAST_QUIET_TIME: Duration = Duration::from_millis(100);
 /// How long fallbacks are waited for once the pool is proved: as long again as proving it took, but at
 /// least the first and at most the second.
 const FALLBACK_WAIT: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(50));
+/// What the first lookup of a check gets, before what is remembered is forgotten.
+const SLOW_LOOKUP_TIME: Duration = Duration::from_millis(250);
 /// What a lookup gets at least before it is left behind.
 const LEAST_LOOKUP_TIME: Duration = Duration::from_millis(50);
 
@@ -37,6 +39,11 @@ impl Schedule {
     fn lookups_hold_until(&self) -> Instant {
         if self.lookups == 0 {
             return self.start;
+        }
+        if self.options.is_check && self.lookup_times.is_empty() {
+            // The resolver may be slow. Nothing is gained by forgetting what is remembered, since
+            // measuring everything would wait for the same resolver.
+            return self.start + SLOW_LOOKUP_TIME;
         }
         let median = self.lookup_times.get(self.lookup_times.len() / 2).copied().unwrap_or_default();
         self.start + LEAST_LOOKUP_TIME.max(median * 3)

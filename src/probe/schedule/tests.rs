@@ -323,6 +323,35 @@ fn cached_latency_sets_the_limit_and_counts_as_a_fallback() {
 }
 
 #[test]
+fn check_waits_for_a_slow_resolver() {
+    let mut world = world([8, 14].map(|rtt| v4(Answers(rtt)).named(80))).fallbacks(0);
+    world.cached = vec![ms(8), ms(14)];
+    // Otherwise a lookup has 50 ms: what is known already does not wait for a name that hangs.
+    world.run().ends(StopReason::Settled, 50);
+    world.options.is_check = true;
+    world.run().ends(StopReason::Complete, 94).outcomes(&[measured(8), measured(14)]);
+    // One name that hangs beside another is not waited for.
+    world.sites[1] = v4(Answers(14)).named(HANGS);
+    world.run().ends(StopReason::Settled, 240).outcomes(&[measured(8), Outcome::Unanswered]);
+}
+
+#[test]
+fn check_waits_as_long_as_the_pool_needs_without_the_unconfirmed() {
+    let start = Instant::now();
+    let options = ScheduleOptions { is_check: true, ..world([]).fallbacks(0).options };
+    let hosts = [8, 10, 14].into_iter().enumerate().map(|(n, rtt)| literal(n as u8, Some(ms(rtt)))).collect();
+    let endpoints = (0..3).map(|n| endpoint((n, 80))).collect();
+    let mut schedule = Schedule::new(options, hosts, endpoints, AttemptCounts::default(), start);
+    while let Step::Connect(..) = schedule.next(start) {}
+    assert_eq!(schedule.next(start), Step::Wait(start + ms(2 * 8 + 2)));
+    let first = |endpoint| Attempt::new(endpoint, false);
+    schedule.answered(first(1), ms(10), start + ms(10));
+    assert_eq!(schedule.next(start + ms(10)), Step::Wait(start + ms(2 * 10 + 2)));
+    schedule.answered(first(0), ms(8), start + ms(11));
+    assert_eq!(schedule.next(start + ms(11)), Step::Wait(start + ms(2 * 8 + 2)));
+}
+
+#[test]
 fn first_address_alone_counts_within_a_family() {
     // The client would wait for seconds before it tried the second one.
     let late = Site { lookup: None, paths: vec![(false, Silent), (false, Answers(10))], twin_of: None };

@@ -51,7 +51,7 @@ pub use namespace::{
 };
 pub use random::Random;
 pub use report::{Attempt, Counts, LabError, Queries, Report, percentile};
-pub use skip::skip;
+pub use skip::{skip, skip_even_under_ci};
 pub use spec::{Answer, Fate, Lookup, Mirror, Names, Spec, answer, refuse, unreachable};
 
 use awake::Awake;
@@ -157,8 +157,17 @@ impl World {
 
     /// The addresses of a mirror in the order of the spec, IPv4 first.
     pub fn addresses(&self, name: &str) -> &[IpAddr] {
+        &self.addresses[self.index(name)]
+    }
+
+    fn index(&self, name: &str) -> usize {
         let mirror = self.spec.mirrors.iter().position(|mirror| mirror.name == name);
-        &self.addresses[mirror.unwrap_or_else(|| panic!("no mirror of this world is called {name}"))]
+        mirror.unwrap_or_else(|| panic!("no mirror of this world is called {name}"))
+    }
+
+    /// Changes how all addresses of a mirror treat packets from now on.
+    pub fn change(&self, name: &str, fate: impl Into<Fate>) {
+        self.router.change(self.index(name), &fate.into());
     }
 
     /// The (first) IPv4 address of a mirror that has one.

@@ -192,6 +192,15 @@ impl Router {
         (state.attempts.clone(), Lateness { stolen, packets, late, ..lateness })
     }
 
+    /// Changes the fate of all addresses of a mirror.
+    pub(super) fn change(&self, mirror: usize, fate: &Fate) {
+        let mut state = self.lock();
+        let State { v4, v6, .. } = &mut *state;
+        for address in v4.iter_mut().chain(v6).filter(|address| address.mirror == mirror) {
+            address.fate = fate.clone();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("the router does not panic")
     }

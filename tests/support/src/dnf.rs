@@ -31,6 +31,9 @@ pub const MIRRORS: [(&str, Option<f64>); 12] = [
 pub const POOL: [&str; 4] =
     ["near1.lab.example", "near2.lab.example", "near3.lab.example", "near4.lab.example"];
 pub const DEAD: &str = "dead.lab.example";
+/// A host that can stand in the lists in the place of the dead one: its first IPv4 address is
+/// silent, and the second is nearer than every mirror.
+pub const HALF_DEAD: &str = "half-dead.lab.example";
 /// The host of the mirror lists, which is not a mirror.
 const LISTS: &str = "lists.lab.example";
 
@@ -38,10 +41,10 @@ const LISTS: &str = "lists.lab.example";
 const DNF: &str = "dnf-3";
 const REPOSITORIES: [&str; 2] = ["one", "two"];
 
-/// The hosts of a repository's list. The list of the second repository has another order and lacks
-/// a mirror, as it happens with real repositories.
-fn hosts(repository: &str, dead: bool) -> Vec<&'static str> {
-    let all = MIRRORS.iter().filter(|(_, rtt)| dead || rtt.is_some()).map(|(name, _)| *name);
+/// The hosts of a repository's list, with this one in the place of the dead one. The list of the
+/// second repository has another order and lacks a mirror, as it happens with real repositories.
+fn hosts(repository: &str, bad: Option<&'static str>) -> Vec<&'static str> {
+    let all = MIRRORS.iter().filter_map(|&(name, rtt)| if rtt.is_some() { Some(name) } else { bad });
     match repository {
         "one" => all.collect(),
         _ => all.rev().filter(|&name| name != "far1.lab.example").collect(),
@@ -61,8 +64,8 @@ pub struct Setup {
     pub scheme: &'static str,
     /// `mirrorlist` or `metalink`.
     pub list: &'static str,
-    /// Whether the dead mirror is in the lists.
-    pub dead: bool,
+    /// Which host without a use is in the lists: [`DEAD`], [`HALF_DEAD`] or none.
+    pub bad: Option<&'static str>,
     pub fastestmirror: bool,
     /// Whether this library is preloaded.
     pub ours: bool,
@@ -103,7 +106,7 @@ impl Run {
         hosts
     }
 
-    /// The seconds that all calls of this library took together, according to its log lines.
+    /// The time that all calls of this library took together, in seconds, according to its log lines.
     pub fn measuring(&self) -> f64 {
         let lines = self.log.lines().filter_map(|line| line.split_once("libfastestmirror: "));
         let times =
@@ -132,8 +135,10 @@ impl Site {
             Some(rtt) => Mirror::new(name).both(answer(ms(rtt))),
             None => Mirror::new(name).both(Fate::Silent),
         });
+        let half_dead = Mirror::new(HALF_DEAD).ipv4(Fate::Silent).ipv4(answer(ms(4)));
         let lists = Mirror::new(LISTS).both(answer(ms(5)));
-        let world = World::start(Spec::new().mirrors(mirrors).mirror(lists).accept(&[])).expect("a world");
+        let spec = Spec::new().mirrors(mirrors).mirror(half_dead).mirror(lists).accept(&[]);
+        let world = World::start(spec).expect("a world");
         let scratch = tempfile::tempdir().expect("a directory");
         for repository in REPOSITORIES {
             let files = scratch.path().join("files").join(repository);
@@ -142,10 +147,11 @@ impl Site {
             let repomd = fs::read(files.join("repodata/repomd.xml")).expect("createrepo_c has written it");
             let hash = run(program("sha256sum").arg(files.join("repodata/repomd.xml")));
             let hash = hash.split(' ').next().expect("a hash");
-            for (scheme, dead) in [("http", true), ("http", false), ("https", true), ("https", false)] {
-                let directory = scratch.path().join("files").join(lists_directory(scheme, dead));
+            let all = [None, Some(DEAD), Some(HALF_DEAD)];
+            for (scheme, bad) in all.iter().flat_map(|bad| ["http", "https"].map(|scheme| (scheme, *bad))) {
+                let directory = scratch.path().join("files").join(lists_directory(scheme, bad));
                 fs::create_dir_all(&directory).expect("a directory");
-                let bases: Vec<_> = hosts(repository, dead)
+                let bases: Vec<_> = hosts(repository, bad)
                     .iter()
                     .map(|host| format!("{scheme}://{host}/{repository}/"))
                     .collect();
@@ -236,7 +242,7 @@ impl Site {
     }
 
     fn configuration(&self, directory: &Path, setup: Setup) -> String {
-        let Setup { scheme, list, dead, fastestmirror, .. } = setup;
+        let Setup { scheme, list, bad, fastestmirror, .. } = setup;
         // dnf's own directories are relative to its root.
         let mut text = format!(
             "[main]\ncachedir=/cache\nlogdir=/log\nlogfilelevel=10\npersistdir=/persist\nplugins=0\ngpgcheck=0\n\
@@ -245,7 +251,7 @@ impl Site {
             u8::from(fastestmirror),
             none = directory.join("none").display(),
         );
-        let lists = lists_directory(scheme, dead);
+        let lists = lists_directory(scheme, bad);
         for repository in REPOSITORIES {
             text += &format!(
                 "[{repository}]\nname={repository}\n{list}={scheme}://{LISTS}/{lists}/{repository}.{list}\n"
@@ -292,7 +298,7 @@ fn assert_polite(setup: Setup, run: &Run) {
         // This is for both repositories together: the second uses what was measured for the first.
         assert!(attempts.len() <= 2, "{setup:?}: {} attempts at {name}", attempts.len());
         assert!(attempts.iter().all(|attempt| attempt.payload == 0), "{setup:?}: bytes were sent to {name}");
-        assert!(setup.dead || *name != DEAD || attempts.is_empty());
+        assert!(setup.bad == Some(DEAD) || *name != DEAD || attempts.is_empty());
     }
 }
 
@@ -321,8 +327,8 @@ pub fn have_all() -> bool {
         && have("openssl", program("openssl").arg("version"))
 }
 
-fn lists_directory(scheme: &str, dead: bool) -> String {
-    format!("{scheme}-{}", if dead { "dead" } else { "alive" })
+fn lists_directory(scheme: &str, bad: Option<&str>) -> String {
+    format!("{scheme}-{}", bad.unwrap_or("alive"))
 }
 
 fn metalink(bases: &[String], scheme: &str, hash: &str, repomd: &[u8]) -> String {

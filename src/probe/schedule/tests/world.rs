@@ -99,9 +99,9 @@ pub(super) fn world(sites: impl IntoIterator<Item = Site>) -> World {
     World {
         sites: sites.into_iter().collect(),
         options: ScheduleOptions {
-            is_check: false,
             timeout: ms(2000),
             fallbacks: 16,
+            is_check: false,
             rule: Rule { factor: 2.0, slack: Duration::ZERO },
             in_flight: 512,
             lookups: 64,
