@@ -753,10 +753,11 @@ fn far_from_most_mirrors_the_defaults_do_not_wait_for_fallbacks() {
             assert_eq!(ranking.stop_reason, StopReason::Settled);
             right(pool(&ranking) == truth, pool(&ranking))?;
             shortest = shortest.min(milliseconds(ranking.elapsed));
-            // The pool is proved as soon without any, and the wait is 10 ms at least.
+            // The pool is proved as soon without any. The wait is 10 ms, and longer if more names
+            // become known meanwhile.
             let ranking = Ranker::new().fallbacks(0).rank(&urls).expect("a ranking");
             proved = proved.min(milliseconds(ranking.elapsed));
-            right(shortest < proved + 10.0 + 10.0, (shortest, proved))
+            right(shortest < proved + 60.0, (shortest, proved))
         });
         figure(&format!(
             "seen from Sydney, the best {:.1} ms away, {} in the pool: {shortest:.1} ms, {proved:.1} without fallbacks",
