@@ -52,21 +52,13 @@ impl Knowledge {
         knowledge
     }
 
-    /// Returns what is known of each endpoint, measured or remembered, by [`EndpointId`].
-    pub(super) fn results(&self) -> Vec<Option<ProbeResult>> {
-        let silence = self.silence();
-        (0..self.endpoints.len()).map(|id| self.result(EndpointId(id), silence)).collect()
-    }
-
-    /// Returns whether what is known of each endpoint is remembered, by [`EndpointId`].
-    pub(super) fn are_remembered(&self) -> Vec<bool> {
-        let results = self.results();
-        let is_remembered =
-            |(known, result): (&Known, Option<ProbeResult>)| known.measured.is_none() && result.is_some();
-        self.endpoints.iter().zip(results).map(is_remembered).collect()
-    }
-
-    fn result(&self, EndpointId(id): EndpointId, silence: Option<Duration>) -> Option<ProbeResult> {
+    /// Returns what is known of an endpoint, measured or remembered. `silence` is that of
+    /// [`Knowledge::silence`], computed once for all.
+    pub(super) fn result(
+        &self,
+        EndpointId(id): EndpointId,
+        silence: Option<Duration>,
+    ) -> Option<ProbeResult> {
         let known = &self.endpoints[id];
         if known.measured.is_some() {
             return known.measured;
@@ -89,7 +81,7 @@ impl Knowledge {
     /// Returns how long a remembered silence must have lasted to count here. "Outside the pool" is a
     /// fact about one list and not about a mirror: it must be as long as a mirror of this list can
     /// take. If all are to be measured, it must be as long as this run would wait for the farthest.
-    fn silence(&self) -> Option<Duration> {
+    pub(super) fn silence(&self) -> Option<Duration> {
         let limit = self.limit()?;
         if !self.wants_all {
             return Some(limit);
