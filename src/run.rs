@@ -326,7 +326,8 @@ impl<'a> Run<'a> {
         let results = self.results();
         let ranked = self.ranked(&results);
         // Where a middlebox may be answering for all mirrors, nothing is learned about any.
-        let learned = if ranked.ambiguous { Vec::new() } else { self.learned() };
+        let has_cache = self.options.cache.path.is_some();
+        let learned = if ranked.ambiguous || !has_cache { Vec::new() } else { self.learned() };
         let warnings = self.cache.store(learned, self.seed_to_keep);
 
         let silence = self.knowledge.silence();
