@@ -13,12 +13,12 @@
 //! - The latency is that of the TCP handshake, for https mirrors too; there is no TLS.
 //! - A silent mirror is waited for as long as it could matter, not for the whole timeout. The
 //!   functions that put mirrors in order may leave a far mirror that is alive unmeasured, after all
-//!   those that answered. `lr_fastestmirror_detailed` measures all: it waits until no reply has come
-//!   for as long as the slowest one took, and at least 100 ms.
+//!   those that answered. `lr_fastestmirror_detailed` measures all: it waits until no reply has
+//!   come for as long as the slowest one took, and at least 100 ms.
 //! - A mirror whose first address is silent while another one answers stands behind the others.
 //!   (Tests of the library.)
 //! - A latency from the cache is checked before it decides, unless the mirror was heard a short
-//!   while ago. (Tests of the library.)
+//!   while ago.
 //! - If no mirror answers, and where latencies are equal, the given order stands.
 //! - `lr_fastestmirror` shuffles the pool in place of every version of librepo, also of those that
 //!   did not, and in the same order for all lists of a process.

@@ -599,8 +599,8 @@ impl Schedule {
     /// Computes the latencies of all hosts anew.
     fn refresh_latencies(&mut self) {
         let mut latencies = Latencies::new(vec![None; self.hosts.len()].into_iter());
-        // Once anything has answered, a latency that is being checked counts only if it is confirmed.
-        // The others are waited for as long as they could belong to the pool without it.
+        // Once anything has answered, a latency that is being checked counts only if it is
+        // confirmed. The others are waited for as long as they could belong to the pool without it.
         let has_answer = self.answered_ipv4 || self.answered_ipv6;
         for host in &self.hosts {
             let is_unconfirmed = self.options.is_check && has_answer && host.first_endpoint.is_some();
