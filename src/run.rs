@@ -63,8 +63,8 @@ pub(crate) fn rank(
     Ok(ranking)
 }
 
-/// How many hosts of the pool that the remembered latencies predict are checked: as many as a client
-/// may come to try.
+/// How many hosts of the pool that the remembered latencies predict are checked: as many as a
+/// client may come to try.
 const CHECKED_HOSTS: usize = 8;
 /// After so many checks that changed the prediction, everything is measured.
 const MAX_CHECKS: usize = 3;
@@ -141,15 +141,15 @@ impl<'a> Run<'a> {
                 self.knowledge.forget();
             }
         }
-        // The limit may turn out to be higher than it was when a silence was long enough for it. What
-        // is unknown then is measured once more.
+        // The limit may turn out to be higher than it was when a silence was long enough for it.
+        // What is unknown then is measured once more.
         for _ in 0..2 {
             let mut unknown = self.knowledge.unknown();
             if unknown.is_empty() {
                 break;
             }
-            // The control is measured last. If only dead mirrors are left to measure, its answer shows
-            // that they are down and not the network, so that they can be remembered as such.
+            // The control is measured last. If only dead mirrors are left to measure, its answer
+            // shows that they are down and not the network, so that they can be remembered as such.
             let control = self.knowledge.control();
             unknown.extend(control.map(|control| self.knowledge.target(control)));
             let results = self.pass(&unknown, Purpose::Measure, hooks)?;
@@ -195,8 +195,8 @@ impl<'a> Run<'a> {
         due
     }
 
-    /// Measures endpoints whose latency is remembered. Returns whether any of them answered in time to
-    /// be in the predicted pool.
+    /// Measures endpoints whose latency is remembered. Returns whether any of them answered in time
+    /// to be in the predicted pool.
     ///
     /// # Errors
     /// If the process has no file descriptor left.
@@ -289,8 +289,8 @@ impl<'a> Run<'a> {
     }
 
     /// Returns the host that stands for each host that shares its address with others: names of one
-    /// address are one host, and earn no more than one share. The one whose name sorts first stands for
-    /// them, in every list.
+    /// address are one host, and earn no more than one share. The one whose name sorts first stands
+    /// for them, in every list.
     fn groups(&self, results: &[ProbeResult]) -> HashMap<HostId, HostId> {
         let mut by_address: HashMap<IpAddr, HostId> = HashMap::new();
         let mut addresses = Vec::new();

@@ -29,8 +29,9 @@
 //! - The URLs of one host stay together. A `file:` mirror is first, and the others are shuffled
 //!   nevertheless. A single endpoint is not measured for an order that does not depend on it.
 //! - An interrupt stops measuring at once, where librepo has a handler for it.
-//! - Old spellings of IPv4 addresses (`127.1`), IPv6 addresses with a zone (`[fe80::1%25eth0]`), and
-//!   what leads to 0.0.0.0 or `::` alone are not measured. (Tests of the crate `fastestmirror`.)
+//! - Old spellings of IPv4 addresses (`127.1`), IPv6 addresses with a zone (`[fe80::1%25eth0]`),
+//!   and what leads to 0.0.0.0 or `::` alone are not measured. (Tests of the crate
+//!   `fastestmirror`.)
 //! - Behind a proxy the given order stands. (A handle's own proxy is noticed only where its layout
 //!   is proved.)
 //! - The stage DETECTION counts the endpoints that are measured, not the URLs.

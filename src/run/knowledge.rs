@@ -78,9 +78,10 @@ impl Knowledge {
         self.endpoints[id].measured
     }
 
-    /// Returns how long a remembered silence must have lasted to count here. "Outside the pool" is a
-    /// fact about one list and not about a mirror: it must be as long as a mirror of this list can
-    /// take. If all are to be measured, it must be as long as this run would wait for the farthest.
+    /// Returns how long a remembered silence must have lasted to count here. "Outside the pool" is
+    /// a fact about one list and not about a mirror: it must be as long as a mirror of this list
+    /// can take. If all are to be measured, it must be as long as this run would wait for the
+    /// farthest.
     pub(super) fn silence(&self) -> Option<Duration> {
         let limit = self.limit()?;
         if !self.wants_all {
@@ -124,8 +125,8 @@ impl Knowledge {
         measured.is_none() && age.is_some_and(|age| age >= check_after)
     }
 
-    /// Returns the endpoint with the lowest remembered latency, if nothing has answered in this run and
-    /// it was not asked yet.
+    /// Returns the endpoint with the lowest remembered latency, if nothing has answered in this run
+    /// and it was not asked yet.
     pub(super) fn control(&self) -> Option<EndpointId> {
         let has_answered = |known: &Known| known.measured.is_some_and(|it| it.outcome.latency().is_some());
         if self.endpoints.iter().any(has_answered) {
@@ -150,8 +151,8 @@ impl Knowledge {
         latencies
     }
 
-    /// Takes in what measuring has found. If it is the control of others, a lost packet takes nothing
-    /// from what is remembered.
+    /// Takes in what measuring has found. If it is the control of others, a lost packet takes
+    /// nothing from what is remembered.
     pub(super) fn learn(&mut self, EndpointId(id): EndpointId, result: ProbeResult, is_control: bool) {
         let known = &mut self.endpoints[id];
         known.is_tried_twice |= result.is_tried_twice;
@@ -163,8 +164,8 @@ impl Knowledge {
         }
     }
 
-    /// Forgets what is remembered, and which mirrors were silent when it was checked, unless they had
-    /// both their attempts then.
+    /// Forgets what is remembered, and which mirrors were silent when it was checked, unless they
+    /// had both their attempts then.
     pub(super) fn forget(&mut self) {
         for known in &mut self.endpoints {
             known.remembered = None;
