@@ -235,9 +235,9 @@ typedef enum fm_log_level {
 typedef void (*fm_progress_fn)(size_t completed, size_t total, double best, void *userdata);
 
 /**
- * Called with each line for a log: `level` is an fm_log_level, `message` a string in UTF-8, without
- * line end or other control characters and without the user names and passwords of URLs, valid
- * during the call.
+ * Called with each line for a log: `level` is an fm_log_level, `message` a string in UTF-8,
+ * without line end or other control characters and without the user names and passwords of URLs,
+ * valid during the call.
  */
 typedef void (*fm_log_fn)(int level, const char *message, void *userdata);
 

@@ -70,9 +70,9 @@ struct Place {
     class: Class,
     /// False sorts first: for preferred hosts, and in classes that preference does not touch.
     is_behind: bool,
-    /// In the pool the host's shuffle key, among the other measured ones its latency in nanoseconds,
-    /// else 0. It is the host's and not the URL's: a host that is listed twice must not earn a
-    /// double share.
+    /// In the pool the host's shuffle key, among the other measured ones its latency in
+    /// nanoseconds, else 0. It is the host's and not the URL's: a host that is listed twice must
+    /// not earn a double share.
     key: i64,
     /// The host's first entry in this class, which the others follow.
     first: usize,

@@ -7,7 +7,7 @@ mod knowledge;
 use crate::cache::{self, CacheSession, Finding, KeptSeed, RecordName, Remembered};
 use crate::event::{Event, Progress};
 use crate::fault;
-use crate::hosts::{EndpointId, HostId};
+use crate::hosts::HostId;
 use crate::list::{List, Target};
 use crate::options::Options;
 use crate::outcome::{Outcome, StopReason};
@@ -63,8 +63,8 @@ pub(crate) fn rank(
     Ok(ranking)
 }
 
-/// How many hosts of the pool that the remembered latencies predict are checked: as many as a client
-/// may come to try.
+/// How many hosts of the pool that the remembered latencies predict are checked: as many as a
+/// client may come to try.
 const CHECKED_HOSTS: usize = 8;
 /// After so many checks that changed the prediction, everything is measured.
 const MAX_CHECKS: usize = 3;
@@ -141,18 +141,19 @@ impl<'a> Run<'a> {
                 self.knowledge.forget();
             }
         }
-        // The limit may turn out to be higher than it was when a silence was long enough for it. What
-        // is unknown then is measured once more.
+        // The limit may turn out to be higher than it was when a silence was long enough for it.
+        // What is unknown then is measured once more.
         for _ in 0..2 {
             let mut unknown = self.knowledge.unknown();
             if unknown.is_empty() {
                 break;
             }
-            // The control is measured last. If only dead mirrors are left to measure, its answer shows
-            // that they are down and not the network, so that they can be remembered as such.
+            // The control is measured last. If only dead mirrors are left to measure, its answer
+            // shows that they are down and not the network, so that they can be remembered as such.
             let control = self.knowledge.control();
             unknown.extend(control.map(|control| self.knowledge.target(control)));
-            for (endpoint, result) in self.pass(&unknown, Purpose::Measure, hooks)? {
+            let results = self.pass(&unknown, Purpose::Measure, hooks)?;
+            for (&ProbeTarget { endpoint, .. }, result) in unknown.iter().zip(results) {
                 self.knowledge.learn(endpoint, result, Some(endpoint) == control);
             }
             if !self.may_go_on() {
@@ -194,22 +195,23 @@ impl<'a> Run<'a> {
         due
     }
 
-    /// Measures endpoints whose latency is remembered. Returns whether any of them answered in time to
-    /// be in the predicted pool.
+    /// Measures endpoints whose latency is remembered. Returns whether any of them answered in time
+    /// to be in the predicted pool.
     ///
     /// # Errors
     /// If the process has no file descriptor left.
     fn check(&mut self, due: &[ProbeTarget], hooks: &mut Hooks) -> Result<bool, Error> {
         let limit = self.knowledge.limit().unwrap_or_default() + GRACE;
         let mut heard = false;
-        for (endpoint, result) in self.pass(due, Purpose::Check, hooks)? {
+        let results = self.pass(due, Purpose::Check, hooks)?;
+        for (&ProbeTarget { endpoint, .. }, result) in due.iter().zip(results) {
             heard |= result.outcome.latency().is_some_and(|latency| latency < limit);
             self.knowledge.learn(endpoint, result, false);
         }
         Ok(heard)
     }
 
-    /// Measures endpoints, and returns what was found.
+    /// Measures endpoints, and returns what was found, in their order.
     ///
     /// # Errors
     /// If the process has no file descriptor left.
@@ -218,7 +220,7 @@ impl<'a> Run<'a> {
         targets: &[ProbeTarget],
         purpose: Purpose,
         hooks: &mut Hooks,
-    ) -> Result<Vec<(EndpointId, ProbeResult)>, Error> {
+    ) -> Result<Vec<ProbeResult>, Error> {
         let before = self.progress;
         let mut progress = before;
         progress.total = progress.total.max(before.completed + targets.len());
@@ -246,12 +248,12 @@ impl<'a> Run<'a> {
         .map_err(Error::System)?;
         self.progress = progress;
         self.stop_reason = stop_reason;
-        Ok(targets.iter().map(|target| target.endpoint).zip(results).collect())
+        Ok(results)
     }
 
     /// Returns what became of each mirror, as far as is known now.
     fn results(&self) -> Vec<ProbeResult> {
-        let known = self.knowledge.results();
+        let silence = self.knowledge.silence();
         let mut results = Vec::with_capacity(self.list.mirrors.len());
         for mirror in &self.list.mirrors {
             results.push(match mirror.target {
@@ -263,7 +265,7 @@ impl<'a> Run<'a> {
                         true => Outcome::Unanswered,
                         false => Outcome::Unresolved,
                     };
-                    let known = endpoint.and_then(|EndpointId(id)| known[id]);
+                    let known = endpoint.and_then(|endpoint| self.knowledge.result(endpoint, silence));
                     known.unwrap_or(ProbeResult::not_sent(otherwise))
                 }
             });
@@ -287,8 +289,8 @@ impl<'a> Run<'a> {
     }
 
     /// Returns the host that stands for each host that shares its address with others: names of one
-    /// address are one host, and earn no more than one share. The one whose name sorts first stands for
-    /// them, in every list.
+    /// address are one host, and earn no more than one share. The one whose name sorts first stands
+    /// for them, in every list.
     fn groups(&self, results: &[ProbeResult]) -> HashMap<HostId, HostId> {
         let mut by_address: HashMap<IpAddr, HostId> = HashMap::new();
         let mut addresses = Vec::new();
@@ -328,12 +330,15 @@ impl<'a> Run<'a> {
         let learned = if ranked.ambiguous || !has_cache { Vec::new() } else { self.learned() };
         let warnings = self.cache.store(learned, self.seed_to_keep);
 
-        let is_remembered = self.knowledge.are_remembered();
+        let silence = self.knowledge.silence();
         let mut in_place = |index: usize| {
             let result = results[index];
             let mirror = &mut self.list.mirrors[index];
-            let is_remembered = match mirror.target {
-                Target::Remote { endpoint: Some(EndpointId(id)), .. } => is_remembered[id],
+            let from_cache = match mirror.target {
+                Target::Remote { endpoint: Some(endpoint), .. } => {
+                    let is_measured = self.knowledge.measured(endpoint).is_some();
+                    !is_measured && self.knowledge.result(endpoint, silence).is_some()
+                }
                 _ => false,
             };
             RankedMirror {
@@ -343,7 +348,7 @@ impl<'a> Run<'a> {
                 pool: ranked.pool[index],
                 imprecise: result.imprecise,
                 address: result.address,
-                from_cache: is_remembered,
+                from_cache,
                 is_detoured: result.is_detoured,
             }
         };
@@ -365,6 +370,9 @@ impl<'a> Run<'a> {
         let waited =
             matches!(self.stop_reason, StopReason::Complete | StopReason::Settled | StopReason::Quiet);
         let mut learned = Vec::new();
+        if self.options.cache.path.is_none() {
+            return learned;
+        }
         let mut is_learned = HashSet::new();
         for mirror in &self.list.mirrors {
             let Target::Remote { protocol, endpoint: Some(endpoint), .. } = mirror.target else { continue };

@@ -111,8 +111,8 @@ fn attempts_during<T>(world: &World, mirror: &str, call: impl FnOnce() -> T) -> 
     (world.report().of(&name).attempts - before, result)
 }
 
-/// Tries something up to `most` times, until it says that it was right: a pause of a few milliseconds
-/// at the wrong moment may spoil a run, but not all of them.
+/// Tries something up to `most` times, until it says that it was right: a pause of a few
+/// milliseconds at the wrong moment may spoil a run, but not all of them.
 #[track_caller]
 fn some_time(most: usize, mut is_right: impl FnMut(usize) -> Result<(), String>) {
     let mut failures = Vec::new();

@@ -13,12 +13,12 @@
 //! - The latency is that of the TCP handshake, for https mirrors too; there is no TLS.
 //! - A silent mirror is waited for as long as it could matter, not for the whole timeout. The
 //!   functions that put mirrors in order may leave a far mirror that is alive unmeasured, after all
-//!   those that answered. `lr_fastestmirror_detailed` measures all: it waits until no reply has come
-//!   for as long as the slowest one took, and at least 100 ms.
+//!   those that answered. `lr_fastestmirror_detailed` measures all: it waits until no reply has
+//!   come for as long as the slowest one took, and at least 100 ms.
 //! - A mirror whose first address is silent while another one answers stands behind the others.
 //!   (Tests of the library.)
 //! - A latency from the cache is checked before it decides, unless the mirror was heard a short
-//!   while ago. (Tests of the library.)
+//!   while ago.
 //! - If no mirror answers, and where latencies are equal, the given order stands.
 //! - `lr_fastestmirror` shuffles the pool in place of every version of librepo, also of those that
 //!   did not, and in the same order for all lists of a process.
@@ -29,8 +29,9 @@
 //! - The URLs of one host stay together. A `file:` mirror is first, and the others are shuffled
 //!   nevertheless. A single endpoint is not measured for an order that does not depend on it.
 //! - An interrupt stops measuring at once, where librepo has a handler for it.
-//! - Old spellings of IPv4 addresses (`127.1`), IPv6 addresses with a zone (`[fe80::1%25eth0]`), and
-//!   what leads to 0.0.0.0 or `::` alone are not measured. (Tests of the crate `fastestmirror`.)
+//! - Old spellings of IPv4 addresses (`127.1`), IPv6 addresses with a zone (`[fe80::1%25eth0]`),
+//!   and what leads to 0.0.0.0 or `::` alone are not measured. (Tests of the crate
+//!   `fastestmirror`.)
 //! - Behind a proxy the given order stands. (A handle's own proxy is noticed only where its layout
 //!   is proved.)
 //! - The stage DETECTION counts the endpoints that are measured, not the URLs.

@@ -146,8 +146,8 @@ fn depends_on_latency(urls: &[&String]) -> bool {
 }
 
 /// Measures each repository that has no mirror known to answer once more, by itself. A fallback of
-/// one repository is of no use to another, and among nearer mirrors of other repositories, measuring
-/// may have stopped before any of its own could answer.
+/// one repository is of no use to another, and among nearer mirrors of other repositories,
+/// measuring may have stopped before any of its own could answer.
 fn remeasure_unanswered(
     log: Log,
     ranker: &mut Ranker,

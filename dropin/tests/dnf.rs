@@ -64,8 +64,8 @@ fn best(runs: &[Run]) -> f64 {
     times(runs)[0]
 }
 
-/// Returns the shortest and the median time that the library itself has taken in a run, from its log
-/// lines.
+/// Returns the shortest and the median time that the library itself has taken in a run, from its
+/// log lines.
 fn measuring(runs: &[Run]) -> (f64, f64) {
     let mut times: Vec<_> = runs.iter().map(Run::measuring).collect();
     times.sort_by(f64::total_cmp);

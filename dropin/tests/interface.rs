@@ -402,7 +402,8 @@ fn batch_leaves_no_list_without_a_mirror_that_answers() {
 }
 
 /// For an order, measuring stops as soon as the pool and 16 more are known, or a moment after the
-/// pool is. For the latencies themselves, all are measured. librepo waits for all, up to the timeout.
+/// pool is. For the latencies themselves, all are measured. librepo waits for all, up to the
+/// timeout.
 #[test]
 fn order_leaves_far_mirrors_unmeasured_and_latencies_are_those_of_all() {
     if caller().is_none() {

@@ -132,7 +132,8 @@ impl RecordName {
         let (scheme, rest) = url.split_once("://")?;
         let authority = rest.split('/').next()?;
         let text = &url[..scheme.len() + "://".len() + authority.len()];
-        // With three slashes librepo finds no host at all, and looks for one record for all such URLs.
+        // With three slashes librepo finds no host at all, and looks for one record for all such
+        // URLs.
         let is_plain = scheme.eq_ignore_ascii_case(service.protocol.scheme())
             && !authority.is_empty()
             && authority.bytes().all(plain);

@@ -20,9 +20,9 @@ pub enum fm_log_level {
 pub type fm_progress_fn =
     Option<unsafe extern "C" fn(completed: usize, total: usize, best: f64, userdata: *mut c_void)>;
 
-/// Called with each line for a log: `level` is an fm_log_level, `message` a string in UTF-8, without
-/// line end or other control characters and without the user names and passwords of URLs, valid
-/// during the call.
+/// Called with each line for a log: `level` is an fm_log_level, `message` a string in UTF-8,
+/// without line end or other control characters and without the user names and passwords of URLs,
+/// valid during the call.
 pub type fm_log_fn =
     Option<unsafe extern "C" fn(level: c_int, message: *const c_char, userdata: *mut c_void)>;
 

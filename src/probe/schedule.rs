@@ -1,5 +1,5 @@
-//! Which endpoint is tried when, and when to stop: a state machine without sockets or clocks; time is
-//! an argument.
+//! Which endpoint is tried when, and when to stop: a state machine without sockets or clocks; time
+//! is an argument.
 //!
 //! The driver calls `next` until it says to wait or to stop, and reports what has happened in
 //! between. Four things are decided here: which address is tried (as curl does it), when a SYN may
@@ -213,8 +213,8 @@ pub(super) struct Schedule {
     ready: VecDeque<usize>,
     /// Endpoints whose second SYN is due, and why: mostly because the first attempt failed.
     retry: VecDeque<(usize, Cause)>,
-    /// Endpoints with addresses of both families whose first one was silent in an earlier pass. Which
-    /// family their second SYN goes to depends on which of them has answered.
+    /// Endpoints with addresses of both families whose first one was silent in an earlier pass.
+    /// Which family their second SYN goes to depends on which of them has answered.
     undecided: Vec<usize>,
     /// The endpoint that is tried for each address and port.
     owners: HashMap<SocketAddr, usize>,
@@ -245,8 +245,8 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
-    /// Begins a run over `endpoints`. `hosts` are those of the whole list, by [`HostId`]; `attempts`
-    /// are those made before, in another pass of this run.
+    /// Begins a run over `endpoints`. `hosts` are those of the whole list, by [`HostId`];
+    /// `attempts` are those made before, in another pass of this run.
     pub(super) fn new(
         options: ScheduleOptions,
         hosts: Vec<HostKnowledge>,
@@ -491,7 +491,8 @@ impl Schedule {
         self.endpoints[endpoint].last_sent.is_some()
     }
 
-    /// Returns whether both attempts to an endpoint were made, one of them maybe in an earlier pass.
+    /// Returns whether both attempts to an endpoint were made, one of them maybe in an earlier
+    /// pass.
     pub(super) fn is_tried_twice(&self, endpoint: usize) -> bool {
         self.endpoints[endpoint].tries.iter().all(|&attempt| attempt != Try::Unused)
     }
@@ -512,7 +513,8 @@ impl Schedule {
         self.endpoints[endpoint].other_family_answered && family_has_answered
     }
 
-    /// Returns for how long a silent endpoint was waited for since its last SYN that was not a hedge.
+    /// Returns for how long a silent endpoint was waited for since its last SYN that was not a
+    /// hedge.
     pub(super) fn waited(&self, endpoint: usize, stop: Instant) -> Option<Duration> {
         let EndpointState { last_sent, given_up, outcome, .. } = self.endpoints[endpoint];
         match outcome {
@@ -569,8 +571,8 @@ impl Schedule {
         }
     }
 
-    /// Returns the next endpoint whose first SYN may leave. On the way to it, leaves out those whose
-    /// address and port is tried under another name, and those whose address has had enough.
+    /// Returns the next endpoint whose first SYN may leave. On the way to it, leaves out those
+    /// whose address and port is tried under another name, and those whose address has had enough.
     fn next_ready(&mut self) -> Option<usize> {
         while let Some(&endpoint) = self.ready.front() {
             let mut address = self.address(Attempt::new(endpoint, false));
@@ -599,8 +601,8 @@ impl Schedule {
     /// Computes the latencies of all hosts anew.
     fn refresh_latencies(&mut self) {
         let mut latencies = Latencies::new(vec![None; self.hosts.len()].into_iter());
-        // Once anything has answered, a latency that is being checked counts only if it is confirmed.
-        // The others are waited for as long as they could belong to the pool without it.
+        // Once anything has answered, a latency that is being checked counts only if it is
+        // confirmed. The others are waited for as long as they could belong to the pool without it.
         let has_answer = self.answered_ipv4 || self.answered_ipv6;
         for host in &self.hosts {
             let is_unconfirmed = self.options.is_check && has_answer && host.first_endpoint.is_some();

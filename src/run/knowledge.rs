@@ -52,21 +52,13 @@ impl Knowledge {
         knowledge
     }
 
-    /// Returns what is known of each endpoint, measured or remembered, by [`EndpointId`].
-    pub(super) fn results(&self) -> Vec<Option<ProbeResult>> {
-        let silence = self.silence();
-        (0..self.endpoints.len()).map(|id| self.result(EndpointId(id), silence)).collect()
-    }
-
-    /// Returns whether what is known of each endpoint is remembered, by [`EndpointId`].
-    pub(super) fn are_remembered(&self) -> Vec<bool> {
-        let results = self.results();
-        let is_remembered =
-            |(known, result): (&Known, Option<ProbeResult>)| known.measured.is_none() && result.is_some();
-        self.endpoints.iter().zip(results).map(is_remembered).collect()
-    }
-
-    fn result(&self, EndpointId(id): EndpointId, silence: Option<Duration>) -> Option<ProbeResult> {
+    /// Returns what is known of an endpoint, measured or remembered. `silence` is that of
+    /// [`Knowledge::silence`], computed once for all.
+    pub(super) fn result(
+        &self,
+        EndpointId(id): EndpointId,
+        silence: Option<Duration>,
+    ) -> Option<ProbeResult> {
         let known = &self.endpoints[id];
         if known.measured.is_some() {
             return known.measured;
@@ -86,10 +78,11 @@ impl Knowledge {
         self.endpoints[id].measured
     }
 
-    /// Returns how long a remembered silence must have lasted to count here. "Outside the pool" is a
-    /// fact about one list and not about a mirror: it must be as long as a mirror of this list can
-    /// take. If all are to be measured, it must be as long as this run would wait for the farthest.
-    fn silence(&self) -> Option<Duration> {
+    /// Returns how long a remembered silence must have lasted to count here. "Outside the pool" is
+    /// a fact about one list and not about a mirror: it must be as long as a mirror of this list
+    /// can take. If all are to be measured, it must be as long as this run would wait for the
+    /// farthest.
+    pub(super) fn silence(&self) -> Option<Duration> {
         let limit = self.limit()?;
         if !self.wants_all {
             return Some(limit);
@@ -132,8 +125,8 @@ impl Knowledge {
         measured.is_none() && age.is_some_and(|age| age >= check_after)
     }
 
-    /// Returns the endpoint with the lowest remembered latency, if nothing has answered in this run and
-    /// it was not asked yet.
+    /// Returns the endpoint with the lowest remembered latency, if nothing has answered in this run
+    /// and it was not asked yet.
     pub(super) fn control(&self) -> Option<EndpointId> {
         let has_answered = |known: &Known| known.measured.is_some_and(|it| it.outcome.latency().is_some());
         if self.endpoints.iter().any(has_answered) {
@@ -158,8 +151,8 @@ impl Knowledge {
         latencies
     }
 
-    /// Takes in what measuring has found. If it is the control of others, a lost packet takes nothing
-    /// from what is remembered.
+    /// Takes in what measuring has found. If it is the control of others, a lost packet takes
+    /// nothing from what is remembered.
     pub(super) fn learn(&mut self, EndpointId(id): EndpointId, result: ProbeResult, is_control: bool) {
         let known = &mut self.endpoints[id];
         known.is_tried_twice |= result.is_tried_twice;
@@ -171,8 +164,8 @@ impl Knowledge {
         }
     }
 
-    /// Forgets what is remembered, and which mirrors were silent when it was checked, unless they had
-    /// both their attempts then.
+    /// Forgets what is remembered, and which mirrors were silent when it was checked, unless they
+    /// had both their attempts then.
     pub(super) fn forget(&mut self) {
         for known in &mut self.endpoints {
             known.remembered = None;

@@ -1,6 +1,6 @@
-//! What one pass of a run leaves to the next. How many attempts were made to each address: a list of
-//! many names that all lead to one address must not make its readers a weapon. And which families
-//! have answered: one that is silent in the next pass is not dead everywhere.
+//! What one pass of a run leaves to the next. How many attempts were made to each address: a list
+//! of many names that all lead to one address must not make its readers a weapon. And which
+//! families have answered: one that is silent in the next pass is not dead everywhere.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;

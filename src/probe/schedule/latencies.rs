@@ -1,5 +1,5 @@
-//! The latencies of the hosts so far, in order: what the limit of the pool and the number of fallbacks
-//! follow from.
+//! The latencies of the hosts so far, in order: what the limit of the pool and the number of
+//! fallbacks follow from.
 #![forbid(unsafe_code)]
 
 use crate::hosts::HostId;

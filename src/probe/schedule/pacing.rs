@@ -134,9 +134,9 @@ impl Schedule {
         queued
     }
 
-    /// Returns how long the second attempt to a host waits whose first address is of this family, and
-    /// silent. If one family has answered and the other has not, waiting for the pool's limit is
-    /// enough.
+    /// Returns how long the second attempt to a host waits whose first address is of this family,
+    /// and silent. If one family has answered and the other has not, waiting for the pool's limit
+    /// is enough.
     fn family_delay(&self, is_ipv4: bool) -> Duration {
         let mut answered = (self.answered_ipv6, self.answered_ipv4);
         if is_ipv4 {
@@ -168,8 +168,8 @@ impl Schedule {
         }
     }
 
-    /// Returns the next second attempt that is due because the first has failed, or was made before. On
-    /// the way to it, leaves out those whose address has had enough attempts.
+    /// Returns the next second attempt that is due because the first has failed, or was made
+    /// before. On the way to it, leaves out those whose address has had enough attempts.
     fn next_retry(&mut self) -> Option<(usize, Cause)> {
         while let Some(&(endpoint, cause)) = self.retry.front() {
             let state = &self.endpoints[endpoint];

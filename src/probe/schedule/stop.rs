@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 pub(crate) const GRACE: Duration = Duration::from_millis(2);
 /// The least quiet time: no two hosts of one region are further apart.
 pub(crate) const LEAST_QUIET_TIME: Duration = Duration::from_millis(100);
-/// How long fallbacks are waited for once the pool is proved: as long again as proving it took, but at
-/// least the first and at most the second.
+/// How long fallbacks are waited for once the pool is proved: as long again as proving it took, but
+/// at least the first and at most the second.
 const FALLBACK_WAIT: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(50));
 /// What the first lookup of a check gets, before what is remembered is forgotten.
 const SLOW_LOOKUP_TIME: Duration = Duration::from_millis(250);
@@ -49,10 +49,10 @@ impl Schedule {
         self.start + LEAST_LOOKUP_TIME.max(median * 3)
     }
 
-    /// Returns when the run is settled, if no further SYN leaves: when the pool is proved, since every
-    /// mirror has been waited for as long as it could belong to it, and there are enough fallbacks
-    /// or they have been waited for long enough. In a short list there may never be enough, and the
-    /// farthest or the dead mirror is not worth the wait.
+    /// Returns when the run is settled, if no further SYN leaves: when the pool is proved, since
+    /// every mirror has been waited for as long as it could belong to it, and there are enough
+    /// fallbacks or they have been waited for long enough. In a short list there may never be
+    /// enough, and the farthest or the dead mirror is not worth the wait.
     pub(super) fn settled_at(&mut self) -> Option<Instant> {
         let limit = self.limit()?;
         let proved = self.proved_at()?;
@@ -77,8 +77,8 @@ impl Schedule {
         Some(waited.max(self.lookups_hold_until()))
     }
 
-    /// Returns when the run is quiet, if nothing more leaves or comes. The pool must be proved by then:
-    /// what is remembered may be farther away than any silence lasts.
+    /// Returns when the run is quiet, if nothing more leaves or comes. The pool must be proved by
+    /// then: what is remembered may be farther away than any silence lasts.
     pub(super) fn quiet_at(&mut self) -> Option<Instant> {
         self.last_answer?;
         let quiet = self.last_event + self.quiet_time();

@@ -86,8 +86,8 @@ impl Site {
         matches!(self.state, State::Live | State::LosesFirstSyn)
     }
 
-    /// Whether a client reaches it without waiting for another address first. One whose IPv6 address
-    /// loses the SYN cannot be told from one whose IPv6 address is dead.
+    /// Whether a client reaches it without waiting for another address first. One whose IPv6
+    /// address loses the SYN cannot be told from one whose IPv6 address is dead.
     pub fn is_direct(&self) -> bool {
         self.is_live() && !(self.state == State::LosesFirstSyn && self.ipv6)
     }
@@ -193,9 +193,9 @@ impl Sites {
         self.0.iter().filter(|site| site.is_live()).map(|site| site.rtt).max().expect("a live mirror")
     }
 
-    /// The true pool: mirrors that are reached directly and nearer than twice the best. Mirrors that
-    /// lose a SYN to their only address belong to it, since a client can find them with a second
-    /// SYN.
+    /// The true pool: mirrors that are reached directly and nearer than twice the best. Mirrors
+    /// that lose a SYN to their only address belong to it, since a client can find them with a
+    /// second SYN.
     pub fn pool(&self) -> Vec<&Site> {
         let limit = self.best() * 2;
         self.0.iter().filter(|site| site.is_direct() && site.rtt < limit).collect()

@@ -25,7 +25,8 @@ pub fn skip(reason: &str) {
     record(reason);
 }
 
-/// As [`skip`], for what no package manager brings: under CI, too, the test is skipped, and counted.
+/// As [`skip`], for what no package manager brings: under CI, too, the test is skipped, and
+/// counted.
 pub fn skip_even_under_ci(reason: &str) {
     record(reason);
 }

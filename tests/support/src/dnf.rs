@@ -106,7 +106,7 @@ impl Run {
         hosts
     }
 
-    /// The time that all calls of this library took together, in seconds, according to its log lines.
+    /// The seconds that all calls of this library took together, according to its log lines.
     pub fn measuring(&self) -> f64 {
         let lines = self.log.lines().filter_map(|line| line.split_once("libfastestmirror: "));
         let times =
