@@ -178,7 +178,7 @@ fn hanging_lookup_costs_only_its_own_mirror() {
     lab::isolated!(|| {
         // Two near mirrors, and more fallbacks than are needed, so that a delayed answer does not
         // change the result.
-        let mut mirrors = live([10, 11].into_iter().chain(30..50));
+        let mut mirrors = live([10, 11].into_iter().chain(25..45));
         mirrors.insert(3, Mirror::new("hung.lab.example").both(answer(ms(1))).lookup(Lookup::Silent));
         mirrors.insert(7, Mirror::new("nowhere.lab.example").lookup(Lookup::NxDomain));
         mirrors.insert(9, Mirror::new("fails.lab.example").both(answer(ms(1))).lookup(Lookup::ServFail));
