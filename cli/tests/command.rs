@@ -145,7 +145,7 @@ fn mirrorlist_is_ranked_in_a_table() {
         rest = &rest[at + part.len()..];
     }
     assert!(text.contains("\n1 of 3 mirrors answered; 1 in the pool (●); 1 on this machine."), "{text}");
-    assert!(text.contains("(complete): every mirror answered or failed."), "{text}");
+    assert!(text.contains("(complete): every mirror has an outcome."), "{text}");
 }
 
 #[test]
