@@ -275,7 +275,7 @@ impl<'a> Run<'a> {
 
     /// Puts the mirrors in order, after what became of each.
     fn ranked(&self, results: &[ProbeResult]) -> Ranked {
-        let groups = self.groups(results);
+        let groups = self.groups();
         let mut entries = Vec::with_capacity(self.list.mirrors.len());
         for (mirror, result) in self.list.mirrors.iter().zip(results) {
             let host = match mirror.target {
@@ -291,14 +291,12 @@ impl<'a> Run<'a> {
     /// Returns the host that stands for each host that shares its address with others: names of one
     /// address are one host, and earn no more than one share. The one whose name sorts first stands
     /// for them, in every list.
-    fn groups(&self, results: &[ProbeResult]) -> HashMap<HostId, HostId> {
+    fn groups(&self) -> HashMap<HostId, HostId> {
         let mut by_address: HashMap<IpAddr, HostId> = HashMap::new();
         let mut addresses = Vec::new();
-        for (mirror, result) in self.list.mirrors.iter().zip(results) {
-            let (Target::Remote { host, .. }, Some(address)) = (mirror.target, result.address) else {
-                continue;
-            };
-            let ip = address.ip().to_canonical();
+        for mirror in &self.list.mirrors {
+            let Target::Remote { host, endpoint: Some(endpoint), .. } = mirror.target else { continue };
+            let Some(ip) = self.knowledge.address(endpoint) else { continue };
             addresses.push((host, ip));
             match by_address.entry(ip) {
                 hash_map::Entry::Vacant(new) => {
@@ -369,13 +367,15 @@ impl<'a> Run<'a> {
     fn learned(&self) -> Vec<(RecordName, Remembered)> {
         let waited =
             matches!(self.stop_reason, StopReason::Complete | StopReason::Settled | StopReason::Quiet);
+        let groups = self.groups();
+        let is_shared: HashSet<HostId> = groups.iter().flat_map(|(&host, &first)| [host, first]).collect();
         let mut learned = Vec::new();
         if self.options.cache.path.is_none() {
             return learned;
         }
         let mut is_learned = HashSet::new();
         for mirror in &self.list.mirrors {
-            let Target::Remote { protocol, endpoint: Some(endpoint), .. } = mirror.target else { continue };
+            let Target::Remote { protocol, host, endpoint: Some(endpoint) } = mirror.target else { continue };
             // The first URL of an endpoint and protocol names its record.
             if !is_learned.insert((endpoint, protocol)) {
                 continue;
@@ -397,6 +397,10 @@ impl<'a> Run<'a> {
                 continue;
             }
             let name = RecordName::new(&mirror.url, protocol, &self.list.endpoint(endpoint));
+            let name = match self.knowledge.address(endpoint) {
+                Some(address) if is_shared.contains(&host) => name.with_shared_address(address),
+                _ => name,
+            };
             learned.push((name, remembered));
         }
         learned

@@ -334,7 +334,8 @@ fn address_families_fail_independently() {
 fn lost_packet_is_repaired_within_the_quiet_time() {
     lab::isolated!(|| {
         let named = |n: usize| Mirror::new(&format!("m{n}.lab.example"));
-        // A process that is stopped for the rest of the quiet time has no time left for the answers.
+        // A process that is stopped for the rest of the quiet time has no time left for the
+        // answers.
         for chance in 1.. {
             let world = start(vec![
                 named(0).ipv4(answer(ms(10)).lose_first_syns(1)),

@@ -635,7 +635,6 @@ fn names_of_one_address_share_one_turn() {
 }
 
 #[test]
-#[ignore = "the cache does not say which names lead to one address"]
 fn names_of_one_address_share_one_turn_when_they_are_remembered() {
     lab::isolated!(|| assert_equal_shares(Some(&Caches::new().path("cache"))));
 }

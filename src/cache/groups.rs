@@ -24,6 +24,8 @@ pub(super) const TS: &str = "ts";
 pub(super) const LATENCY: &str = "connectime";
 pub(super) const NETWORK: &str = "network";
 pub(super) const OUTCOME: &str = "outcome";
+/// The address of a mirror, if other names of the same run led to it too.
+pub(super) const ADDRESS: &str = "address";
 /// How long a silent mirror was waited for.
 pub(super) const WAITED: &str = "waited";
 /// The latency in a note on an outcome, by another name than that in a record.
@@ -32,8 +34,8 @@ pub(super) const SEED: &str = "seed";
 pub(super) const DRAWN: &str = "drawn";
 
 /// All keys that librepo or this crate writes.
-pub(super) const KEYS: [&str; 9] =
-    [TS, LATENCY, VERSION, NETWORK, OUTCOME, WAITED, NOTED_LATENCY, SEED, DRAWN];
+pub(super) const KEYS: [&str; 10] =
+    [TS, LATENCY, VERSION, NETWORK, ADDRESS, OUTCOME, WAITED, NOTED_LATENCY, SEED, DRAWN];
 
 // The values of OUTCOME.
 const REFUSED: &str = "refused";
@@ -115,6 +117,8 @@ impl Service {
 pub(crate) struct RecordName {
     text: String,
     service: Service,
+    /// The address behind it, if other names lead to it too.
+    shared_address: Option<IpAddr>,
 }
 
 impl RecordName {
@@ -123,7 +127,12 @@ impl RecordName {
         let service = Service { protocol, endpoint: endpoint.clone() };
         let own = RecordName::own_spelling(url, &service).map(str::to_string);
         let text = own.unwrap_or_else(|| service.canonical());
-        RecordName { text, service }
+        RecordName { text, service, shared_address: None }
+    }
+
+    /// Adds the address behind the name, to which other names lead too.
+    pub(crate) fn with_shared_address(self, address: IpAddr) -> RecordName {
+        RecordName { shared_address: Some(address), ..self }
     }
 
     /// The URL up to its path, if that can be the name.
@@ -154,11 +163,15 @@ impl RecordName {
     /// The name in our own spelling.
     pub(super) fn canonical(protocol: Protocol, endpoint: Endpoint) -> RecordName {
         let service = Service { protocol, endpoint };
-        RecordName { text: service.canonical(), service }
+        RecordName { text: service.canonical(), service, shared_address: None }
     }
 
     pub(super) fn service(&self) -> &Service {
         &self.service
+    }
+
+    pub(super) fn shared_address(&self) -> Option<IpAddr> {
+        self.shared_address
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -226,6 +239,7 @@ pub(super) struct GroupValues<'a> {
     waited: Option<Duration>,
     noted_latency: Option<Duration>,
     network: Option<&'a [u8]>,
+    address: Option<&'a [u8]>,
     of_file: Option<Box<FileValues>>,
 }
 
@@ -254,6 +268,7 @@ impl<'a> GroupValues<'a> {
             Ok(TS) => self.ts = number::parse_int64(value),
             Ok(LATENCY) => self.latency = parse_time(value),
             Ok(NETWORK) => self.network = Some(value),
+            Ok(ADDRESS) => self.address = Some(value),
             Ok(OUTCOME) => self.outcome = Some(value),
             Ok(WAITED) => self.waited = parse_time(value),
             Ok(NOTED_LATENCY) => self.noted_latency = parse_time(value),
@@ -295,6 +310,11 @@ impl<'a> GroupValues<'a> {
     #[inline]
     pub(super) fn network(&self) -> Option<Network> {
         Network::from_text(std::str::from_utf8(self.network?).ok()?)
+    }
+
+    /// The address in a note on a network, if other names lead to it too.
+    pub(super) fn shared_address(&self) -> Option<IpAddr> {
+        std::str::from_utf8(self.address?).ok()?.parse().ok()
     }
 
     /// The format's version, in the header.

@@ -23,6 +23,7 @@
 //! [:_fm_:network:http://mirror.example]   where the record with this very `ts` was measured
 //! ts=1790000000
 //! network=...
+//! address=192.0.2.7                         only if other names led to it, too
 //!
 //! [:_fm_:outcome:http://other.example]    for an hour: refused, unreachable, unresolved, or
 //! ts=1790000000                           silent, for at least so many seconds, or
@@ -36,7 +37,9 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use super::groups::{self, DRAWN, GroupKind, GroupValues, HEADER, KEYS, LATENCY, NETWORK, NOT_A_RECORD};
+use super::groups::{
+    self, ADDRESS, DRAWN, GroupKind, GroupValues, HEADER, KEYS, LATENCY, NETWORK, NOT_A_RECORD,
+};
 use super::groups::{NoteValues, OUTCOME, OWN, RecordName, SEED, Service, TS, VERSION};
 use super::keyfile::{self, Group, Item, KeyFile, Malformed};
 use super::number;
@@ -45,6 +48,7 @@ use crate::network::Network;
 use crate::url::{Endpoint, Mirror};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 /// No cache gets as large as this. A larger file is something else, and is left alone.
@@ -83,6 +87,8 @@ impl fmt::Display for NotACache {
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     facts: HashMap<Endpoint, Fact>,
+    /// The addresses of endpoints that share theirs with other names.
+    shared_addresses: HashMap<Endpoint, IpAddr>,
     seed: Option<(u64, i64)>,
     /// When it was read.
     now: i64,
@@ -92,6 +98,11 @@ impl Records {
     /// What is remembered of an endpoint, under any spelling and protocol that leads to it.
     pub(crate) fn recall(&self, endpoint: &Endpoint) -> Option<Recalled> {
         self.facts.get(endpoint).map(|fact| fact.recalled(self.now))
+    }
+
+    /// Returns the address of an endpoint that shared it with other names when it was measured.
+    pub(crate) fn shared_address(&self, endpoint: &Endpoint) -> Option<IpAddr> {
+        self.shared_addresses.get(endpoint).copied()
     }
 
     /// As [`recall`](Records::recall), without the age.
@@ -128,6 +139,7 @@ pub(crate) fn read(
     let groups = read_groups(text)?;
     // A record of ours has two groups: itself, and the note on its network.
     let mut facts: HashMap<Endpoint, Fact> = HashMap::with_capacity(groups.len() / 2);
+    let mut shared_addresses = HashMap::new();
     for (&(kind, name), values) in &groups {
         let fact = match kind {
             GroupKind::Record if !name.starts_with(NOT_A_RECORD) => values.latency(),
@@ -147,13 +159,16 @@ pub(crate) fn read(
             continue;
         }
         let Mirror::Remote(_, endpoint) = RecordName::mirror(name) else { continue };
+        if let Some(address) = note.and_then(GroupValues::shared_address) {
+            shared_addresses.insert(endpoint.clone(), address);
+        }
         let known = facts.entry(endpoint).or_insert(fact);
         if fact.beats(known) {
             *known = fact;
         }
     }
     let seed = groups.get(&(GroupKind::Record, OWN)).and_then(GroupValues::seed);
-    Ok(Records { facts, seed, now })
+    Ok(Records { facts, shared_addresses, seed, now })
 }
 
 /// The groups of a file with their values. This is enough for reading; changing takes a
@@ -350,7 +365,7 @@ fn apply(
     if another_was_newer || !policy::is_believable(learned) {
         return;
     }
-    let name = name.as_bytes();
+    let (shared_address, name) = (name.shared_address(), name.as_bytes());
     for old in in_file {
         // Our own note is removed too, so that nothing of an older outcome stays in it.
         file.remove(&groups::outcome_note(old));
@@ -369,10 +384,19 @@ fn apply(
     if let Remembered::Latency(latency) = learned {
         file.set(name, TS, &ts);
         file.set(name, LATENCY, &number::format_double(latency.as_secs_f64()));
+        // Whole, so that no older address stays in it.
+        if shared_address.is_none()
+            && values(file, &network_note).and_then(|it| it.shared_address()).is_some()
+        {
+            file.remove(&network_note);
+        }
         match network {
             Some(network) => {
                 file.set(&network_note, TS, &ts);
                 file.set(&network_note, NETWORK, &network);
+                if let Some(address) = shared_address {
+                    file.set(&network_note, ADDRESS, &address.to_string());
+                }
             }
             None => file.remove(&network_note),
         }

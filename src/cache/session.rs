@@ -8,6 +8,7 @@ use super::records::{KeptSeed, Learned, Records};
 use crate::network::{self, Network};
 use crate::seed;
 use crate::url::Endpoint;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -74,6 +75,11 @@ impl CacheSession {
     /// What is remembered of an endpoint.
     pub(crate) fn recall(&self, endpoint: &Endpoint) -> Option<Recalled> {
         self.records.recall(endpoint)
+    }
+
+    /// The address of an endpoint that shared it with other names when it was measured.
+    pub(crate) fn shared_address(&self, endpoint: &Endpoint) -> Option<IpAddr> {
+        self.records.shared_address(endpoint)
     }
 
     /// The seed of this run: the kept one, or a new one that is to be kept, or the process's.

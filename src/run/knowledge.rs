@@ -9,6 +9,7 @@ use crate::options::{ALL_FALLBACKS, Options};
 use crate::outcome::Outcome;
 use crate::probe::{LEAST_QUIET_TIME, ProbeResult, ProbeTarget};
 use crate::rank::Rule;
+use std::net::IpAddr;
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(super) struct Knowledge {
 #[derive(Debug, Clone, Copy, Default)]
 struct Known {
     remembered: Option<Recalled>,
+    /// Its address, if it is remembered that other names lead there too.
+    shared_address: Option<IpAddr>,
     measured: Option<ProbeResult>,
     /// Whether an attempt was made in this run.
     is_tried: bool,
@@ -38,8 +41,10 @@ impl Knowledge {
     pub(super) fn recall(list: &List, cache: &CacheSession, options: &Options) -> Knowledge {
         let mut endpoints = Vec::with_capacity(list.endpoints.len());
         for id in 0..list.endpoints.len() {
-            let remembered = cache.recall(&list.endpoint(EndpointId(id)));
-            endpoints.push(Known { remembered, ..Known::default() });
+            let endpoint = list.endpoint(EndpointId(id));
+            let remembered = cache.recall(&endpoint);
+            let shared_address = cache.shared_address(&endpoint);
+            endpoints.push(Known { remembered, shared_address, ..Known::default() });
         }
         let hosts = list.endpoints.iter().map(|endpoint| endpoint.host).collect();
         let wants_all = options.fallbacks == ALL_FALLBACKS;
@@ -71,6 +76,14 @@ impl Knowledge {
             is_detoured: matches!(remembered, Remembered::Detoured(_)),
             ..ProbeResult::not_sent(remembered.outcome())
         })
+    }
+
+    /// Returns the address of an endpoint, as far as it says which names are one host: the one that
+    /// answered in this run, or the one that is remembered.
+    pub(super) fn address(&self, EndpointId(id): EndpointId) -> Option<IpAddr> {
+        let Known { measured, shared_address, .. } = &self.endpoints[id];
+        let address = measured.and_then(|it| it.address).map(|address| address.ip());
+        address.or(*shared_address).map(|ip| ip.to_canonical())
     }
 
     /// Returns the result of measuring an endpoint in this run, if it was measured.
@@ -169,6 +182,7 @@ impl Knowledge {
     pub(super) fn forget(&mut self) {
         for known in &mut self.endpoints {
             known.remembered = None;
+            known.shared_address = None;
             known.measured =
                 known.measured.filter(|it| it.outcome != Outcome::Unanswered || known.is_tried_twice);
         }
