@@ -1,8 +1,8 @@
 /* libfastestmirror: decides in which order a package manager tries its mirrors. C99, C++11; Linux.
  *
  * It measures the TCP connect latency of each mirror, shuffles those nearer than twice the best, so
- * that they share the load, and appends the rest by latency. A mirror gets at most two connection
- * attempts in a call, an address at most eight, and not a byte on them.
+ * that they share the load, and appends the rest by latency. An endpoint (host and port)
+ * gets at most two connection attempts in a call, an address at most eight; no data is sent.
  *
  * The order: file: URLs; the pool, shuffled; the others with a latency, nearest first; those that a
  * client reaches only after waiting for another address, nearest first; the silent ones; the failed

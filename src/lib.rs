@@ -30,10 +30,10 @@
 //!                             rank --> order
 //! ```
 //!
-//! A mirror is measured once per endpoint (host and port), by the time from SYN to SYN-ACK as
-//! the kernel has it. Of several addresses the one counts that a client such as curl reaches.
-//! No data is sent. An endpoint gets at most two connection attempts in a run, an address at
-//! most eight.
+//! Each endpoint (host and port) is measured once, however many mirrors share it, by the time from
+//! SYN to SYN-ACK that the kernel reports. Of several addresses the one counts that a client such
+//! as curl reaches. No data is sent. An endpoint gets at most two connection attempts in a run, an
+//! address at most eight.
 //!
 //! # What blocks
 //!
@@ -63,7 +63,8 @@
 //!
 //! # Side effects
 //!
-//! The library never prints, exits, installs a signal handler or reads the environment.
+//! The library never prints, exits, installs a signal handler or reads the environment (the
+//! system's resolver may).
 //! If there is an error, the list as it was given is the order to use.
 //!
 //! # Platforms

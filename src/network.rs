@@ -26,9 +26,10 @@
 //! exit but no address.
 //!
 //! # What the hash hides, and what it does not
-//! A family is written as 64 bits: 1 for a tunnel, 31 of a keyed hash (SipHash-2-4) of the place,
-//! and 32 of a hash of the link-layer address. The key is a hash of `/etc/machine-id`. So the file
-//! alone reveals no address, and two machines write different values in the same network.
+//! A family is written as 64 bits: one says whether it is a tunnel, 31 are a keyed hash
+//! (SipHash-2-4) of the place, and 32 a hash of the link-layer address. The key is a hash of
+//! `/etc/machine-id`. So the file alone reveals no address, and two machines write different values
+//! in the same network.
 //!
 //! It does *not* hide that a machine was in the same network twice, in how many networks it was,
 //! and when; whether a family had a route and whether through a tunnel; whether the gateway's

@@ -79,7 +79,7 @@ pub unsafe extern "C" fn lr_fastestmirror(
     list: *mut *mut GSList,
     error: *mut *mut Opaque,
 ) -> c_int {
-    protected(|| {
+    protected(TRUE, || {
         if list.is_null() {
             // SAFETY: the caller's promise.
             return unsafe { fail(error, layout::LRE_BADFUNCARG, c"lr_fastestmirror: no list") };
@@ -105,7 +105,8 @@ pub unsafe extern "C" fn lr_fastestmirror_detailed(
     error: *mut *mut Opaque,
 ) -> c_int {
     const NAME: &str = "lr_fastestmirror_detailed";
-    protected(|| {
+    // There is no list to return after a panic.
+    protected(FALSE, || {
         if result.is_null() {
             // SAFETY: the caller's promise.
             return unsafe { fail(error, layout::LRE_BADFUNCARG, c"lr_fastestmirror_detailed: no result") };
@@ -137,7 +138,7 @@ pub unsafe extern "C" fn lr_fastestmirror_detailed(
 /// Frees an item of a list that `lr_fastestmirror_detailed` has made, this one or librepo's own.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lr_lrfastestmirror_free(mirror: *mut LrFastestMirror) {
-    protected(|| {
+    protected(TRUE, || {
         // SAFETY: the caller's promise. Only librepo's own function sets a libcurl handle, and then
         // it is one of librepo's libcurl.
         unsafe {
@@ -158,7 +159,7 @@ pub unsafe extern "C" fn lr_fastestmirror_sort_internalmirrorlist(
     handle: *mut Opaque,
     error: *mut *mut Opaque,
 ) -> c_int {
-    protected(|| {
+    protected(TRUE, || {
         if handle.is_null() {
             // SAFETY: the caller's promise.
             return unsafe { fail(error, layout::LRE_BADFUNCARG, c"lr_fastestmirror: no handle") };
@@ -175,7 +176,7 @@ pub unsafe extern "C" fn lr_fastestmirror_sort_internalmirrorlists(
     handles: *mut GSList,
     _error: *mut *mut Opaque,
 ) -> c_int {
-    protected(|| {
+    protected(TRUE, || {
         // SAFETY: the caller's promise.
         unsafe {
             let handles = list::items(handles).into_iter().filter(|handle| !handle.is_null());
@@ -186,9 +187,14 @@ pub unsafe extern "C" fn lr_fastestmirror_sort_internalmirrorlists(
     })
 }
 
-/// Runs the body of a function. If it panics, the caller has the order that it gave.
-fn protected(body: impl FnOnce() -> c_int) -> c_int {
-    catch_panic(body).unwrap_or(TRUE)
+/// Runs the body of a function, and returns `otherwise` if it panics. The caller has the order that
+/// it gave then.
+fn protected(otherwise: c_int, body: impl FnOnce() -> c_int) -> c_int {
+    catch_panic(body).unwrap_or_else(|message| {
+        // Finding glib's functions and calling them does not panic.
+        Log(Glib::find()).debug(&format!("keeping the given order: {message}"));
+        otherwise
+    })
 }
 
 /// Sets an error as librepo does, if there is a librepo and the caller wants one.

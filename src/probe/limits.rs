@@ -29,7 +29,8 @@ pub(super) fn share() -> Share {
 
 fn share_of(limit: usize, open: usize) -> Share {
     let ours = (limit / 2).min(limit.saturating_sub(open) / 2);
-    // At least half of ours is for sockets. The run itself takes three.
+    // At least half of ours is for sockets. The run itself takes three: the epoll set, the waker of
+    // its lookups, and the cancel handle.
     let lookups = LOOKUPS.min(ours / (2 * LOOKUP_DESCRIPTORS)).max(1);
     Share { lookups, descriptors: ours.saturating_sub(3) }
 }

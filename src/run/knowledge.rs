@@ -172,7 +172,8 @@ impl Knowledge {
         known.is_tried |= result.syn_sent;
         let is_certain =
             (result.outcome.latency().is_some() && !result.imprecise) || result.reported_by_network;
-        if !is_control || is_certain {
+        let is_silent = result.syn_sent && result.outcome == Outcome::Unanswered;
+        if !is_control || is_certain || is_silent {
             known.measured = Some(result);
         }
     }
