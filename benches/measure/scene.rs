@@ -122,7 +122,11 @@ impl Scene {
                     .map(|(index, site)| at(index) + site.rtt)
                     .collect();
                 outside.sort();
-                (last_syn + limit).max(outside.get(15).copied().unwrap_or_default())
+                // Fallbacks are waited for as long again as proving the pool took.
+                let proved = last_syn + limit;
+                let longest = proved + limit.clamp(Duration::from_millis(10), Duration::from_millis(50));
+                let enough = outside.get(15).copied().unwrap_or(longest);
+                proved.max(enough).min(longest)
             }
         }
     }
