@@ -162,8 +162,8 @@ impl Ranker {
     /// What is remembered is not measured again, but it is checked before it is believed: the first
     /// mirrors of the pool that it predicts are asked again ([`Ranker::check_after`]). One that is
     /// silent counts as unanswered, and a new latency replaces the old one. If none of them answers
-    /// within the limit of that pool, nothing that is remembered counts, and every mirror is
-    /// measured.
+    /// within the limit of that pool, or all that answer take less than half the remembered time,
+    /// nothing that is remembered counts, and every mirror is measured.
     ///
     /// A file that cannot be used is no error but a warning in the [`Ranking`]. A relative path
     /// counts from the current directory of the process when it ranks.

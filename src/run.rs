@@ -132,12 +132,13 @@ impl<'a> Run<'a> {
             if due.is_empty() {
                 break;
             }
-            let heard = self.check(&due, hooks)?;
+            let is_confirmed = self.check(&due, hooks)?;
             if !self.may_go_on() {
                 return Ok(());
             }
-            if !heard || check == MAX_CHECKS {
-                // Another place behind the same gateway, or a network that has changed.
+            if !is_confirmed || check == MAX_CHECKS {
+                // Another place behind the same gateway, a captive portal, or a network that has
+                // changed.
                 self.knowledge.forget();
             }
         }
@@ -195,20 +196,24 @@ impl<'a> Run<'a> {
         due
     }
 
-    /// Measures endpoints whose latency is remembered. Returns whether any of them answered in time
-    /// to be in the predicted pool.
+    /// Measures endpoints whose latency is remembered. Returns whether that confirms what is
+    /// remembered: one of them answered in time to be in the predicted pool, and not all that
+    /// answered are nearer than half of what was remembered.
     ///
     /// # Errors
     /// If the process has no file descriptor left.
     fn check(&mut self, due: &[ProbeTarget], hooks: &mut Hooks) -> Result<bool, Error> {
         let limit = self.knowledge.limit().unwrap_or_default() + GRACE;
-        let mut heard = false;
+        let mut is_confirmed = false;
         let results = self.pass(due, Purpose::Check, hooks)?;
         for (&ProbeTarget { endpoint, .. }, result) in due.iter().zip(results) {
-            heard |= result.outcome.latency().is_some_and(|latency| latency < limit);
+            if let Some(latency) = result.outcome.latency() {
+                let remembered = self.knowledge.latency(endpoint).unwrap_or_default();
+                is_confirmed |= latency < limit && (latency + GRACE) * 2 >= remembered;
+            }
             self.knowledge.learn(endpoint, result, false);
         }
-        Ok(heard)
+        Ok(is_confirmed)
     }
 
     /// Measures endpoints, and returns what was found, in their order.

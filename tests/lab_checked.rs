@@ -371,6 +371,47 @@ fn ambiguous_run_teaches_nothing() {
 }
 
 #[test]
+fn captive_portal_that_answers_the_checks_teaches_nothing() {
+    lab::isolated!(|| {
+        let caches = Caches::new();
+        let (warm, cache) = (caches.path("warm"), caches.path("cache"));
+        let list = numbered(25);
+        let rtts: Vec<f64> = (0..25).map(|n| 20.0 + 3.0 * f64::from(n)).collect();
+        {
+            let _world = start(mirrors(&rtts));
+            some_time(5, |_| {
+                let _ = fs::remove_file(&warm);
+                let ranking = rank_with(&warm, &list, |ranker| ranker.fallbacks(Ranker::ALL));
+                right(pool(&ranking) == (0..7).collect(), &ranking)
+            });
+        }
+        age(&warm, LATER);
+        {
+            let world = start(mirrors(&[0.5; 25]));
+            some_time(10, |_| {
+                fs::copy(&warm, &cache).expect("a copy");
+                let before = world.report().total().attempts;
+                let ranking = rank(&cache, &list);
+                right(ranking.ambiguous, &ranking)?;
+                assert_eq!(world.report().total().attempts - before, 25);
+                assert!(ranking.mirrors.iter().all(|mirror| !mirror.from_cache));
+                assert_eq!(text(&cache), text(&warm));
+                Ok(())
+            });
+        }
+        // After the log-in the cache is as good as before.
+        let world = start(mirrors(&rtts));
+        some_time(5, |_| {
+            fs::copy(&warm, &cache).expect("a copy");
+            let before = world.report().total().attempts;
+            let ranking = rank(&cache, &list);
+            right(pool(&ranking) == (0..7).collect() && !ranking.ambiguous, &ranking)?;
+            right(world.report().total().attempts - before == 7, &ranking)
+        });
+    });
+}
+
+#[test]
 fn everything_is_measured_if_no_checked_mirror_is_where_the_cache_says() {
     lab::isolated!(|| {
         let caches = Caches::new();

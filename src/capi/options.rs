@@ -256,7 +256,8 @@ pub unsafe extern "C" fn fm_ranker_set_prefer(
 /// What is remembered is not measured again, but it is checked before it is believed: the first
 /// mirrors of the pool that it predicts are asked again (fm_ranker_set_check_after()). One that is
 /// silent counts as unanswered, and a new latency replaces the old one. If none of them answers
-/// within the limit of that pool, nothing that is remembered counts, and every mirror is measured.
+/// within the limit of that pool, or all that answer take less than half the remembered time,
+/// nothing that is remembered counts, and every mirror is measured.
 ///
 /// A file that cannot be used is no error but a warning: fm_ranking_warning(). A relative path
 /// counts from the current directory of the call of fm_rank().

@@ -138,6 +138,11 @@ impl Knowledge {
         measured.is_none() && age.is_some_and(|age| age >= check_after)
     }
 
+    /// Returns the latency of an endpoint, measured or remembered.
+    pub(super) fn latency(&self, EndpointId(id): EndpointId) -> Option<Duration> {
+        self.endpoints[id].latency().map(|(latency, _)| latency)
+    }
+
     /// Returns the endpoint with the lowest remembered latency, if nothing has answered in this run
     /// and it was not asked yet.
     pub(super) fn control(&self) -> Option<EndpointId> {
