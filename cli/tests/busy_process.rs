@@ -10,6 +10,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+use support::programs::send_signal;
 use support::servers::{Server, Silent, closed_port};
 
 fn command() -> Command {
@@ -224,18 +225,14 @@ fn stopped_process_reports_true_latencies() {
         let mut command = command();
         command.args(["--json", "--timeout", "10", "--fallbacks", "all"]).args(urls).stdout(Stdio::piped());
         let child = command.spawn().expect("the command starts");
-        let signal = |number| {
-            // SAFETY: a signal to a child that has not been waited for.
-            assert_eq!(unsafe { libc::kill(child.id() as libc::pid_t, number) }, 0);
-        };
         let deadline = Instant::now() + Duration::from_secs(20);
         while world.report().total().attempts < rtts.len() {
             assert!(Instant::now() < deadline, "the command sends nothing");
             std::thread::sleep(Duration::from_millis(1));
         }
-        signal(libc::SIGSTOP);
+        send_signal(child.id(), libc::SIGSTOP);
         std::thread::sleep(Duration::from_millis(150));
-        signal(libc::SIGCONT);
+        send_signal(child.id(), libc::SIGCONT);
         let run = json(&child.wait_with_output().unwrap());
         assert_eq!(run["stop_reason"], "complete");
         assert!(run["elapsed_ms"].as_f64().unwrap() > 150.0, "it was not stopped: {run}");

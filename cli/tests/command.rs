@@ -12,6 +12,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
+use support::programs::send_signal;
 use support::servers::{self, Silent};
 
 fn command(arguments: &[&str]) -> Command {
@@ -50,7 +51,7 @@ fn finish(child: Child) -> Output {
     let (done, over) = mpsc::channel::<()>();
     let watchdog = thread::spawn(move || {
         if over.recv_timeout(Duration::from_secs(60)) == Err(mpsc::RecvTimeoutError::Timeout) {
-            kill(id, libc::SIGKILL);
+            send_signal(id, libc::SIGKILL);
         }
     });
     let output = child.wait_with_output().expect("the command can be waited for");
@@ -60,12 +61,6 @@ fn finish(child: Child) -> Output {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(!stderr.contains("panicked"), "{stderr}");
     output
-}
-
-fn kill(id: u32, signal: i32) {
-    // SAFETY: kill(2) takes two numbers. The child has not been waited for, so its id is still its
-    // own.
-    unsafe { libc::kill(id as i32, signal) };
 }
 
 fn stdout(output: &Output) -> String {
@@ -499,7 +494,7 @@ fn ctrl_c_prints_what_is_known() {
         } else {
             wait_until_it_connects(id);
         }
-        kill(id, libc::SIGINT);
+        send_signal(id, libc::SIGINT);
         let output = finish(child);
         assert_eq!(output.status.code(), Some(status), "{output:?}");
         let json = json(&output);
@@ -529,7 +524,7 @@ fn wait_until_it_connects(id: u32) {
 fn ctrl_c_while_input_is_read_ends_the_process_as_usual() {
     let mut child = command(&["-"]).stdin(Stdio::piped()).spawn().expect("the command starts");
     let stdin = child.stdin.take();
-    kill(child.id(), libc::SIGINT);
+    send_signal(child.id(), libc::SIGINT);
     let output = finish(child);
     drop(stdin);
     assert_eq!(output.status.signal(), Some(libc::SIGINT));

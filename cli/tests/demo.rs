@@ -30,17 +30,9 @@ fn demonstrate(command: &mut Command, options: &[&str]) -> [bool; 3] {
     })
 }
 
-/// Whether the tests run as root, which alone can run the command as another user.
-fn is_root() -> bool {
-    // SAFETY: cannot fail.
-    unsafe { libc::geteuid() == 0 }
-}
-
 #[test]
 fn demo_shows_the_truth_beside_the_measurement_and_draws_it() {
-    // Skips the test where there can be no lab, or fails it under CI.
-    lab::isolated!(|| {});
-    if !is_root() {
+    if !lab::isolated_with_output(lab::test_name!(), |_| (), || {}) {
         return;
     }
     let scratch = tempfile::tempdir().expect("a directory");
@@ -62,7 +54,7 @@ fn demo_shows_the_truth_beside_the_measurement_and_draws_it() {
 
 #[test]
 fn demo_works_for_an_unprivileged_user() {
-    if !is_root() {
+    if !users::can_become_others() {
         return;
     }
     let file = File::open(COMMAND).expect("the command");
@@ -77,7 +69,7 @@ fn demo_works_for_an_unprivileged_user() {
 
 #[test]
 fn demo_without_a_lab_says_why_and_ranks_loopback() {
-    if !is_root() {
+    if !users::can_become_others() {
         return;
     }
     let mut command = Command::new(COMMAND);

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use support::build::{dropin, root, run};
 use support::librepo_calls::*;
-use support::programs::{have, module, program};
+use support::programs::{have, module, program, send_signal};
 use support::servers::{Silent, closed_port};
 
 #[test]
@@ -175,8 +175,7 @@ fn interrupt_stops_measuring_at_once() {
             assert!(output.read_line(&mut line).expect("a pipe") > 0, "the program is gone");
         }
         std::thread::sleep(Duration::from_millis(400));
-        // SAFETY: a signal to a child that has not been waited for.
-        unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGINT) };
+        send_signal(child.id(), libc::SIGINT);
         let mut rest = String::new();
         output.read_to_string(&mut rest).expect("UTF-8");
         assert!(child.wait().expect("a child").success());

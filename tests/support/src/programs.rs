@@ -42,6 +42,13 @@ pub fn have(what: &str, probe: &mut Command) -> bool {
     found
 }
 
+/// Sends a signal to a child process. It must not have been waited for, so that its ID is still its
+/// own.
+pub fn send_signal(child: u32, signal: i32) {
+    // SAFETY: kill(2) takes two numbers.
+    unsafe { libc::kill(child as libc::pid_t, signal) };
+}
+
 /// Builds an RPM package without files into `directory`; `sections` are additional parts of its
 /// spec file.
 pub fn make_package(scratch: &Path, directory: &Path, name: &str, sections: &str) -> PathBuf {
@@ -106,8 +113,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // SAFETY: a signal to a child that has not been waited for.
-        unsafe { libc::kill(self.0.id() as libc::pid_t, libc::SIGTERM) };
+        send_signal(self.0.id(), libc::SIGTERM);
         let _ = self.0.wait();
     }
 }
