@@ -45,13 +45,15 @@ mod kernel;
 pub(crate) use identity::Network;
 
 use kernel::Kernel;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 /// Asks the kernel which network this is. If anything goes wrong, the network is not known.
 pub(crate) fn here() -> Network {
-    let key = identity::key(&machine_id());
+    let key = identity::key(&machine_id(Path::new("/etc/machine-id")));
     let Ok(mut kernel) = Kernel::open() else { return Network::default() };
     let mut identify =
         |destinations| kernel.ways(destinations).map(|ways| identity::identity(&key, &ways)).ok();
@@ -72,11 +74,17 @@ const SOMEWHERE_V6: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 1)),
 ];
 
-/// Returns the machine's id; empty if it has none.
-fn machine_id() -> Vec<u8> {
+/// Returns the machine's id; empty if it has none, or if this is no regular file.
+fn machine_id(path: &Path) -> Vec<u8> {
     let mut file = Vec::new();
+    // A FIFO would block, and a device may do anything.
+    let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
+    let Ok(id) = open else { return Vec::new() };
+    if !id.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return Vec::new();
+    }
     // This is more than an id can be, and a limit if the file is something else.
-    let read = File::open("/etc/machine-id").and_then(|id| id.take(64).read_to_end(&mut file));
+    let read = id.take(64).read_to_end(&mut file);
     read.map_or(Vec::new(), |_| identity::machine_id(&file).to_vec())
 }
 

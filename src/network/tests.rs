@@ -15,6 +15,24 @@ fn here_says_the_same_twice() {
     assert!(!network.differs(&here()));
 }
 
+#[test]
+fn machine_id_is_read_from_a_regular_file_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("machine-id");
+    let id = || machine_id(&path);
+    assert_eq!(id(), []);
+    // Nothing ever writes to it, so that opening it in the usual way would take for ever.
+    let fifo = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(fifo.is_ok_and(|status| status.success()));
+    assert_eq!(id(), []);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "0123456789abcdef0123456789abcdef\n").unwrap();
+    assert_eq!(id(), b"0123456789abcdef0123456789abcdef");
+    let link = directory.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert_eq!(machine_id(&link), id(), "some systems have a link there");
+}
+
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const OTHER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 
