@@ -15,7 +15,7 @@ use crate::event::Progress;
 use crate::hosts::EndpointId;
 use crate::list::List;
 use crate::options::Options;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, StopReason};
 pub use cancel::Cancel;
 pub(crate) use driver::measure;
 pub(crate) use schedule::{AttemptCounts, GRACE, LEAST_QUIET_TIME};
@@ -51,6 +51,15 @@ pub(crate) struct ProbeTarget {
     pub(crate) endpoint: EndpointId,
     /// Whether one attempt was made before, in another pass of this run.
     pub(crate) is_tried: bool,
+}
+
+/// What came of a job.
+pub(crate) struct Measured {
+    pub(crate) stop_reason: StopReason,
+    /// In the order of the targets.
+    pub(crate) results: Vec<ProbeResult>,
+    /// What this process or the system kept from being measured: one sentence each.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// What a run found out about an endpoint.

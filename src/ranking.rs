@@ -76,7 +76,8 @@ pub enum Error {
         /// How many mirrors there were.
         mirrors: usize,
     },
-    /// The system has no file descriptor, or no memory for one, left to measure with.
+    /// The system has no file descriptor, or no memory for one, left to measure with, or no random
+    /// numbers.
     System(io::Error),
 }
 
@@ -148,6 +149,7 @@ pub struct Ranking {
     /// Whether nearly all of many hosts are equally near. A middlebox may be answering for all of
     /// them, and the order then means little.
     pub ambiguous: bool,
-    /// Warnings about the cache, if it could not be used as it should: one sentence each.
+    /// What could not be done as it should, one sentence each: the cache was not used or not
+    /// written, or mirrors were not tried for want of descriptors, threads or memory.
     pub warnings: Vec<String>,
 }

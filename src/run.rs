@@ -14,6 +14,7 @@ use crate::outcome::{Outcome, StopReason};
 use crate::probe::{self, AttemptCounts, Cancel, GRACE, Job, ProbeResult, ProbeTarget};
 use crate::rank::{self, Entry, Ranked};
 use crate::ranking::{Candidate, Error, RankedMirror, Ranking};
+use crate::seed;
 use crate::url::Family;
 use knowledge::Knowledge;
 use std::collections::{HashMap, HashSet, hash_map};
@@ -51,12 +52,14 @@ pub(crate) fn rank(
 ) -> Result<Ranking, Error> {
     fault::point("run");
     let start = Instant::now();
+    // std's hash tables panic where there are none.
+    seed::check_random_numbers().map_err(Error::System)?;
     let list = List::read(candidates, options)?;
     let cache = CacheSession::open(&options.cache, options.now.unwrap_or_else(SystemTime::now));
     if let Some(path) = &options.cache.path {
         hooks.notify(&Event::CacheRead { path, problem: cache.problem() });
     }
-    let mut run = Run::new(list, options, cache, start);
+    let mut run = Run::new(list, options, cache, start)?;
     run.measure(hooks)?;
     let ranking = run.finish();
     hooks.notify(&Event::Ranked(&ranking));
@@ -90,15 +93,18 @@ struct Run<'a> {
     attempts: AttemptCounts,
     progress: Progress,
     stop_reason: StopReason,
+    warnings: Vec<String>,
 }
 
 impl<'a> Run<'a> {
-    fn new(list: List, options: &'a Options, cache: CacheSession, start: Instant) -> Run<'a> {
+    /// # Errors
+    /// If the system has no random numbers.
+    fn new(list: List, options: &'a Options, cache: CacheSession, start: Instant) -> Result<Run<'a>, Error> {
         let (seed, seed_to_keep) = match options.seed {
             Some(seed) => (seed, None),
-            None => cache.seed(),
+            None => cache.seed().map_err(Error::System)?,
         };
-        Run {
+        Ok(Run {
             options,
             start,
             knowledge: Knowledge::recall(&list, &cache, options),
@@ -109,7 +115,8 @@ impl<'a> Run<'a> {
             attempts: AttemptCounts::default(),
             progress: Progress { completed: 0, total: 0, best: None },
             stop_reason: StopReason::Idle,
-        }
+            warnings: Vec::new(),
+        })
     }
 
     /// Checks what is remembered, as far as the order depends on it, and measures the endpoints of
@@ -230,7 +237,7 @@ impl<'a> Run<'a> {
         let mut progress = before;
         progress.total = progress.total.max(before.completed + targets.len());
         let Hooks { cancel, interrupt_check, observer } = hooks;
-        let (stop_reason, results) = probe::measure(Job {
+        let measured = probe::measure(Job {
             list: &self.list,
             targets,
             latencies: self.knowledge.latencies(self.list.hosts.len()),
@@ -252,8 +259,14 @@ impl<'a> Run<'a> {
         })
         .map_err(Error::System)?;
         self.progress = progress;
-        self.stop_reason = stop_reason;
-        Ok(results)
+        self.stop_reason = measured.stop_reason;
+        for warning in measured.warnings {
+            // Another pass may have had the same to say.
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+        Ok(measured.results)
     }
 
     /// Returns what became of each mirror, as far as is known now.
@@ -331,7 +344,8 @@ impl<'a> Run<'a> {
         // Where a middlebox may be answering for all mirrors, nothing is learned about any.
         let has_cache = self.options.cache.path.is_some();
         let learned = if ranked.ambiguous || !has_cache { Vec::new() } else { self.learned() };
-        let warnings = self.cache.store(learned, self.seed_to_keep);
+        let mut warnings = mem::take(&mut self.warnings);
+        warnings.extend(self.cache.store(learned, self.seed_to_keep));
 
         let silence = self.knowledge.silence();
         let mut in_place = |index: usize| {

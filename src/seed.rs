@@ -6,36 +6,42 @@ use crate::sys;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use siphasher::sip::SipHasher24;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::Hasher;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The low bits of a secret hold the minute in which it was drawn; the others are random.
 const MINUTE_BITS: u32 = 24;
 
+/// Returns an error where the system gives no random numbers: neither `getrandom`(2) nor
+/// `/dev/urandom`.
+pub(crate) fn check_random_numbers() -> io::Result<()> {
+    draw().map(drop)
+}
+
 /// Returns the seed of this process and of its current hour.
-pub(crate) fn for_process() -> u64 {
+pub(crate) fn for_process() -> io::Result<u64> {
     // Zero until it is drawn. It is an atomic number and not behind a lock: in a forked child, a
     // lock that another thread held would stay locked.
     static SECRET: AtomicU64 = AtomicU64::new(0);
     let minute = sys::uptime().as_secs() / 60;
     let secret = match SECRET.load(Relaxed) {
         0 => {
-            let drawn = (draw() | 1) << MINUTE_BITS | minute & ((1 << MINUTE_BITS) - 1);
+            let drawn = (draw()? | 1) << MINUTE_BITS | minute & ((1 << MINUTE_BITS) - 1);
             SECRET.compare_exchange(0, drawn, Relaxed, Relaxed).map_or_else(|other| other, |_| drawn)
         }
         secret => secret,
     };
-    derive(secret, std::process::id(), minute)
+    Ok(derive(secret, std::process::id(), minute))
 }
 
 /// Returns a new random seed.
-pub(crate) fn fresh() -> u64 {
-    draw() >> 11
+pub(crate) fn fresh() -> io::Result<u64> {
+    Ok(draw()? >> 11)
 }
 
-fn draw() -> u64 {
-    // If the system refuses, the keys of std's hasher are random enough to spread load.
-    SysRng.try_next_u64().unwrap_or_else(|_| RandomState::new().build_hasher().finish())
+fn draw() -> io::Result<u64> {
+    SysRng.try_next_u64().map_err(|error| io::Error::other(format!("no random numbers: {error}")))
 }
 
 /// Derives the seed from a secret. Hours count from when the secret was drawn, so a process that
@@ -69,7 +75,7 @@ mod tests {
     #[test]
     fn seed_is_the_same_in_all_threads() {
         let seeds: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(for_process)).collect();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| for_process().unwrap())).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert!(seeds.iter().all(|seed| *seed == seeds[0]), "{seeds:?}");

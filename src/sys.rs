@@ -395,8 +395,14 @@ unsafe fn read_address(address: *const libc::sockaddr) -> Option<SocketAddr> {
     }
 }
 
-/// Runs `body` with all signals blocked in this thread: `pthread_sigmask`(3). Threads that it
-/// starts inherit this, so they never run a signal handler of the program that uses the library.
+/// Signals that report a fault of the thread itself. To block them would keep the program's crash
+/// handler from reporting a crash in the system's resolver.
+const FAULTS: [libc::c_int; 7] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT, libc::SIGTRAP, libc::SIGSYS];
+
+/// Runs `body` with all signals blocked in this thread but those of faults: `pthread_sigmask`(3).
+/// Threads that it starts inherit this, so they run no other signal handler of the program that
+/// uses the library.
 pub(crate) fn with_signals_blocked<T>(body: impl FnOnce() -> T) -> T {
     /// Restores the thread's mask, after a panic too.
     struct Restore(libc::sigset_t);
@@ -412,10 +418,21 @@ pub(crate) fn with_signals_blocked<T>(body: impl FnOnce() -> T) -> T {
     // the second one; with a valid `how` it cannot fail.
     let _restore = unsafe {
         libc::sigfillset(all.as_mut_ptr());
+        for signal in FAULTS {
+            libc::sigdelset(all.as_mut_ptr(), signal);
+        }
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
         Restore(before.assume_init())
     };
     body()
+}
+
+/// Gives this thread a root directory and a working directory of its own, which stay where they are
+/// when the program changes those of its other threads: `unshare`(2). Where the system does not
+/// allow that, the thread goes on sharing them.
+pub(crate) fn keep_root_directory() {
+    // SAFETY: no pointer is passed. The call changes this thread alone.
+    unsafe { libc::unshare(libc::CLONE_FS) };
 }
 
 /// Returns the time since the system was started, including suspend: `clock_gettime`(2).

@@ -5,7 +5,7 @@
 //! counted. This program is both; the environment variable [`CLIENT`] makes it the client.
 
 use fastestmirror::*;
-use lab::{Fate, Mirror, Names, Spec, World, answer, figure, ms};
+use lab::{Fate, Lookup, Mirror, Names, Spec, World, answer, figure, ms};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -301,5 +301,43 @@ fn mirror_costs_about_seven_system_calls() {
                 assert!(each <= 7.5, "{each} system calls for each of {count} mirrors {what}");
             }
         }
+    });
+}
+
+#[test]
+fn three_mute_name_servers_leave_half_of_the_descriptors_free() {
+    lab::isolated!(|| {
+        let hung =
+            |n| Mirror::new(&format!("hung{n}.lab.example")).both(answer(ms(1))).lookup(Lookup::Silent);
+        let world = World::start(Spec::new().mirrors((0..70).map(hung))).expect("a world");
+        let server = fs::read_to_string("/etc/resolv.conf").unwrap();
+        let server = server.lines().find(|line| line.starts_with("nameserver")).unwrap();
+        // The resolver keeps a socket for each, and asks one after the other.
+        let servers = format!("{server}\n{server}\n{server}\noptions timeout:1\n");
+        fs::write("/etc/resolv.conf", servers).unwrap();
+        limit_descriptors();
+        let mut urls: Vec<String> =
+            world.spec().mirrors.iter().map(|mirror| format!("http://{}/", mirror.name)).collect();
+        let loopback = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        urls.extend((0..30).map(|n| format!("http://{}/{n}", loopback.local_addr().unwrap())));
+        std::thread::spawn(move || loopback.incoming().for_each(drop));
+        let before = open_descriptors();
+        let mut most = 0;
+        let mut is_refused = false;
+        for _ in 0..200 {
+            let ranking = Ranker::new().timeout(ms(30)).unwrap().rank(&urls).unwrap();
+            assert_eq!(ranking.mirrors.len(), 100);
+            assert!(ranking.mirrors[0].url.contains("127.0.0.1"), "{:?}", ranking.mirrors[0]);
+            is_refused |= ranking.warnings.iter().any(|warning| {
+                warning.starts_with("70 names could not be looked up: ")
+                    && warning.ends_with(" lookups of earlier runs have not returned yet")
+            });
+            most = most.max(open_descriptors() - before);
+        }
+        lab::figure(&format!(
+            "after each of 200 runs with hung lookups at most {most} of {DESCRIPTORS} descriptors"
+        ));
+        assert!(most <= DESCRIPTORS / 2, "{most} descriptors");
+        assert!(is_refused, "no run had to do without lookups");
     });
 }

@@ -99,7 +99,7 @@ fn timeout_holds_when_no_mirror_answers() {
 #[test]
 fn cancel_from_another_thread_stops_measuring() {
     let silent = Silent::start(ip(7));
-    let cancel = Cancel::new().unwrap();
+    let cancel = Cancel::new();
     let mut ranker = Ranker::new();
     ranker.timeout(Duration::from_secs(600)).unwrap().cancel(&cancel);
     let url = format!("http://{}/", silent.address);
@@ -114,10 +114,28 @@ fn cancel_from_another_thread_stops_measuring() {
 }
 
 #[test]
+fn rank_needs_no_more_stack_than_the_header_says() {
+    let server = Server::start(ip(9));
+    let url = format!("http://{}/", server.address);
+    let directory = tempfile::tempdir().unwrap();
+    let cache = directory.path().join("cache");
+    let rank = move || {
+        let mut ranker = Ranker::new();
+        ranker.cache(Some(&cache)).exclude(&["*.other.example"]).unwrap();
+        // Measured, and then read from the cache.
+        (0..2)
+            .map(|_| ranker.rank([url.as_str(), "http://localhost:1/"]).unwrap().mirrors.len())
+            .sum::<usize>()
+    };
+    let thread = std::thread::Builder::new().stack_size(64 * 1024).spawn(rank).unwrap();
+    assert_eq!(thread.join().unwrap(), 4);
+}
+
+#[test]
 fn progress_counts_mirrors_and_may_cancel() {
     let server = Server::start(Ipv4Addr::UNSPECIFIED);
     let silent = Silent::start(ip(8));
-    let cancel = Cancel::new().unwrap();
+    let cancel = Cancel::new();
     let (sender, seen) = std::sync::mpsc::channel();
     let mut ranker = Ranker::new();
     let inner = cancel.clone();

@@ -9,7 +9,7 @@
 //! - `seed`: number; the value of `--seed` that repeats the order. It has 53 bits at most, which
 //!   every reader of JSON takes without loss, unless a longer one was given.
 //! - `ambiguous`: boolean; nearly all mirrors are equally near, so the order may mean little.
-//! - `warnings`: array of strings; what is wrong with the cache.
+//! - `warnings`: array of strings; what could not be done as it should.
 //! - `mirrors`: array of objects; the mirrors in the order in which to try them, without those that
 //!   filters leave out. Of each:
 //!   - `index`: number; its position in the input, from 0.

@@ -127,7 +127,7 @@ fn read(arguments: Vec<OsString>) -> Result<Input, Exit> {
 /// Makes the first Ctrl-C stop measuring. Every later one ends the process as usual, and so does
 /// the first once the returned flag is set.
 fn cancel_on_interrupt(ranker: &mut Ranker) -> io::Result<Arc<AtomicBool>> {
-    let cancel = Cancel::new()?;
+    let cancel = Cancel::new();
     let interrupted = Arc::new(AtomicBool::new(false));
     // In this order: the first signal must find the flag unset.
     signal_hook::flag::register_conditional_default(SIGINT, interrupted.clone())?;

@@ -8,6 +8,7 @@ use super::records::{KeptSeed, Learned, Records};
 use crate::network::{self, Network};
 use crate::seed;
 use crate::url::Endpoint;
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -83,15 +84,18 @@ impl CacheSession {
     }
 
     /// The seed of this run: the kept one, or a new one that is to be kept, or the process's.
-    pub(crate) fn seed(&self) -> (u64, Option<KeptSeed>) {
+    ///
+    /// # Errors
+    /// If the system has no random numbers.
+    pub(crate) fn seed(&self) -> io::Result<(u64, Option<KeptSeed>)> {
         if self.rotate_every.is_zero() || self.file.is_none() {
-            return (seed::for_process(), None);
+            return Ok((seed::for_process()?, None));
         }
         match self.records.seed(self.rotate_every, self.now) {
-            Some(seed) => (seed, None),
+            Some(seed) => Ok((seed, None)),
             None => {
-                let seed = seed::fresh();
-                (seed, Some(KeptSeed { seed, rotate_every: self.rotate_every }))
+                let seed = seed::fresh()?;
+                Ok((seed, Some(KeptSeed { seed, rotate_every: self.rotate_every })))
             }
         }
     }

@@ -370,7 +370,7 @@ pub unsafe extern "C" fn fm_ranker_set_progress(
 }
 
 /// Sets the function that is called with lines for a log, on the thread that called fm_rank(), or
-/// none with NULL: what became of each mirror, why measuring stopped, and warnings about the cache.
+/// none with NULL: what became of each mirror, why measuring stopped, and warnings.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_log(
     ranker: *mut fm_ranker,

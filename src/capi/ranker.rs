@@ -6,7 +6,7 @@ use super::status::{Failure, fm_status, guard};
 use crate::fault;
 use crate::probe::Cancel;
 use crate::ranker::Ranker;
-use crate::ranking::{Candidate, Error};
+use crate::ranking::Candidate;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
@@ -42,12 +42,12 @@ impl Inner {
     }
 }
 
-/// Makes a ranker with the defaults that each setter names. Returns NULL if the system has no file
-/// descriptor left: a ranker keeps one, for fm_ranker_cancel(), until it is freed.
+/// Makes a ranker with the defaults that each setter names. Returns NULL only after an internal
+/// error (a bug). A ranker holds memory and nothing else.
 #[unsafe(no_mangle)]
 pub extern "C" fn fm_ranker_new() -> *mut fm_ranker {
     let new = guard(|| {
-        let cancel = Cancel::new().map_err(Error::System)?;
+        let cancel = Cancel::new();
         let mut ranker = Ranker::new();
         ranker.cancel(&cancel);
         let inner = Inner {

@@ -33,8 +33,8 @@ pub(super) enum Started {
     Connecting,
     Failed(AttemptFailure),
     /// This process or system has no room for it just now, which says nothing about the mirror or
-    /// the network.
-    NoRoom,
+    /// the network. With the `errno`(3).
+    NoRoom(i32),
 }
 
 /// The sockets of one run.
@@ -61,10 +61,10 @@ impl Connector {
     pub(super) fn start(&mut self, attempt: Attempt, address: SocketAddr, now: Instant) -> Started {
         match self.connect(attempt, address, now) {
             Ok(()) => Started::Connecting,
-            Err(error) if no_room(&error) => Started::NoRoom,
-            Err(error) => match failure(&error) {
-                AttemptFailure::Refused => Started::Failed(AttemptFailure::Refused),
-                _ => Started::Failed(AttemptFailure::NoRoute),
+            Err(error) => match (no_room(&error), failure(&error)) {
+                (Some(errno), _) => Started::NoRoom(errno),
+                (None, AttemptFailure::Refused) => Started::Failed(AttemptFailure::Refused),
+                (None, _) => Started::Failed(AttemptFailure::NoRoute),
             },
         }
     }
@@ -143,11 +143,10 @@ fn judge(
     Ok(Handshake { latency: rtt.unwrap_or(elapsed).max(Duration::from_micros(1)), imprecise })
 }
 
-fn no_room(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::ENOSPC | libc::EAGAIN)
-    )
+fn no_room(error: &io::Error) -> Option<i32> {
+    const NO_ROOM: [i32; 6] =
+        [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::ENOSPC, libc::EAGAIN];
+    error.raw_os_error().filter(|errno| NO_ROOM.contains(errno))
 }
 
 fn failure(error: &io::Error) -> AttemptFailure {

@@ -4,14 +4,14 @@
 
 use super::connect::{AttemptResult, Connector, Handshake, Started};
 use super::limits::{self, Share};
-use super::resolve::Resolver;
+use super::resolve::{Resolver, WorkerLimits};
 use super::schedule::{
     Addresses, Attempt, AttemptFailure, HostKnowledge, Schedule, ScheduleOptions, Step, TimedEndpoint,
 };
-use super::{Cancel, Job, ProbeResult, ProbeTarget};
+use super::{Cancel, Job, Measured, ProbeResult, ProbeTarget};
 use crate::event::Progress;
 use crate::hosts::{HostId, ListedEndpoint, ListedHost};
-use crate::outcome::{Outcome, StopReason};
+use crate::outcome::Outcome;
 use crate::sys::{self, NotFound, Waker};
 use crate::url::{Family, Host};
 use std::io;
@@ -25,14 +25,14 @@ use std::time::{Duration, Instant};
 /// After this long without a look at the sockets, the driver looks before it sends more: an answer
 /// may make the next SYN needless.
 const LATE: Duration = Duration::from_millis(1);
-/// How often the interrupt check is called.
+/// How often the interrupt check is called, and the cancel handle looked at.
 const INTERRUPT_CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Measures the targets of a job. The results are in their order.
 ///
 /// # Errors
 /// If there is no descriptor even for the epoll set and its waker.
-pub(crate) fn measure(job: Job<'_>) -> io::Result<(StopReason, Vec<ProbeResult>)> {
+pub(crate) fn measure(job: Job<'_>) -> io::Result<Measured> {
     let Job { list, targets, latencies, options, timeout, fallbacks, attempts, .. } = job;
     let Job { is_check, cancel, mut interrupt_check, progress, .. } = job;
     let start = Instant::now();
@@ -43,7 +43,7 @@ pub(crate) fn measure(job: Job<'_>) -> io::Result<(StopReason, Vec<ProbeResult>)
         is_check,
         rule: options.rule,
         in_flight: limits::IN_FLIGHT,
-        lookups,
+        lookups: lookups.run,
         descriptors,
     };
     let mut timed = Vec::with_capacity(targets.len());
@@ -54,11 +54,9 @@ pub(crate) fn measure(job: Job<'_>) -> io::Result<(StopReason, Vec<ProbeResult>)
     let (hosts, names) = look_into(&list.hosts, &latencies, &timed);
 
     let connector = Connector::new(2 * targets.len())?;
-    if let Some(cancel) = cancel {
-        connector.watch(cancel.descriptor())?;
-    }
     // A signal ends a wait early only if this thread is the one that receives it.
-    let longest_wait = if interrupt_check.is_some() { INTERRUPT_CHECK_INTERVAL } else { Duration::MAX };
+    let is_interruptible = cancel.is_some() || interrupt_check.is_some();
+    let longest_wait = if is_interruptible { INTERRUPT_CHECK_INTERVAL } else { Duration::MAX };
     let mut is_cancelled =
         || cancel.is_some_and(Cancel::is_cancelled) || interrupt_check.as_mut().is_some_and(|check| check());
     let mut resolver = None;
@@ -73,6 +71,8 @@ pub(crate) fn measure(job: Job<'_>) -> io::Result<(StopReason, Vec<ProbeResult>)
         resolver,
         named,
         finished: Vec::new(),
+        no_room: None,
+        names_without_room: 0,
     };
 
     let (mut last_news, mut completed) = (start, 0);
@@ -93,7 +93,10 @@ pub(crate) fn measure(job: Job<'_>) -> io::Result<(StopReason, Vec<ProbeResult>)
             Step::Connect(attempt, address) => match driver.connector.start(attempt, address, now) {
                 Started::Connecting => {}
                 Started::Failed(failure) => driver.schedule.failed(attempt, failure),
-                Started::NoRoom => driver.schedule.no_room(attempt, now),
+                Started::NoRoom(errno) => {
+                    driver.no_room = Some(errno);
+                    driver.schedule.no_room(attempt, now);
+                }
             },
             Step::Close(attempt) => driver.connector.close(attempt),
             Step::Wait(until) => {
@@ -109,9 +112,11 @@ pub(crate) fn measure(job: Job<'_>) -> io::Result<(StopReason, Vec<ProbeResult>)
         }
     };
     let stop = Instant::now();
-    let results = (0..targets.len()).map(|endpoint| driver.result(endpoint, stop)).collect();
+    let results: Vec<ProbeResult> =
+        (0..targets.len()).map(|endpoint| driver.result(endpoint, stop)).collect();
+    let warnings = driver.warnings(&results);
     *attempts = driver.schedule.into_attempts();
-    Ok((stop_reason, results))
+    Ok(Measured { stop_reason, results, warnings })
 }
 
 /// Returns what is known of each host of the list before the run, and the names to look up: those
@@ -143,7 +148,7 @@ fn look_into(
 /// Starts to look names up; `connector` wakes when some are known.
 fn start_lookups(
     names: Vec<String>,
-    workers: usize,
+    limits: WorkerLimits,
     family: Family,
     connector: &Connector,
 ) -> io::Result<Resolver> {
@@ -154,7 +159,7 @@ fn start_lookups(
         let addresses = sys::lookup(name, family)?;
         Addresses::choose(&addresses).ok_or(NotFound::NoAddress)
     };
-    Ok(Resolver::start(names, workers, waker, Arc::new(lookup)))
+    Ok(Resolver::start(names, limits, waker, Arc::new(lookup)))
 }
 
 /// A run under way.
@@ -168,6 +173,10 @@ struct Driver {
     named: Vec<HostId>,
     /// The attempts that have just finished; kept between calls for its memory.
     finished: Vec<(Attempt, AttemptResult)>,
+    /// Why there was no room for an attempt: the last `errno`(3).
+    no_room: Option<i32>,
+    /// How many names were not looked up for want of room.
+    names_without_room: usize,
 }
 
 impl Driver {
@@ -194,7 +203,10 @@ impl Driver {
                 let addresses = match found.unwrap_or_else(|panic| resume_unwind(panic)) {
                     Ok(addresses) => Ok(addresses),
                     Err(NotFound::NoAddress) => Err(Outcome::Unresolved),
-                    Err(NotFound::NoRoom) => Err(Outcome::Unanswered),
+                    Err(NotFound::NoRoom) => {
+                        self.names_without_room += 1;
+                        Err(Outcome::Unanswered)
+                    }
                 };
                 self.schedule.resolved(self.named[name], addresses, now);
                 is_news = true;
@@ -209,6 +221,29 @@ impl Driver {
             total: self.handshakes.len(),
             best: self.schedule.best(),
         }
+    }
+
+    /// Returns what this process or the system kept from being measured: one sentence each.
+    fn warnings(&self, results: &[ProbeResult]) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.names_without_room > 0 {
+            let why = match self.resolver.as_ref().and_then(Resolver::no_worker) {
+                Some(why) => why.to_string(),
+                None => "the process or the system has no descriptor or memory left".into(),
+            };
+            warnings.push(match self.names_without_room {
+                1 => format!("a name could not be looked up: {why}"),
+                names => format!("{names} names could not be looked up: {why}"),
+            });
+        }
+        let is_left = |result: &ProbeResult| {
+            result.outcome == Outcome::Unanswered && !result.syn_sent && !result.is_lookup_unfinished
+        };
+        if let Some(errno) = self.no_room.filter(|_| results.iter().any(is_left)) {
+            let error = io::Error::from_raw_os_error(errno);
+            warnings.push(format!("not all mirrors could be tried: {error}"));
+        }
+        warnings
     }
 
     fn result(&self, endpoint: usize, stop: Instant) -> ProbeResult {

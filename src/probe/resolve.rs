@@ -1,24 +1,24 @@
 //! Names to addresses, on worker threads, because the system's resolver blocks and may hang.
 //!
 //! The names are looked up in the order given. When the run is over, idle workers are joined, and a
-//! worker whose lookup hangs is left behind: it owns all that it touches, and ends with its lookup.
+//! worker whose lookup hangs is abandoned: it ends with its lookup. Until then it keeps memory of
+//! its own, and the descriptors of the system's resolver, but nothing else of the run.
 #![forbid(unsafe_code)]
 
 use super::schedule::Addresses;
 use crate::fault;
 use crate::panic;
 use crate::sys::{self, NotFound, Waker};
+use std::fmt;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Weak, mpsc};
 use std::thread::{self, Builder, JoinHandle};
 
 /// The stack of a worker. Only what a lookup touches takes memory; name service modules need more
 /// than libc does.
 const STACK: usize = 1024 * 1024;
-
-/// How many workers a run gets at least, however many lookups of other runs hang.
-const LEAST: usize = 8;
 
 /// The name of a worker thread.
 const THREAD_NAME: &str = "mirror-lookup";
@@ -32,18 +32,75 @@ pub(super) type LookupResult = Result<Addresses, NotFound>;
 /// A finished lookup: the position of the name, and what was found, or the panic that ended it.
 pub(super) type Resolved = (usize, thread::Result<LookupResult>);
 
+/// How many threads may look names up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WorkerLimits {
+    /// Those of one run.
+    pub(super) run: usize,
+    /// Those of all runs of the process. Among them are those that earlier runs have abandoned.
+    pub(super) process: usize,
+}
+
 /// The lookups of one run.
 pub(super) struct Resolver {
     work: Arc<Work>,
     finished: mpsc::Receiver<Resolved>,
     workers: Vec<Worker>,
+    /// Nothing but the run owns it, so that its descriptor is closed when the run is over.
+    _waker: Arc<Waker>,
+    no_worker: Option<NoWorker>,
+}
+
+/// Why no name of a run was looked up.
+#[derive(Debug)]
+pub(super) enum NoWorker {
+    /// The threads that the process may have are in lookups that hang.
+    AllHang(usize),
+    /// No thread could be started.
+    NoThread(io::Error),
+}
+
+impl fmt::Display for NoWorker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoWorker::AllHang(lookups) => {
+                write!(f, "{lookups} lookups of earlier runs have not returned yet")
+            }
+            NoWorker::NoThread(error) => write!(f, "no thread can be started: {error}"),
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Worker {
-    /// Whether it is in a lookup, so that joining it could take forever.
-    busy: Arc<AtomicBool>,
+    state: Arc<WorkerState>,
     thread: JoinHandle<()>,
+}
+
+/// What a worker is doing, so that it is settled in one step who may use what belongs to the run:
+/// either the worker has finished its lookup and is joined, or it is abandoned and touches nothing
+/// of the run any more.
+#[derive(Debug, Default)]
+struct WorkerState(AtomicU8);
+
+impl WorkerState {
+    const IDLE: u8 = 0;
+    const LOOKING_UP: u8 = 1;
+    const ABANDONED: u8 = 2;
+
+    fn begin_lookup(&self) {
+        self.0.store(WorkerState::LOOKING_UP, SeqCst);
+    }
+
+    /// Returns false if the worker was abandoned meanwhile.
+    fn finish_lookup(&self) -> bool {
+        self.0.compare_exchange(WorkerState::LOOKING_UP, WorkerState::IDLE, SeqCst, SeqCst).is_ok()
+    }
+
+    /// Returns false if the worker is not in a lookup, so that it can be joined.
+    fn abandon(&self) -> bool {
+        self.0.compare_exchange(WorkerState::LOOKING_UP, WorkerState::ABANDONED, SeqCst, SeqCst).is_ok()
+    }
 }
 
 /// What the workers and the run share.
@@ -54,35 +111,53 @@ struct Work {
     over: AtomicBool,
     /// Whether the run was woken and has not looked since: it will see what finishes now.
     woken: AtomicBool,
-    waker: Waker,
+    /// The run's. A worker uses it only while the run would wait for it.
+    waker: Weak<Waker>,
     lookup: Arc<Lookup>,
 }
 
 impl Resolver {
-    /// Starts to look up `names` with at most `workers` threads; `waker` is woken when some have
-    /// finished. There are fewer threads while those of other runs work or hang, so that hung
-    /// lookups do not pile up. If no thread can be started, every lookup fails for want of room.
-    pub(super) fn start(names: Vec<String>, workers: usize, waker: Waker, lookup: Arc<Lookup>) -> Resolver {
+    /// Starts to look up `names`; `waker` is woken when some have finished. If there is no thread
+    /// for that, every lookup fails for want of room, and [`no_worker`](Resolver::no_worker) has
+    /// the reason.
+    pub(super) fn start(
+        names: Vec<String>,
+        limits: WorkerLimits,
+        waker: Waker,
+        lookup: Arc<Lookup>,
+    ) -> Resolver {
         let (sender, finished) = mpsc::channel();
-        let wanted = workers.min(names.len());
-        let admitted = wanted.min((2 * workers).saturating_sub(Live::count()).max(LEAST));
+        let waker = Arc::new(waker);
+        let permits = Permit::take(limits.run.min(names.len()), limits.process);
         let work = Arc::new(Work {
             names,
             next: AtomicUsize::new(0),
             over: AtomicBool::new(false),
             woken: AtomicBool::new(false),
-            waker,
+            waker: Arc::downgrade(&waker),
             lookup,
         });
-        let workers: Vec<_> = sys::with_signals_blocked(|| {
-            let start = |_| Worker::start(work.clone(), sender.clone()).ok();
-            // The first worker may have looked up all names before the last is started.
-            (0..admitted).take_while(|_| work.has_names()).map_while(start).collect()
+        let mut no_worker = permits.is_empty().then(|| NoWorker::AllHang(Permit::count()));
+        let mut workers: Vec<Worker> = Vec::new();
+        sys::with_signals_blocked(|| {
+            for permit in permits {
+                // The first worker may have looked up all names before the last is started.
+                if !work.has_names() {
+                    break;
+                }
+                match Worker::start(permit, work.clone(), sender.clone()) {
+                    Ok(worker) => workers.push(worker),
+                    Err(error) => {
+                        no_worker = workers.is_empty().then_some(NoWorker::NoThread(error));
+                        break;
+                    }
+                }
+            }
         });
-        if workers.is_empty() && wanted > 0 {
+        if no_worker.is_some() {
             (0..work.names.len()).for_each(|name| work.report(&sender, (name, Ok(Err(NotFound::NoRoom)))));
         }
-        Resolver { work, finished, workers }
+        Resolver { work, finished, workers, _waker: waker, no_worker }
     }
 
     /// Returns the lookups that have finished since the last call.
@@ -92,15 +167,20 @@ impl Resolver {
         self.work.woken.store(false, SeqCst);
         self.finished.try_iter()
     }
+
+    /// Why no name is looked up, if so.
+    pub(super) fn no_worker(&self) -> Option<&NoWorker> {
+        self.no_worker.as_ref()
+    }
 }
 
 impl Drop for Resolver {
     fn drop(&mut self) {
         self.work.over.store(true, SeqCst);
         for worker in self.workers.drain(..) {
-            // Either the worker is seen to be busy here, or it sees that the run is over before it
-            // takes a name.
-            if !worker.busy.load(SeqCst) {
+            // A worker that begins a lookup just now is abandoned, sees that the run is over, and
+            // ends.
+            if !worker.state.abandon() {
                 // A worker catches its panics, so the result says nothing.
                 let _ = worker.thread.join();
             }
@@ -109,50 +189,70 @@ impl Drop for Resolver {
 }
 
 impl Worker {
-    fn start(work: Arc<Work>, sender: mpsc::Sender<Resolved>) -> std::io::Result<Worker> {
-        let busy = Arc::new(AtomicBool::new(false));
-        let flag = busy.clone();
+    fn start(permit: Permit, work: Arc<Work>, sender: mpsc::Sender<Resolved>) -> io::Result<Worker> {
+        let state = Arc::new(WorkerState::default());
         let thread = Builder::new().name(THREAD_NAME.into()).stack_size(STACK).spawn({
-            let live = Live::new();
+            let state = state.clone();
             move || {
-                let _live = live;
+                let _permit = permit;
                 panic::silence_this_thread();
-                while work.one(&flag, &sender) {}
+                // Should the program change its root directory while this lookup hangs, the
+                // resolver must not load a module from in there.
+                sys::keep_root_directory();
+                while work.one(&state, &sender) {}
             }
         })?;
-        Ok(Worker { busy, thread })
+        Ok(Worker { state, thread })
     }
 }
 
-/// Counts one worker of this process for as long as it exists. Hung workers of earlier runs are
-/// among them.
-struct Live {
+/// Returns how many workers this process has, those that were abandoned among them.
+pub(super) fn live_workers() -> usize {
+    Permit::count()
+}
+
+/// Counts one worker of this process for as long as it exists, or is about to.
+#[derive(Debug)]
+struct Permit {
     process: u32,
 }
 
-/// The process in the upper half, its count in the lower: a forked child inherits the count, but
-/// not the threads.
-static LIVE: AtomicU64 = AtomicU64::new(0);
+/// The process in the upper half, the number of its permits in the lower: a forked child inherits
+/// the number, but not the threads.
+static PERMITS: AtomicU64 = AtomicU64::new(0);
 
-impl Live {
+impl Permit {
     fn count() -> usize {
-        let live = LIVE.load(SeqCst);
-        if live >> 32 == u64::from(std::process::id()) { live as u32 as usize } else { 0 }
+        Permit::of(std::process::id(), PERMITS.load(SeqCst))
     }
 
-    fn new() -> Live {
+    fn of(process: u32, permits: u64) -> usize {
+        if permits >> 32 == u64::from(process) { permits as u32 as usize } else { 0 }
+    }
+
+    /// Returns how many permits a run gets: at most half of those that are left, so that lookups
+    /// that hang in one run do not take all from the next.
+    fn granted(wanted: usize, used: usize, limit: usize) -> usize {
+        wanted.min(limit.saturating_sub(used).div_ceil(2))
+    }
+
+    fn take(wanted: usize, limit: usize) -> Vec<Permit> {
         let process = std::process::id();
-        let start = u64::from(process) << 32;
-        let one_more = |live: u64| Some(if live >> 32 == u64::from(process) { live + 1 } else { start + 1 });
-        let _ = LIVE.fetch_update(SeqCst, SeqCst, one_more);
-        Live { process }
+        let mut taken = 0;
+        // The closure always returns a value, and so the update always succeeds.
+        let _ = PERMITS.fetch_update(SeqCst, SeqCst, |permits| {
+            let used = Permit::of(process, permits);
+            taken = Permit::granted(wanted, used, limit);
+            Some(u64::from(process) << 32 | (used + taken) as u64)
+        });
+        (0..taken).map(|_| Permit { process }).collect()
     }
 }
 
-impl Drop for Live {
+impl Drop for Permit {
     fn drop(&mut self) {
-        let one_less = |live: u64| (live >> 32 == u64::from(self.process)).then(|| live - 1);
-        let _ = LIVE.fetch_update(SeqCst, SeqCst, one_less);
+        let one_less = |permits: u64| (permits >> 32 == u64::from(self.process)).then(|| permits - 1);
+        let _ = PERMITS.fetch_update(SeqCst, SeqCst, one_less);
     }
 }
 
@@ -162,9 +262,9 @@ impl Work {
         self.next.load(SeqCst) < self.names.len()
     }
 
-    /// Looks up one name. Returns false if there is none left to take.
-    fn one(&self, busy: &AtomicBool, sender: &mpsc::Sender<Resolved>) -> bool {
-        busy.store(true, SeqCst);
+    /// Looks up one name. Returns false if there is nothing left to do.
+    fn one(&self, state: &WorkerState, sender: &mpsc::Sender<Resolved>) -> bool {
+        state.begin_lookup();
         let index = self.next.fetch_add(1, SeqCst);
         let name = self.names.get(index).filter(|_| !self.over.load(SeqCst));
         let found = name.map(|name| {
@@ -173,19 +273,23 @@ impl Work {
                 (self.lookup)(name)
             }))
         });
-        // Before it is reported: a run that ends with this news must join this worker, which holds
-        // the run's waker.
-        busy.store(false, SeqCst);
-        if let Some(addresses) = found {
-            self.report(sender, (index, addresses));
+        // From here on, a run that ends waits for this worker, until it has no name left to take.
+        if !state.finish_lookup() {
+            return false;
         }
-        name.is_some()
+        match found {
+            Some(addresses) => self.report(sender, (index, addresses)),
+            None => return false,
+        }
+        true
     }
 
     fn report(&self, sender: &mpsc::Sender<Resolved>, resolved: Resolved) {
         // When the run is over, it does not receive any more.
         if sender.send(resolved).is_ok() && !self.woken.swap(true, SeqCst) {
-            self.waker.wake();
+            if let Some(waker) = self.waker.upgrade() {
+                waker.wake();
+            }
         }
     }
 }
@@ -222,7 +326,8 @@ mod tests {
     fn start(count: usize, workers: usize, lookup: Arc<Lookup>) -> (Resolver, Epoll) {
         let (waker, epoll) = (Waker::new().unwrap(), Epoll::new().unwrap());
         epoll.add_readable(std::os::fd::AsFd::as_fd(&waker), 0).unwrap();
-        (Resolver::start(names(count), workers, waker, lookup), epoll)
+        let limits = WorkerLimits { run: workers, process: 1 << 20 };
+        (Resolver::start(names(count), limits, waker, lookup), epoll)
     }
 
     #[test]
@@ -263,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn workers_block_all_signals_and_the_caller_does_not() {
+    fn workers_block_signals_but_those_of_faults_and_the_caller_does_not() {
         fn blocked() -> u64 {
             let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
             let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
@@ -283,7 +388,9 @@ mod tests {
         // All but KILL and STOP, and those that glibc (32 and 33) or musl (34 too) keeps for
         // itself.
         let unblockable = (1 << 8) | (1 << 18) | (1 << 31) | (1 << 32) | (1 << 33);
-        assert_eq!(*seen.lock().unwrap() | unblockable, u64::MAX);
+        let faults = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGABRT, libc::SIGTRAP];
+        let faults = faults.into_iter().chain([libc::SIGSYS]).fold(0, |set, signal| set | 1 << (signal - 1));
+        assert_eq!(*seen.lock().unwrap() | unblockable, u64::MAX & !faults);
         assert_eq!(blocked(), before);
     }
 
@@ -295,6 +402,60 @@ mod tests {
         let found = wait_for(&run, 3);
         std::panic::set_hook(quiet);
         assert!(found.iter().all(|(_, list)| list.is_err()));
+    }
+
+    #[test]
+    fn workers_are_limited_however_many_lookups_hang() {
+        let (mut used, mut runs) = (0, 0);
+        while Permit::granted(64, used, 128) > 0 {
+            used += Permit::granted(64, used, 128);
+            runs += 1;
+        }
+        assert_eq!(used, 128);
+        assert!(runs >= 7, "{runs} runs took all");
+        assert_eq!(Permit::granted(64, 0, 128), 64, "a run gets what it wants if nothing hangs");
+        assert_eq!(Permit::granted(64, 200, 128), 0, "another limit may have been higher");
+        assert_eq!(Permit::granted(1, 0, 1), 1);
+    }
+
+    #[test]
+    fn lookups_fail_for_want_of_room_if_there_is_no_worker() {
+        let (waker, epoll) = (Waker::new().unwrap(), Epoll::new().unwrap());
+        epoll.add_readable(std::os::fd::AsFd::as_fd(&waker), 0).unwrap();
+        let limits = WorkerLimits { run: 4, process: 0 };
+        let resolver = Resolver::start(names(3), limits, waker, Arc::new(|_| address()));
+        assert!(matches!(resolver.no_worker(), Some(NoWorker::AllHang(_))));
+        let found = wait_for(&(resolver, epoll), 3);
+        assert!(found.iter().all(|(_, found)| matches!(found, Ok(Err(NotFound::NoRoom)))));
+    }
+
+    #[test]
+    fn abandoned_worker_does_not_keep_the_waker_of_the_run() {
+        let (release, hung) = mpsc::channel::<()>();
+        let hung = Mutex::new(hung);
+        let started = Arc::new(AtomicBool::new(false));
+        let has_started = started.clone();
+        let (resolver, epoll) = start(
+            1,
+            1,
+            Arc::new(move |_| {
+                has_started.store(true, SeqCst);
+                let _ = hung.lock().unwrap().recv();
+                address()
+            }),
+        );
+        while !started.load(SeqCst) {
+            std::thread::yield_now();
+        }
+        let (work, waker) = (Arc::downgrade(&resolver.work), resolver.work.waker.clone());
+        drop(resolver);
+        assert!(waker.upgrade().is_none(), "its descriptor is still open");
+        drop(epoll);
+        drop(release);
+        // The worker ends, and gives back what it had.
+        while work.upgrade().is_some() {
+            std::thread::yield_now();
+        }
     }
 
     #[test]
