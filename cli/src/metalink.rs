@@ -12,6 +12,9 @@ const REPOMD: &str = "repomd.xml";
 /// compares every attribute of a tag with every other one, so a huge tag would keep it busy for
 /// hours.
 const MAX_PIECE: usize = 16 << 10;
+/// How many name spaces may be declared; real ones declare two. The parser copies those of the
+/// outer elements for each element that declares another.
+const MAX_NAME_SPACES: usize = 100;
 /// The end of a metalink's URLs that makes them differ from those of a mirrorlist. librepo removes
 /// it too (`lr_lrmirrorlist_append_metalink`).
 const SUFFIX: &str = "repodata/repomd.xml";
@@ -38,6 +41,10 @@ pub(crate) fn parse(text: &str) -> Result<Input, Fault> {
             return Err(fault(line, "not a metalink: a tag or text is longer than 16 KiB"));
         }
         at += piece.len() + 1;
+    }
+    if let Some((at, _)) = xml.match_indices("xmlns").nth(MAX_NAME_SPACES) {
+        let line = lines_before + lines(&xml[..at]) + 1;
+        return Err(fault(line, "not a metalink: more than 100 name spaces are declared"));
     }
     let document = Document::parse(xml).map_err(|error| match error {
         roxmltree::Error::DtdDetected => fault(lines_before + 1, "not a metalink: XML with a DTD"),
@@ -233,6 +240,19 @@ mod tests {
         for (xml, line, reason) in table {
             assert_eq!(parse(&xml), Err(fault(line, reason)));
         }
+    }
+
+    #[test]
+    fn nested_name_spaces_are_refused() {
+        let nested = |count: usize| -> String {
+            let begin: String =
+                (0..count).map(|n| format!("<a xmlns:n{n}='http://n.example/{n}'>\n")).collect();
+            format!("<metalink>{begin}{}</metalink>", "</a>".repeat(count))
+        };
+        assert!(parse(&nested(100)).expect("a metalink").urls.is_empty());
+        let reason = "not a metalink: more than 100 name spaces are declared";
+        assert_eq!(parse(&nested(101)), Err(fault(101, reason)));
+        assert_eq!(parse(&nested(100_000)), Err(fault(101, reason)));
     }
 
     #[test]
