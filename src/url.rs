@@ -259,7 +259,12 @@ pub(crate) fn without_user(url: &str) -> String {
         return url.into();
     }
     let Range { start, end } = authority(url);
-    let host = url[start..end].rfind('@').map_or(start, |at| start + at + 1);
+    let host = match (url[start..end].rfind('@'), Mirror::parse(url)) {
+        (Some(at), _) => start + at + 1,
+        // A password with a `/`, `?` or `#` makes it no URL, and may stand anywhere in it.
+        (None, Mirror::Unsupported) => url[start..].rfind('@').map_or(start, |at| start + at + 1),
+        (None, _) => start,
+    };
     format!("{}{}", &url[..start], &url[host..])
 }
 
@@ -295,6 +300,11 @@ mod tests {
             ("http:///me:secret@a.example/", "http:///a.example/"),
             ("me:secret@a.example/x", "a.example/x"),
             ("nonsense@x", "x"),
+            ("http://me:se/cret@a.example/b", "http://a.example/b"),
+            ("http://me:se?cret@a.example/b", "http://a.example/b"),
+            ("http://me:se#cret@a.example/b", "http://a.example/b"),
+            ("rsync://me:se/cret@a.example/b", "rsync://a.example/b"),
+            ("http://a.example:80/@scope/b", "http://a.example:80/@scope/b"),
             ("http://", "http://"),
             ("", ""),
         ] {

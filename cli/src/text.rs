@@ -36,7 +36,13 @@ pub(crate) fn without_password(url: &str) -> String {
         let (scheme, rest) = url.split_once(":/")?;
         let rest = rest.trim_start_matches('/');
         let slashes = &url[scheme.len() + 1..url.len() - rest.len()];
-        let authority = rest.split(['/', '?', '#']).next()?;
+        // A password with one of these characters makes it no URL, and is hidden nevertheless.
+        let end = match fastestmirror::Mirror::parse(url) {
+            fastestmirror::Mirror::Unsupported => rest.rfind('@').map_or(0, |at| at + 1),
+            _ => 0,
+        };
+        let end = end + rest[end..].find(['/', '?', '#']).unwrap_or(rest.len() - end);
+        let authority = &rest[..end];
         let (user, host) = authority.rsplit_once('@')?;
         let (name, _) = user.split_once(':')?;
         Some(format!("{scheme}:{slashes}{name}:***@{host}{}", &rest[authority.len()..]))
@@ -94,6 +100,10 @@ mod tests {
         let table = [
             ("http://u:p@ss@a.example:80/x@y:z", "http://u:***@a.example:80/x@y:z"),
             ("http:/u:secret@a.example/", "http:/u:***@a.example/"),
+            ("http://u:se/cret@a.example/x", "http://u:***@a.example/x"),
+            ("http://u:se#cret@a.example", "http://u:***@a.example"),
+            ("rsync://u:se?cret@a.example/x", "rsync://u:***@a.example/x"),
+            ("http://a.example:80/@scope/x", "http://a.example:80/@scope/x"),
             ("https://u@a.example/", "https://u@a.example/"),
             ("http://a.example/u:p@b", "http://a.example/u:p@b"),
             ("file:///srv", "file:///srv"),

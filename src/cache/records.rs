@@ -423,7 +423,7 @@ fn remove_own_record(file: &mut KeyFile<'_>, name: &[u8]) {
 }
 
 /// Removes user names and passwords, which librepo keeps in the names of its records. The latency
-/// in such a record is kept under a name without them.
+/// in such a record is kept under a name without them, if it is of any use here.
 fn hide_passwords(file: &mut KeyFile<'_>, now: i64) {
     let secret: Vec<Vec<u8>> = file
         .groups()
@@ -433,7 +433,13 @@ fn hide_passwords(file: &mut KeyFile<'_>, now: i64) {
         .collect();
     for group in secret {
         let (kind, name) = GroupKind::of(&group);
-        let Mirror::Remote(protocol, endpoint) = RecordName::mirror(name) else { continue };
+        let Mirror::Remote(protocol, endpoint) = RecordName::mirror(name) else {
+            // Another protocol, or a password that makes it no URL. librepo measures that anew.
+            if !name.starts_with(NOT_A_RECORD) {
+                file.remove(&group);
+            }
+            continue;
+        };
         let clean = RecordName::canonical(protocol, endpoint);
         let latency = |name: &[u8]| values(file, name).and_then(|values| values.latency());
         let (old, new) = (latency(&group), latency(clean.as_bytes()));

@@ -562,6 +562,12 @@ fn password_stored_by_librepo_is_removed() {
     assert!(!written.contains("secret"), "{written}");
     let known = records(written.as_bytes(), NOW, None).get(&endpoint("https://mirror.example/"));
     assert_eq!(known, Some(Remembered::Latency(ms(250))), "{written}");
+    // Those that lead to no mirror are removed, and what is no record of librepo's is not.
+    let useless = ["rsync://me:secret@a.example", "http://me:se#cret@a.example", "me:secret@", "http://@:0"];
+    let useless: String = useless.iter().map(|name| format!("[{name}]\nts={NOW}\nconnectime=1\n")).collect();
+    let foreign = "[:_foreign@:]\na=b\n";
+    let both = format!("{written}\n{useless}{foreign}");
+    assert_eq!(text(merge(both.as_bytes(), at(NOW), None, &[], None).0), format!("{written}\n{foreign}"));
     // One from the future replaces nothing.
     let future = written.replace(&format!("ts={NOW}"), &format!("ts={}", NOW + DAY));
     let future = future.replace("[https://mirror", "\n[https://me:secret@mirror").replace("=0.25", "=0.5");
