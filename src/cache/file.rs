@@ -6,8 +6,10 @@
 //!
 //! Limitations: librepo takes no lock and writes the file in place, so if librepo and this crate
 //! write at the same moment, the records of one of them may be lost. The new file has the mode,
-//! owner and group of the old one, but not its extended attributes. Symbolic links among the
-//! directories of the path are followed; the path is the caller's choice.
+//! owner and group of the old one, but not its extended attributes. A file that may be written but
+//! not replaced (a container's mount, another user's in a directory of the group's) is written in
+//! place under the lock: a process that is killed meanwhile leaves the beginning of the new text.
+//! Symbolic links among the directories of the path are followed; the path is the caller's choice.
 #![forbid(unsafe_code)]
 
 use super::groups::RecordName;
@@ -19,7 +21,7 @@ use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -86,12 +88,32 @@ impl fmt::Display for Status {
 #[derive(Debug)]
 pub(super) enum FileError {
     Locked,
+    /// The system does not let this process create or replace a file here.
+    Denied(String),
     Other(String),
+}
+
+impl FileError {
+    /// Adds what was tried in vain.
+    fn about(self, what: &str) -> FileError {
+        match self {
+            FileError::Locked => FileError::Locked,
+            FileError::Denied(why) => FileError::Denied(format!("{what}: {why}")),
+            FileError::Other(why) => FileError::Other(format!("{what}: {why}")),
+        }
+    }
 }
 
 impl From<io::Error> for FileError {
     fn from(error: io::Error) -> FileError {
-        FileError::Other(error.to_string())
+        match error.kind() {
+            ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+            // It is a mount.
+            | ErrorKind::ResourceBusy
+            | ErrorKind::CrossesDevices => FileError::Denied(error.to_string()),
+            _ => FileError::Other(error.to_string()),
+        }
     }
 }
 
@@ -109,7 +131,7 @@ impl From<String> for FileError {
 
 /// The text of a file, and what the new file takes over from it.
 #[derive(Debug)]
-struct Existing {
+pub(super) struct Existing {
     text: Vec<u8>,
     mode: u32,
     owner: u32,
@@ -148,7 +170,9 @@ impl CacheFile {
             },
             Ok(None) => (Records::default(), Status::Missing { path: path() }),
             Err(FileError::Locked) => (Records::default(), Status::Locked { path: path() }),
-            Err(FileError::Other(why)) => (Records::default(), Status::Unreadable { path: path(), why }),
+            Err(FileError::Denied(why) | FileError::Other(why)) => {
+                (Records::default(), Status::Unreadable { path: path(), why })
+            }
         }
     }
 
@@ -170,7 +194,7 @@ impl CacheFile {
             Ok(None) => Status::Fine,
             Ok(Some(why)) => Status::NotACache { path: path(), why },
             Err(FileError::Locked) => Status::Locked { path: path() },
-            Err(FileError::Other(why)) => Status::Unwritable { path: path(), why },
+            Err(FileError::Denied(why) | FileError::Other(why)) => Status::Unwritable { path: path(), why },
         }
     }
 
@@ -226,36 +250,80 @@ impl CacheFile {
         Ok(self.path.with_file_name(name))
     }
 
-    /// Replaces the file under the lock. A process that is killed meanwhile leaves the old file or
-    /// the new one, and at worst a temporary file, which the next writer removes.
+    /// Replaces the text of the file under the lock.
     fn replace<T>(&self, change: impl FnOnce(&[u8]) -> (Vec<u8>, T)) -> Result<T, FileError> {
-        let temporary = self.sibling(".new")?;
         // Before the lock, so that no lock is created beside a file that is not used anyway.
-        self.load()?;
-        let _lock = Lock::take(&self.sibling(".lock")?)?;
+        let before = self.load()?;
+        let _lock = self.lock(before.as_ref())?;
         let existing = self.load()?;
         let (text, result) = change(existing.as_ref().map_or(&[], |existing| &existing.text));
         if text.len() > records::MAX_SIZE {
             return Err("it is full of groups that are not about mirrors, and has no room for records".into());
         }
+        match &existing {
+            Some(existing) if existing.text == text => {}
+            Some(existing) => match self.write_and_rename(&text, Some(existing)) {
+                Err(FileError::Denied(why)) => self.write_in_place(&text, existing, &why)?,
+                written => written?,
+            },
+            None => self.write_and_rename(&text, None)?,
+        }
+        Ok(result)
+    }
+
+    /// Takes the lock beside the file. Where no lock can be made, the file itself is locked, if it
+    /// may be written.
+    fn lock(&self, existing: Option<&Existing>) -> Result<Lock, FileError> {
+        let denied = match Lock::take(&self.sibling(".lock")?, existing) {
+            Err(FileError::Denied(why)) if existing.is_some() => why,
+            taken => return taken,
+        };
+        match open_regular(&self.path, OpenOptions::new().write(true)) {
+            Ok(Some(file)) => Lock::wait(file, Instant::now()),
+            _ => Err(FileError::Denied(denied)),
+        }
+    }
+
+    /// A process that is killed meanwhile leaves the old file or the new one, and at worst a
+    /// temporary file, which the next writer removes.
+    fn write_and_rename(&self, text: &[u8], existing: Option<&Existing>) -> Result<(), FileError> {
+        let temporary = self.sibling(".new")?;
+        let about = |error: io::Error| FileError::from(error).about(&temporary.display().to_string());
         // Left by a process that was killed: under the lock there is no other one.
         match fs::remove_file(&temporary) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error_at(&temporary, &error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(about(error)),
             _ => {}
-        }
-        if existing.as_ref().is_some_and(|existing| existing.text == text) {
-            return Ok(result);
         }
         // create_new implies O_EXCL, which follows no link.
         let file = OpenOptions::new().write(true).create_new(true).mode(NEW_FILE_MODE).open(&temporary);
-        let mut file = file.map_err(|error| error_at(&temporary, &error))?;
-        let written = write_new(&mut file, &text, existing.as_ref())
+        let mut file = file.map_err(about)?;
+        let written = write_new(&mut file, text, existing)
             .and_then(|()| fs::rename(&temporary, &self.path).map_err(FileError::from));
         if written.is_err() {
             // If this fails too, the next writer removes the file.
             let _ = fs::remove_file(&temporary);
         }
-        written.map(|()| result)
+        written
+    }
+
+    /// `why` is the reason for not replacing the file; it is the error if this is impossible too.
+    fn write_in_place(&self, text: &[u8], existing: &Existing, why: &str) -> Result<(), FileError> {
+        let denied = || FileError::Denied(why.into());
+        let file = open_regular(&self.path, OpenOptions::new().write(true)).ok().flatten();
+        let file = file.ok_or_else(denied)?;
+        let found = file.metadata()?;
+        self.check_trust(&found)?;
+        // It may be some other file that got a second name here.
+        if found.nlink() != 1 {
+            return Err(denied());
+        }
+        let fill = |text: &[u8]| file.set_len(0).and_then(|()| file.write_all_at(text, 0));
+        fill(text).map_err(|error| {
+            // The old text has had room before. If there is none any more, what is left of it is
+            // no worse than nothing.
+            let _ = fill(&existing.text);
+            FileError::from(error)
+        })
     }
 }
 
@@ -268,17 +336,13 @@ fn write_new(file: &mut File, text: &[u8], existing: Option<&Existing>) -> Resul
         if (created.uid(), created.gid()) != (existing.owner, existing.group) {
             fchown(&*file, Some(existing.owner), Some(existing.group)).map_err(|error| {
                 let (owner, group) = (existing.owner, existing.group);
-                FileError::Other(format!("cannot keep its owner {owner} and group {group}: {error}"))
+                FileError::from(error).about(&format!("cannot keep its owner {owner} and group {group}"))
             })?;
         }
     }
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(text)?;
     Ok(())
-}
-
-fn error_at(path: &Path, error: &io::Error) -> FileError {
-    FileError::Other(format!("{}: {error}", path.display()))
 }
 
 /// Opens a regular file; returns none if it does not exist. Symbolic links are not followed, and
@@ -325,34 +389,50 @@ fn check_regular(found: &Metadata) -> Result<(), FileError> {
 pub(super) struct Lock(File);
 
 impl Lock {
-    pub(super) fn take(path: &Path) -> Result<Lock, FileError> {
+    /// Takes the lock of a cache. Whoever may write the cache may take it.
+    pub(super) fn take(path: &Path, cache: Option<&Existing>) -> Result<Lock, FileError> {
         let start = Instant::now();
+        let about_lock = |error: FileError| error.about(&format!("cannot take its lock {}", path.display()));
         loop {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false).mode(NEW_FILE_MODE);
-            let about_lock = |error| match error {
-                FileError::Other(why) => {
-                    FileError::Other(format!("cannot take its lock {}: {why}", path.display()))
-                }
-                FileError::Locked => FileError::Locked,
-            };
             let file = open_regular(path, &mut options).map_err(about_lock)?;
             let file = file.ok_or("its directory does not exist")?;
-            while !sys::try_lock(file.as_fd()).map_err(|error| about_lock(error.into()))? {
-                if start.elapsed() >= LOCK_TIMEOUT {
-                    return Err(FileError::Locked);
-                }
-                thread::sleep(LOCK_RETRY);
-            }
-            let lock = Lock(file);
-            // If the lock file was removed while we waited, our lock keeps no other process out.
+            let lock = Lock::wait(file, start).map_err(about_lock)?;
             let ours = lock.0.metadata()?;
+            if let Some(cache) = cache {
+                lock.admit_writers_of(cache, &ours);
+            }
+            // If the lock file was removed while we waited, our lock keeps no other process out.
             if fs::symlink_metadata(path).is_ok_and(|it| (it.dev(), it.ino()) == (ours.dev(), ours.ino())) {
                 return Ok(lock);
             }
             if start.elapsed() >= LOCK_TIMEOUT {
                 return Err(FileError::Locked);
             }
+        }
+    }
+
+    fn wait(file: File, start: Instant) -> Result<Lock, FileError> {
+        while !sys::try_lock(file.as_fd())? {
+            if start.elapsed() >= LOCK_TIMEOUT {
+                return Err(FileError::Locked);
+            }
+            thread::sleep(LOCK_RETRY);
+        }
+        Ok(Lock(file))
+    }
+
+    /// Lets the group of a cache take the lock if the group may write the cache. Others may not:
+    /// who holds the lock keeps all from writing.
+    fn admit_writers_of(&self, cache: &Existing, ours: &Metadata) {
+        const GROUP_WRITES: u32 = 0o020;
+        const GROUP_LOCKS: u32 = 0o060;
+        let is_admitted = ours.mode() & GROUP_LOCKS == GROUP_LOCKS && ours.gid() == cache.group;
+        if cache.mode & GROUP_WRITES != 0 && !is_admitted {
+            // The lock may belong to another user, who has to do this.
+            let _ = fchown(&self.0, None, Some(cache.group))
+                .and_then(|()| self.0.set_permissions(Permissions::from_mode(NEW_FILE_MODE | GROUP_LOCKS)));
         }
     }
 }

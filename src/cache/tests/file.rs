@@ -225,7 +225,7 @@ fn writer_gives_up_when_the_lock_is_held_too_long() {
     let path = directory.path().join("cache");
     assert_eq!(write(&path), Status::Fine);
     let before = fs::read(&path).unwrap();
-    let lock = Lock::take(&directory.path().join("cache.lock")).unwrap();
+    let lock = Lock::take(&directory.path().join("cache.lock"), None).unwrap();
     let start = Instant::now();
     assert_eq!(write(&path), Status::Locked { path: path.clone() });
     let waited = start.elapsed();
@@ -241,15 +241,15 @@ fn writer_gives_up_when_the_lock_is_held_too_long() {
 fn lock_file_removed_meanwhile_is_made_again() {
     let directory = directory();
     let path = directory.path().join("cache.lock");
-    let first = Lock::take(&path).unwrap();
+    let first = Lock::take(&path, None).unwrap();
     fs::remove_file(&path).unwrap();
     // The first lock is on a file that no other process can open any more.
-    let second = Lock::take(&path).unwrap();
-    assert!(matches!(Lock::take(&path), Err(FileError::Locked)));
+    let second = Lock::take(&path, None).unwrap();
+    assert!(matches!(Lock::take(&path, None), Err(FileError::Locked)));
     drop(first);
-    assert!(matches!(Lock::take(&path), Err(FileError::Locked)));
+    assert!(matches!(Lock::take(&path, None), Err(FileError::Locked)));
     drop(second);
-    Lock::take(&path).unwrap();
+    Lock::take(&path, None).unwrap();
 }
 
 #[test]
@@ -417,4 +417,62 @@ fn read_only_directory_is_read_and_not_written() {
         let report = on_a_small_disk("64k", &prepare, directory.path(), "write").unwrap();
         assert!(report.contains("Read-only file system"), "{report}");
     }
+}
+
+/// Several users of one group share a cache: an administrator has made the file for them.
+#[test]
+fn cache_of_a_group_is_written_by_all_its_members() {
+    if !support::users::can_become_others() {
+        return;
+    }
+    const GROUP: u32 = 54321;
+    const MEMBERS: [u32; 2] = [54322, 54323];
+    let directory = directory();
+    let path = directory.path().join("cache");
+    let as_member = |user: u32| report(part("write", &path).uid(user).gid(GROUP));
+    for can_replace in [true, false] {
+        fs::write(&path, "").unwrap();
+        chown(&path, Some(MEMBERS[0]), Some(GROUP)).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o660)).unwrap();
+        chown(directory.path(), Some(0), Some(GROUP)).unwrap();
+        let mode = if can_replace { 0o770 } else { 0o750 };
+        fs::set_permissions(directory.path(), Permissions::from_mode(mode)).unwrap();
+        for user in MEMBERS {
+            // So that there is something new to write.
+            fs::write(&path, "").unwrap();
+            assert_eq!(as_member(user), "the cache is fine", "user {user}, can replace: {can_replace}");
+            let after = fs::metadata(&path).unwrap();
+            assert_eq!((after.uid(), after.gid(), after.mode() & 0o777), (MEMBERS[0], GROUP, 0o660));
+            assert_eq!(read(&path).0.len(), 1);
+        }
+        let lock = directory.path().join("cache.lock");
+        if can_replace {
+            let found = fs::metadata(&lock).unwrap();
+            assert_eq!((found.gid(), found.mode() & 0o777), (GROUP, 0o660));
+            assert_eq!(names(directory.path()), ["cache", "cache.lock"]);
+            fs::remove_file(&lock).unwrap();
+        } else {
+            assert_eq!(names(directory.path()), ["cache"]);
+        }
+    }
+    // A second name in the directory may be that of any file: it is left alone.
+    fs::hard_link(&path, directory.path().join("other")).unwrap();
+    fs::write(&path, "").unwrap();
+    assert!(as_member(MEMBERS[1]).contains("Permission denied"), "{}", as_member(MEMBERS[1]));
+    assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+}
+
+/// A container gets its cache as a mount of one file, which cannot be replaced.
+#[test]
+fn mounted_file_is_written_in_place() {
+    let (directory, elsewhere) = (directory(), directory());
+    let outside = elsewhere.path().join("outside");
+    fs::write(&outside, "").unwrap();
+    let outside = outside.display();
+    let prepare = format!("touch \"$D/cache\" && mount --bind {outside} \"$D/cache\"");
+    let Some(report) = on_a_small_disk("64k", &prepare, directory.path(), "write") else { return };
+    assert_eq!(report, "the cache is fine");
+    let path = elsewhere.path().join("outside");
+    assert_eq!(read(&path).0.len(), 1);
+    assert_eq!(names(elsewhere.path()), ["outside"]);
 }
