@@ -497,6 +497,18 @@ int fm_ranker_set_max_age(fm_ranker *ranker, double age);
 int fm_ranker_set_check_after(fm_ranker *ranker, double seconds);
 
 /**
+ * Measures public addresses only, unless `public_only` is 0, which is the default, since private
+ * mirrors are common. For lists from others: they could otherwise make this machine connect to its
+ * own network, or ask the metadata service of a cloud.
+ *
+ * A mirror that is given by an address that is private, link-local, loopback, reserved or the like
+ * is FM_OUTCOME_UNSUPPORTED then. So is one whose name leads to such an address, among others or alone.
+ * The list's only endpoint is measured nevertheless.
+ */
+int fm_ranker_set_public_only(fm_ranker *ranker,
+                              int public_only);
+
+/**
  * Keeps the seed in the cache for this long, in seconds, so that a machine keeps its order of
  * mirrors across processes, and has another one afterwards. Default, and with 0: a fresh seed in
  * every process and hour. Has no effect without a cache, or with fm_ranker_set_seed().

@@ -2,6 +2,7 @@
 //! and positions in these tables as types of their own.
 #![forbid(unsafe_code)]
 
+use crate::outcome::Outcome;
 use crate::url::Host;
 
 /// The position of a host in [`List::hosts`](crate::list::List::hosts).
@@ -17,8 +18,9 @@ pub(crate) struct EndpointId(pub(crate) usize);
 pub(crate) struct ListedHost {
     pub(crate) host: Host,
     pub(crate) is_preferred: bool,
-    /// Whether the host may have an address of the requested family.
-    pub(crate) is_reachable: bool,
+    /// What becomes of it, if no connection to it is allowed: its address is of another family
+    /// than the requested one, or not public.
+    pub(crate) refused_as: Option<Outcome>,
 }
 
 /// An endpoint of a list, which may be measured.

@@ -18,6 +18,8 @@ pub(crate) struct List {
     /// What may be measured: each endpoint once, in the order of its first mirror, as far as
     /// filters, address family and limits let it.
     pub(crate) endpoints: Vec<ListedEndpoint>,
+    /// Whether only public addresses are measured.
+    pub(crate) public_only: bool,
 }
 
 #[derive(Debug)]
@@ -52,7 +54,14 @@ impl List {
             return Err(Error::InvalidWeight { url: bad.url.clone(), weight: bad.weight });
         }
         let parsed: Vec<Mirror> = candidates.iter().map(|candidate| Mirror::parse(&candidate.url)).collect();
-        let mut table = Table::new(options, parsed.len());
+        // An administrator whose only mirror is a private one means it.
+        let mut endpoints = parsed.iter().filter_map(|mirror| match mirror {
+            Mirror::Remote(_, endpoint) => Some(endpoint),
+            Mirror::Local | Mirror::Unsupported => None,
+        });
+        let first = endpoints.next();
+        let public_only = options.public_only && endpoints.any(|endpoint| Some(endpoint) != first);
+        let mut table = Table::new(options, public_only, parsed.len());
         let mut mirrors = Vec::with_capacity(candidates.len());
         for (Candidate { url, weight }, mirror) in candidates.into_iter().zip(&parsed) {
             let is_excluded = options.excludes(mirror);
@@ -70,7 +79,7 @@ impl List {
         if !mirrors.is_empty() && mirrors.iter().all(|mirror| mirror.is_excluded) {
             return Err(Error::AllExcluded { mirrors: mirrors.len() });
         }
-        Ok(List { mirrors, hosts: table.hosts, endpoints: table.endpoints })
+        Ok(List { mirrors, hosts: table.hosts, endpoints: table.endpoints, public_only })
     }
 
     pub(crate) fn host(&self, HostId(host): HostId) -> &ListedHost {
@@ -87,6 +96,7 @@ impl List {
 /// The tables of a list while it is read.
 struct Table<'a> {
     options: &'a Options,
+    public_only: bool,
     hosts: Vec<ListedHost>,
     host_ids: HashMap<&'a Host, HostId>,
     endpoints: Vec<ListedEndpoint>,
@@ -96,9 +106,10 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn new(options: &'a Options, mirrors: usize) -> Table<'a> {
+    fn new(options: &'a Options, public_only: bool, mirrors: usize) -> Table<'a> {
         Table {
             options,
+            public_only,
             hosts: Vec::with_capacity(mirrors),
             host_ids: HashMap::with_capacity(mirrors),
             endpoints: Vec::with_capacity(mirrors),
@@ -114,7 +125,7 @@ impl<'a> Table<'a> {
             self.hosts.push(ListedHost {
                 host: host.clone(),
                 is_preferred: self.options.prefers(host),
-                is_reachable: self.options.can_reach(host),
+                refused_as: self.options.refuses(host, self.public_only),
             });
             self.ports.push(0);
         }
@@ -123,7 +134,7 @@ impl<'a> Table<'a> {
 
     /// Returns the endpoint, unless it cannot be reached or there are too many.
     fn endpoint(&mut self, host: HostId, port: u16) -> Option<EndpointId> {
-        if !self.hosts[host.0].is_reachable {
+        if self.hosts[host.0].refused_as.is_some() {
             return None;
         }
         match self.endpoint_ids.entry((host, port)) {

@@ -4,6 +4,7 @@
 mod pattern;
 
 use crate::cache::CacheOptions;
+use crate::outcome::Outcome;
 use crate::rank::Rule;
 use crate::url::{self, Family, Host, Mirror, Protocol};
 pub(crate) use pattern::Pattern;
@@ -24,6 +25,7 @@ pub(crate) struct Options {
     pub(crate) include: Vec<Pattern>,
     pub(crate) exclude: Vec<Pattern>,
     pub(crate) prefer: Vec<Pattern>,
+    pub(crate) public_only: bool,
     pub(crate) max_endpoints: usize,
     pub(crate) max_endpoints_per_host: usize,
     pub(crate) check_after: Duration,
@@ -44,6 +46,7 @@ impl Default for Options {
             include: Vec::new(),
             exclude: Vec::new(),
             prefer: Vec::new(),
+            public_only: false,
             max_endpoints: 2048,
             max_endpoints_per_host: 4,
             check_after: Duration::from_secs(600),
@@ -68,13 +71,21 @@ impl Options {
         matches_any(&self.prefer, host)
     }
 
-    /// Returns whether the host may have an address of the requested family.
-    pub(crate) fn can_reach(&self, host: &Host) -> bool {
-        match (self.family, host) {
-            (_, Host::Address(ip)) if url::is_unspecified(*ip) => false,
-            (Family::Ipv4, Host::Address(ip)) => ip.is_ipv4(),
-            (Family::Ipv6, Host::Address(ip)) => ip.is_ipv6(),
-            _ => true,
+    /// Returns what becomes of a host that is given by an address to which no connection is
+    /// allowed.
+    pub(crate) fn refuses(&self, host: &Host, public_only: bool) -> Option<Outcome> {
+        let Host::Address(ip) = *host else { return None };
+        let is_of_family = match self.family {
+            Family::Any => true,
+            Family::Ipv4 => ip.is_ipv4(),
+            Family::Ipv6 => ip.is_ipv6(),
+        };
+        if url::is_unspecified(ip) || !is_of_family {
+            Some(Outcome::Unresolved)
+        } else if public_only && !url::is_public(ip) {
+            Some(Outcome::Unsupported)
+        } else {
+            None
         }
     }
 }

@@ -196,6 +196,19 @@ impl Ranker {
         self
     }
 
+    /// Measures public addresses only; off by default, since private mirrors are common. For lists
+    /// from others: they could otherwise make this machine connect to its own network, or ask the
+    /// metadata service of a cloud.
+    ///
+    /// A mirror that is given by an address that is private, link-local, loopback, reserved or the
+    /// like is [`Outcome::Unsupported`](crate::Outcome::Unsupported) then. So is one whose name
+    /// leads to such an address, among others or alone. The list's only endpoint is measured
+    /// nevertheless.
+    pub fn public_only(&mut self, public_only: bool) -> &mut Ranker {
+        self.options.public_only = public_only;
+        self
+    }
+
     /// Sets how many endpoints (host and port) to measure in a run at most, so that a hostile list
     /// does not turn clients into a flood; default 2,048. Endpoints beyond it, in the order given,
     /// count as unanswered.

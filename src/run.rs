@@ -279,10 +279,7 @@ impl<'a> Run<'a> {
                 Target::Local => ProbeResult::not_sent(Outcome::Local),
                 Target::Unsupported => ProbeResult::not_sent(Outcome::Unsupported),
                 Target::Remote { host, endpoint, .. } => {
-                    let otherwise = match self.list.host(host).is_reachable {
-                        true => Outcome::Unanswered,
-                        false => Outcome::Unresolved,
-                    };
+                    let otherwise = self.list.host(host).refused_as.unwrap_or(Outcome::Unanswered);
                     let known = endpoint.and_then(|endpoint| self.knowledge.result(endpoint, silence));
                     known.unwrap_or(ProbeResult::not_sent(otherwise))
                 }

@@ -218,6 +218,8 @@ pub(crate) enum NotFound {
     NoAddress,
     /// This process or system had no descriptor or memory left, which says nothing about the name.
     NoRoom,
+    /// It has an address to which no connection is allowed.
+    NotPublic,
 }
 
 /// Returns the family to look names up in. If this machine has addresses of one family only, a

@@ -85,6 +85,45 @@ pub(crate) fn is_unspecified(ip: IpAddr) -> bool {
     ip.to_canonical().is_unspecified()
 }
 
+/// Returns whether an address is one of the internet's: neither private, link-local, loopback or
+/// multicast, nor shared, reserved or for documentation. An IPv6 address that stands for an IPv4
+/// address (mapped, 6to4, NAT64) is what that one is.
+///
+/// These are the ranges that are not globally reachable in IANA's registries of special-purpose
+/// addresses (RFC 6890), of 2026.
+pub(crate) fn is_public(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [a, b, c, _] = ip.octets();
+            !matches!(
+                (a, b, c),
+                (0 | 10 | 127 | 224.., ..)
+                    | (100, 64..128, _)
+                    | (169, 254, _)
+                    | (172, 16..32, _)
+                    | (192, 168, _)
+                    | (192, 0, 0 | 2)
+                    | (192, 88, 99)
+                    | (198, 18 | 19, _)
+                    | (198, 51, 100)
+                    | (203, 0, 113)
+            )
+        }
+        IpAddr::V6(ip) => match ip.segments() {
+            [0x64, 0xff9b, 0, 0, 0, 0, a, b] => is_public(embedded(a, b)),
+            [0x2002, a, b, ..] => is_public(embedded(a, b)),
+            // Protocol assignments, Teredo among them; documentation.
+            [0x2001, 0..0x200 | 0xdb8, ..] | [0x3fff, 0..0x1000, ..] => false,
+            [first, ..] => first & 0xe000 == 0x2000,
+        },
+    }
+}
+
+/// Returns an IPv4 address that is part of an IPv6 address.
+fn embedded(a: u16, b: u16) -> IpAddr {
+    Ipv4Addr::from(u32::from(a) << 16 | u32::from(b)).into()
+}
+
 /// What a connection goes to. Measured once in a run, however many URLs lead to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
@@ -286,6 +325,73 @@ mod tests {
         match Mirror::parse(url) {
             Mirror::Remote(_, endpoint) => Some((endpoint.host.to_string(), endpoint.port)),
             _ => None,
+        }
+    }
+
+    #[test]
+    fn public_addresses_are_those_of_the_internet() {
+        for address in [
+            "1.1.1.1",
+            "9.255.255.255",
+            "11.0.0.0",
+            "100.63.255.255",
+            "100.128.0.0",
+            "169.253.255.255",
+            "172.15.255.255",
+            "172.32.0.0",
+            "192.0.1.0",
+            "192.167.255.255",
+            "198.17.255.255",
+            "198.20.0.0",
+            "223.255.255.255",
+            "::ffff:1.1.1.1",
+            "64:ff9b::101:101",
+            "2002:101:101::",
+            "2001:200::1",
+            "2600::1",
+            "2a00:1450::1",
+            "3ffe::1",
+            "3fff:1000::1",
+        ] {
+            assert!(is_public(address.parse().unwrap()), "{address}");
+        }
+        for address in [
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.1",
+            "100.64.0.1",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.1",
+            "192.0.2.1",
+            "192.88.99.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "198.19.255.255",
+            "198.51.100.1",
+            "203.0.113.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+            "64:ff9b:1::1",
+            "100::1",
+            "2001::1",
+            "2001:db8::1",
+            "2002:a00:1::",
+            "3fff::1",
+            "fc00::1",
+            "fd00::1",
+            "fe80::1",
+            "fec0::1",
+            "ff02::1",
+        ] {
+            assert!(!is_public(address.parse().unwrap()), "{address}");
         }
     }
 

@@ -114,6 +114,26 @@ fn cancel_from_another_thread_stops_measuring() {
 }
 
 #[test]
+fn public_only_connects_to_no_other_address_unless_it_is_the_only_one() {
+    let server = Server::start(ip(10));
+    let own = format!("http://{}/", server.address);
+    let port = server.port();
+    let urls = [own.clone(), format!("http://localhost:{port}/"), format!("http://[::1]:{port}/")];
+    let mut ranker = Ranker::new();
+    ranker.public_only(true);
+    let ranking = ranker.rank(&urls).unwrap();
+    assert!(ranking.mirrors.iter().all(|mirror| mirror.outcome == Outcome::Unsupported), "{ranking:?}");
+    assert_eq!(server.accepted.load(SeqCst), 0);
+    // In any number of spellings.
+    let ranking = ranker.rank([own.as_str(), &format!("{own}other"), "file:///srv/mirror"]).unwrap();
+    assert!(matches!(ranking.mirrors[1].outcome, Outcome::Measured(_)), "{ranking:?}");
+    assert!(matches!(
+        ranker.public_only(false).rank(&urls).unwrap().mirrors[0].outcome,
+        Outcome::Measured(_)
+    ));
+}
+
+#[test]
 fn rank_needs_no_more_stack_than_the_header_says() {
     let server = Server::start(ip(9));
     let url = format!("http://{}/", server.address);

@@ -116,6 +116,7 @@ fn command() -> Command {
                 .value_parser(seed)
                 .help("Shuffle the pool by this seed: the same order every time"),
         )
+        .arg(flag("public-only").help("Connect to public addresses only, unless it is the only mirror"))
         .arg(
             option("cache", "FILE")
                 .value_parser(value_parser!(PathBuf))
@@ -257,6 +258,7 @@ fn ranker(matches: &ArgMatches) -> Result<Ranker, Error> {
     if let Some(seed) = matches.get_one::<u64>("seed") {
         ranker.seed(*seed);
     }
+    ranker.public_only(matches.get_flag("public-only"));
     ranker.cache(matches.get_one::<PathBuf>("cache").map(PathBuf::as_path));
     if let Some(age) = matches.get_one::<Duration>("max-age") {
         ranker.max_age(*age);
@@ -414,6 +416,7 @@ mod tests {
             "90.5",
             "--ipv6",
             "--https-only",
+            "--public-only",
             "--urls",
             "--weights",
             "list",
@@ -429,6 +432,7 @@ mod tests {
             "seed: Some(7)",
             "check_after: 90.5s",
             "family: Ipv6",
+            "public_only: true",
             "protocols: [Https]",
         ] {
             assert!(ranker.contains(part), "{part} in {ranker}");

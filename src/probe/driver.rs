@@ -13,7 +13,7 @@ use crate::event::Progress;
 use crate::hosts::{HostId, ListedEndpoint, ListedHost};
 use crate::outcome::Outcome;
 use crate::sys::{self, NotFound, Waker};
-use crate::url::{Family, Host};
+use crate::url::{self, Family, Host};
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
@@ -62,7 +62,7 @@ pub(crate) fn measure(job: Job<'_>) -> io::Result<Measured> {
     let mut resolver = None;
     let (named, names): (Vec<HostId>, Vec<String>) = names.into_iter().unzip();
     if !names.is_empty() && !timeout.is_zero() && !is_cancelled() {
-        resolver = Some(start_lookups(names, lookups, options.family, &connector)?);
+        resolver = Some(start_lookups(names, lookups, options.family, list.public_only, &connector)?);
     }
     let mut driver = Driver {
         schedule: Schedule::new(schedule_options, hosts, timed, mem::take(attempts), start),
@@ -150,6 +150,7 @@ fn start_lookups(
     names: Vec<String>,
     limits: WorkerLimits,
     family: Family,
+    public_only: bool,
     connector: &Connector,
 ) -> io::Result<Resolver> {
     let waker = Waker::new()?;
@@ -157,6 +158,9 @@ fn start_lookups(
     let family = sys::family_in_use(family);
     let lookup = move |name: &str| {
         let addresses = sys::lookup(name, family)?;
+        if public_only && addresses.iter().any(|address| !url::is_public(address.ip())) {
+            return Err(NotFound::NotPublic);
+        }
         Addresses::choose(&addresses).ok_or(NotFound::NoAddress)
     };
     Ok(Resolver::start(names, limits, waker, Arc::new(lookup)))
@@ -203,6 +207,7 @@ impl Driver {
                 let addresses = match found.unwrap_or_else(|panic| resume_unwind(panic)) {
                     Ok(addresses) => Ok(addresses),
                     Err(NotFound::NoAddress) => Err(Outcome::Unresolved),
+                    Err(NotFound::NotPublic) => Err(Outcome::Unsupported),
                     Err(NotFound::NoRoom) => {
                         self.names_without_room += 1;
                         Err(Outcome::Unanswered)

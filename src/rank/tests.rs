@@ -28,7 +28,7 @@ impl Table {
         let host = host.map(|host| {
             HostId(self.hosts.iter().position(|listed| listed.host == *host).unwrap_or_else(|| {
                 let host = host.clone();
-                self.hosts.push(ListedHost { host, is_preferred: false, is_reachable: true });
+                self.hosts.push(ListedHost { host, is_preferred: false, refused_as: None });
                 self.hosts.len() - 1
             }))
         });

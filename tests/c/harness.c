@@ -97,6 +97,7 @@ static void null_and_invalid_arguments_are_refused(void)
     CHECK(fm_ranker_set_seed(NULL, 0) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_protocols(NULL, FM_PROTOCOL_HTTP) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_limits(NULL, 1, 1) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_public_only(NULL, 1) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_progress(NULL, NULL, NULL) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_cache(NULL, "x") == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_max_age(NULL, 1) == FM_INVALID_ARGUMENT);
