@@ -1,0 +1,70 @@
+# Builds with Cargo, and installs what it has built: the C library, its header, and the command.
+#
+#     make && sudo make install                   # into /usr/local
+#     make && make install PREFIX=$HOME/.local    # for one user
+#     make install DESTDIR=stage PREFIX=/usr LIBDIR=/usr/lib64    # for a package
+#
+# `install` copies; it builds only where nothing has been built. `uninstall`, with the same
+# variables, removes what `install` has installed.
+.POSIX:
+
+PREFIX = /usr/local
+BINDIR = $(PREFIX)/bin
+LIBDIR = $(PREFIX)/lib
+INCLUDEDIR = $(PREFIX)/include
+PKGCONFIGDIR = $(LIBDIR)/pkgconfig
+DATADIR = $(PREFIX)/share
+MANDIR = $(DATADIR)/man
+SYSCONFDIR = /etc
+
+CARGO = cargo
+CARGOFLAGS =
+PROFILE = release
+CARGO_TARGET_DIR ?= target
+# Where Cargo puts what it builds; another directory if CARGOFLAGS has --target.
+OUT = $(CARGO_TARGET_DIR)/$(PROFILE)
+INSTALL = install
+LDCONFIG = ldconfig
+
+VERSION != sed -n '/^version = /{ s/.*"\(.*\)"/\1/p; q; }' Cargo.toml
+# The number in the soname, by the rule of build.rs: 0.MINOR, and from 1.0 on MAJOR.
+SOVERSION != echo "$(VERSION)" | sed -e '/^0\./!s/\..*//' -e 's/^\(0\.[0-9]*\)\..*/\1/'
+
+# The loader's cache changes with what root installs on this machine.
+REFRESH = if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then $(LDCONFIG); fi
+
+all:
+	$(CARGO) build --locked --profile $(PROFILE) --target-dir "$(CARGO_TARGET_DIR)" $(CARGOFLAGS) \
+	    -p fastestmirror -p fastestmirror-cli
+
+$(OUT)/fastestmirror:
+	$(MAKE) all
+
+install: $(OUT)/fastestmirror
+	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(PKGCONFIGDIR)"
+	$(INSTALL) -m 755 $(OUT)/fastestmirror "$(DESTDIR)$(BINDIR)"
+	$(INSTALL) -m 755 $(OUT)/libfastestmirror.so "$(DESTDIR)$(LIBDIR)/libfastestmirror.so.$(VERSION)"
+	ln -sf libfastestmirror.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/libfastestmirror.so.$(SOVERSION)"
+	ln -sf libfastestmirror.so.$(SOVERSION) "$(DESTDIR)$(LIBDIR)/libfastestmirror.so"
+	$(INSTALL) -m 644 $(OUT)/libfastestmirror.a "$(DESTDIR)$(LIBDIR)"
+	$(INSTALL) -m 644 include/fastestmirror.h "$(DESTDIR)$(INCLUDEDIR)"
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
+	    -e 's|=$(PREFIX)/|=$${prefix}/|' fastestmirror.pc.in >"$(DESTDIR)$(PKGCONFIGDIR)/fastestmirror.pc"
+	chmod 644 "$(DESTDIR)$(PKGCONFIGDIR)/fastestmirror.pc"
+	for page in docs/man/*.[1-8]; do \
+	    [ -f "$$page" ] || continue; \
+	    section="$(DESTDIR)$(MANDIR)/man$${page##*.}"; \
+	    $(INSTALL) -d "$$section" && $(INSTALL) -m 644 "$$page" "$$section" || exit 1; \
+	done
+	$(REFRESH)
+
+uninstall:
+	rm -f "$(DESTDIR)$(BINDIR)/fastestmirror" "$(DESTDIR)$(INCLUDEDIR)/fastestmirror.h"
+	rm -f "$(DESTDIR)$(PKGCONFIGDIR)/fastestmirror.pc"
+	for suffix in a so so.$(SOVERSION) so.$(VERSION); do rm -f "$(DESTDIR)$(LIBDIR)/libfastestmirror.$$suffix"; done
+	for page in docs/man/*.[1-8]; do \
+	    rm -f "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; \
+	done
+	$(REFRESH)
+
+.PHONY: all install uninstall
