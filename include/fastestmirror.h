@@ -64,6 +64,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The version of this header; fm_version() returns that of the library. */
+#define FASTESTMIRROR_VERSION "0.1.0"
+#define FASTESTMIRROR_VERSION_MAJOR 0
+#define FASTESTMIRROR_VERSION_MINOR 1
+#define FASTESTMIRROR_VERSION_PATCH 0
+/* 0xMMmmpp, to compare: #if FASTESTMIRROR_VERSION_NUMBER >= 0x000200 */
+#define FASTESTMIRROR_VERSION_NUMBER 0x000100
+
 typedef struct fm_ranker fm_ranker;
 typedef struct fm_ranking fm_ranking;
 

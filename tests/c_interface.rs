@@ -8,11 +8,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::mem::{offset_of, size_of};
 use std::net::Ipv4Addr;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use support::build::{cargo, root, run, target};
+use support::build::{cargo, link_soname, root, run, soname, soname_number, target, version};
 use support::programs;
 use support::servers::{Server, Silent, closed_port};
 
@@ -34,9 +33,7 @@ fn libraries() -> &'static Path {
     BUILT.get_or_init(|| {
         run(cargo(&["build", "--release", "--lib"]).arg("--target-dir").arg(target()));
         let directory = target().join("release");
-        let soname = directory.join("libfastestmirror.so.0");
-        let _ = fs::remove_file(&soname);
-        symlink("libfastestmirror.so", soname).expect("the target directory can be written");
+        link_soname(&directory);
         directory
     })
 }
@@ -173,7 +170,7 @@ fn shared_library_exports_exactly_the_committed_symbols() {
         assert!(header.contains(&format!("{symbol}(")), "{symbol} is not in the header");
     }
     let dynamic = run(Command::new("readelf").arg("-d").arg(&library));
-    assert!(dynamic.contains("soname: [libfastestmirror.so.0]"), "{dynamic}");
+    assert!(dynamic.contains(&format!("soname: [{}]", soname())), "{dynamic}");
     assert!(dynamic.contains("NODELETE"), "{dynamic}");
     let needed: Vec<_> = dynamic.lines().filter(|line| line.contains("NEEDED")).collect();
     let system =
@@ -259,9 +256,7 @@ fn panic_in_any_layer_becomes_an_error_and_prints_nothing() {
     let directory = scratch("faults");
     run(cargo(&["build", "--lib", "--features", "__fault-injection"]).arg("--target-dir").arg(&directory));
     let libraries = directory.join("debug");
-    let soname = libraries.join("libfastestmirror.so.0");
-    let _ = fs::remove_file(&soname);
-    symlink("libfastestmirror.so", soname).expect("the target directory can be written");
+    link_soname(&libraries);
     let program = scratch("c").join("faults");
     build_with(&libraries, "tests/c/faults.c", &program, &[]);
     let server = Server::start(Ipv4Addr::LOCALHOST);

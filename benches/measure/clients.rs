@@ -3,11 +3,10 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use support::build::{cargo, root, run, target};
+use support::build::{cargo, link_soname, root, run, target};
 use support::programs::{have, module, program};
 
 /// The number of lookups at the same time: as many as this library runs (`LOOKUPS` in
@@ -106,9 +105,7 @@ pub(crate) fn has_librepo() -> bool {
 pub(crate) fn build() {
     run(cargo(&["build", "--release", "--lib", "-p", "fastestmirror"]).arg("--target-dir").arg(target()));
     let libraries = target().join("release");
-    let soname = libraries.join("libfastestmirror.so.0");
-    let _ = fs::remove_file(&soname);
-    symlink("libfastestmirror.so", soname).expect("the target directory can be written");
+    link_soname(&libraries);
 
     let include = root().join("include").display().to_string();
     let (libraries, library) = (libraries.display(), "-lfastestmirror");

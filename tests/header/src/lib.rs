@@ -5,11 +5,42 @@
 use std::fs;
 use std::path::Path;
 
+/// The version of the package of this manifest.
+fn version(manifest: &str) -> &str {
+    let line = manifest.lines().find_map(|line| line.strip_prefix("version = \""));
+    line.and_then(|line| line.split('"').next()).expect("a package has a version")
+}
+
+/// Puts the version in place of the names in `@`.
+fn with_version(definitions: &str, version: &str) -> String {
+    // The part after a hyphen, as in 1.0.0-rc.1, is in the string alone.
+    let release = version.split(['-', '+']).next().expect("split returns a part");
+    let numbers: Vec<u32> = release.split('.').map(|part| part.parse().expect("a number")).collect();
+    let [major, minor, patch] = numbers[..] else { panic!("{version} has not three numbers") };
+    assert!(minor < 256 && patch < 256, "{version} does not fit into a number of the form 0xMMmmpp");
+    definitions
+        .replace("@VERSION@", version)
+        .replace("@MAJOR@", &major.to_string())
+        .replace("@MINOR@", &minor.to_string())
+        .replace("@PATCH@", &patch.to_string())
+        .replace("@NUMBER@", &format!("0x{major:02x}{minor:02x}{patch:02x}"))
+}
+
+#[test]
+fn version_macros_follow_the_manifest() {
+    let manifest = "[package]\nname = \"a\"\nversion = \"1.12.3-rc.1\"\n";
+    let defined = with_version("@VERSION@ @MAJOR@ @MINOR@ @PATCH@ @NUMBER@", version(manifest));
+    assert_eq!(defined, "1.12.3-rc.1 1 12 3 0x010c03");
+}
+
 #[test]
 fn committed_header_is_up_to_date() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("tests/header");
-    let config =
+    let mut config =
         cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml is well-formed");
+    let definitions = config.after_includes.expect("cbindgen.toml defines the version");
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("the manifest");
+    config.after_includes = Some(with_version(&definitions, version(&manifest)));
     let bindings = cbindgen::Builder::new()
         .with_config(config)
         .with_src(root.join("src/capi/status.rs"))

@@ -1,6 +1,8 @@
 //! Builds with Cargo what tests run or link, so that they are up to date even if a single test is
 //! run.
 
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -40,6 +42,35 @@ pub fn cargo(arguments: &[&str]) -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// The version of the library.
+pub fn version() -> &'static str {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    VERSION.get_or_init(|| {
+        let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("the manifest");
+        let line = manifest.lines().find_map(|line| line.strip_prefix("version = \""));
+        line.and_then(|line| line.split('"').next()).expect("a package has a version").to_owned()
+    })
+}
+
+/// The number in a soname: what a compatible release shares with this version. It is 0.MINOR, and
+/// from 1.0 on MAJOR.
+pub fn soname_number(version: &str) -> String {
+    let parts: Vec<_> = version.split('.').collect();
+    if parts[0] == "0" { format!("0.{}", parts[1]) } else { parts[0].to_owned() }
+}
+
+/// The name by which programs load the library.
+pub fn soname() -> String {
+    format!("libfastestmirror.so.{}", soname_number(version()))
+}
+
+/// Gives the library in this directory of Cargo's the name by which programs load it.
+pub fn link_soname(directory: &Path) {
+    let link = directory.join(soname());
+    let _ = fs::remove_file(&link);
+    symlink("libfastestmirror.so", link).expect("the target directory can be written");
 }
 
 /// The directory of `libfastestmirror_librepo.so` and `libfastestmirror_librepo.a`.
