@@ -15,6 +15,9 @@ INCLUDEDIR = $(PREFIX)/include
 PKGCONFIGDIR = $(LIBDIR)/pkgconfig
 DATADIR = $(PREFIX)/share
 MANDIR = $(DATADIR)/man
+BASHCOMPDIR = $(DATADIR)/bash-completion/completions
+ZSHCOMPDIR = $(DATADIR)/zsh/site-functions
+FISHCOMPDIR = $(DATADIR)/fish/vendor_completions.d
 SYSCONFDIR = /etc
 
 CARGO = cargo
@@ -36,12 +39,15 @@ REFRESH = if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then $(LDCONFIG); fi
 all:
 	$(CARGO) build --locked --profile $(PROFILE) --target-dir "$(CARGO_TARGET_DIR)" $(CARGOFLAGS) \
 	    -p fastestmirror -p fastestmirror-cli
+	for shell in bash zsh fish; do $(OUT)/fastestmirror --generate $$shell >$(OUT)/completions.$$shell || exit 1; done
 
-$(OUT)/fastestmirror:
+$(OUT)/completions.fish:
 	$(MAKE) all
 
-install: $(OUT)/fastestmirror
-	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(PKGCONFIGDIR)"
+install: $(OUT)/completions.fish
+	for directory in "$(BINDIR)" "$(LIBDIR)" "$(INCLUDEDIR)" "$(PKGCONFIGDIR)" "$(BASHCOMPDIR)" "$(ZSHCOMPDIR)" "$(FISHCOMPDIR)"; do \
+	    $(INSTALL) -d "$(DESTDIR)$$directory" || exit 1; \
+	done
 	$(INSTALL) -m 755 $(OUT)/fastestmirror "$(DESTDIR)$(BINDIR)"
 	$(INSTALL) -m 755 $(OUT)/libfastestmirror.so "$(DESTDIR)$(LIBDIR)/libfastestmirror.so.$(VERSION)"
 	ln -sf libfastestmirror.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/libfastestmirror.so.$(SOVERSION)"
@@ -51,6 +57,9 @@ install: $(OUT)/fastestmirror
 	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@INCLUDEDIR@|$(INCLUDEDIR)|; s|@VERSION@|$(VERSION)|' \
 	    -e 's|=$(PREFIX)/|=$${prefix}/|' fastestmirror.pc.in >"$(DESTDIR)$(PKGCONFIGDIR)/fastestmirror.pc"
 	chmod 644 "$(DESTDIR)$(PKGCONFIGDIR)/fastestmirror.pc"
+	$(INSTALL) -m 644 $(OUT)/completions.bash "$(DESTDIR)$(BASHCOMPDIR)/fastestmirror"
+	$(INSTALL) -m 644 $(OUT)/completions.zsh "$(DESTDIR)$(ZSHCOMPDIR)/_fastestmirror"
+	$(INSTALL) -m 644 $(OUT)/completions.fish "$(DESTDIR)$(FISHCOMPDIR)/fastestmirror.fish"
 	for page in docs/man/*.[1-8]; do \
 	    [ -f "$$page" ] || continue; \
 	    section="$(DESTDIR)$(MANDIR)/man$${page##*.}"; \
@@ -61,6 +70,8 @@ install: $(OUT)/fastestmirror
 uninstall:
 	rm -f "$(DESTDIR)$(BINDIR)/fastestmirror" "$(DESTDIR)$(INCLUDEDIR)/fastestmirror.h"
 	rm -f "$(DESTDIR)$(PKGCONFIGDIR)/fastestmirror.pc"
+	rm -f "$(DESTDIR)$(BASHCOMPDIR)/fastestmirror" "$(DESTDIR)$(ZSHCOMPDIR)/_fastestmirror"
+	rm -f "$(DESTDIR)$(FISHCOMPDIR)/fastestmirror.fish"
 	for suffix in a so so.$(SOVERSION) so.$(VERSION); do rm -f "$(DESTDIR)$(LIBDIR)/libfastestmirror.$$suffix"; done
 	for page in docs/man/*.[1-8]; do \
 	    rm -f "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; \

@@ -3,7 +3,8 @@
 use crate::exit::Exit;
 use crate::text::escape_lines;
 use clap::error::{ContextKind, ErrorKind};
-use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, ValueHint, value_parser};
+use clap_complete::Shell;
 use fastestmirror::{Error, Family, Protocol, Ranker};
 use std::ffi::OsString;
 use std::fs;
@@ -86,6 +87,7 @@ fn command() -> Command {
                 .value_name("INPUT")
                 .help("A mirrorlist or metalink: a FILE, or - for standard input; or the URLs themselves")
                 .value_parser(value_parser!(OsString))
+                .value_hint(ValueHint::FilePath)
                 .num_args(0..),
         )
         .arg(flag("json").help("Print one JSON object instead of the table"))
@@ -120,6 +122,7 @@ fn command() -> Command {
         .arg(
             option("cache", "FILE")
                 .value_parser(value_parser!(PathBuf))
+                .value_hint(ValueHint::FilePath)
                 .help("Remember results in this file, in librepo's format, for later runs"),
         )
         .arg(
@@ -160,6 +163,11 @@ fn command() -> Command {
         )
         .arg(flag("ipv4").help("Connect over IPv4 only"))
         .arg(flag("ipv6").help("Connect over IPv6 only"))
+        .arg(
+            option("generate", "SHELL")
+                .value_parser(shell)
+                .help("Print the completions for bash, zsh or fish, and do nothing else"),
+        )
         .group(ArgGroup::new("format").args(["json", "urls"]))
         .group(ArgGroup::new("family").args(["ipv4", "ipv6"]))
         .group(ArgGroup::new("protocols").args(["https-only", "protocol"]))
@@ -174,6 +182,7 @@ fn demo_command() -> Command {
                 .long("svg")
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
+                .value_hint(ValueHint::FilePath)
                 .help("Also draw the first of its rankings into this file, as an SVG"),
         )
 }
@@ -195,6 +204,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
         return Ok(Request::Demonstrate { svg: matches.remove_one("svg") });
     }
     let mut matches = command().try_get_matches_from(arguments).map_err(exit)?;
+    if let Some(shell) = matches.get_one::<Shell>("generate") {
+        return Err(Exit::answer(completions(*shell)));
+    }
     let input: Vec<_> = matches.remove_many("input").map(Iterator::collect).unwrap_or_default();
     if input.is_empty() {
         return Err(conflict("there is nothing to rank: name a FILE, - for standard input, or URLs"));
@@ -213,6 +225,23 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
     };
     let weights = matches.get_flag("weights");
     Ok(Request::Rank(Box::new(Options { ranker, format, weights, input })))
+}
+
+/// The completions of all arguments, as a script for this shell.
+fn completions(shell: Shell) -> String {
+    let mut command = command()
+        .mut_arg("protocol", |option| option.value_parser(["http", "https", "ftp", "file"]))
+        .mut_arg("generate", |option| option.value_parser(["bash", "zsh", "fish"]));
+    // `demo` is found before the arguments are parsed, and so is no subcommand elsewhere. Where
+    // there is one, the script for zsh completes it only after a file, and the one for fish
+    // completes no value of an option.
+    if shell == Shell::Bash {
+        let demo = demo_command().name("demo").about("Show a demonstration in a simulated internet");
+        command = command.subcommand(demo).disable_help_subcommand(true);
+    }
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, "fastestmirror", &mut script);
+    String::from_utf8(script).expect("clap writes UTF-8")
 }
 
 /// Refuses a cache file that is something else. The library would replace it, as librepo does with
@@ -351,6 +380,15 @@ fn protocol(text: &str) -> Result<Protocol, String> {
     match ALL.iter().find(|protocol| protocol.scheme() == text) {
         Some(protocol) => Ok(*protocol),
         None => Err("it must be http, https, ftp or file".into()),
+    }
+}
+
+fn shell(text: &str) -> Result<Shell, String> {
+    match text {
+        "bash" => Ok(Shell::Bash),
+        "zsh" => Ok(Shell::Zsh),
+        "fish" => Ok(Shell::Fish),
+        _ => Err("it must be bash, zsh or fish".into()),
     }
 }
 
@@ -501,6 +539,7 @@ mod tests {
             ("--seed", "18446744073709551616", "it must be a whole number from 0 to 18446744073709551615"),
             ("--seed", "-7", "it must be a whole number from 0 to 18446744073709551615"),
             ("--protocol", "rsync", "it must be http, https, ftp or file"),
+            ("--generate", "powershell", "it must be bash, zsh or fish"),
         ];
         for (option, value, reason) in table {
             let exit = parsed(&[option, value, "list"]).expect_err(value);
@@ -530,6 +569,22 @@ mod tests {
         for question in [&["--help"][..], &["-h"], &["--version"], &["demo", "--help"]] {
             let exit = parsed(question).expect_err("an answer");
             assert_eq!(exit.status, 0, "{}", exit.message);
+        }
+    }
+
+    #[test]
+    fn completions_name_every_option() {
+        let command = command();
+        let options: Vec<_> = command.get_arguments().filter_map(|option| option.get_long()).collect();
+        assert!(options.len() > 15, "{options:?}");
+        for shell in ["bash", "zsh", "fish"] {
+            // Nothing else is needed, and nothing else counts.
+            let answer = parsed(&["--generate", shell]).expect_err("an answer");
+            assert_eq!(answer.status, 0);
+            assert_eq!(parsed(&["--generate", shell, "list"]).expect_err("an answer"), answer);
+            for option in options.iter().copied().chain(["help", "version"]) {
+                assert!(answer.message.contains(option), "{shell} does not complete {option}");
+            }
         }
     }
 

@@ -1,0 +1,81 @@
+//! The completions that the command prints, in the shells that use them.
+
+use std::fs;
+use std::process::Command;
+use support::build::run;
+use support::programs::{have, program};
+
+fn script(shell: &str) -> String {
+    run(Command::new(env!("CARGO_BIN_EXE_fastestmirror")).args(["--generate", shell]))
+}
+
+/// Whether the shell is installed. If not, the test is skipped.
+fn have_shell(shell: &str) -> bool {
+    have(shell, program(shell).arg("--version"))
+}
+
+/// What bash proposes for the last of these words.
+fn in_bash(script: &str, words: &[&str]) -> Vec<String> {
+    let ask = r#"
+        eval "$1"; shift
+        COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        _fastestmirror fastestmirror "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        printf '%s\n' "${COMPREPLY[@]}""#;
+    let mut bash = program("bash");
+    bash.args(["--norc", "-c", ask, "bash", script, "fastestmirror"]).args(words);
+    run(&mut bash).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn completions_work_in_bash() {
+    if !have_shell("bash") {
+        return;
+    }
+    let script = script("bash");
+    assert_eq!(in_bash(&script, &["--gen"]), ["--generate"]);
+    assert_eq!(in_bash(&script, &["--generate", ""]), ["bash", "zsh", "fish"]);
+    assert_eq!(in_bash(&script, &["--protocol", "h"]), ["http", "https"]);
+    assert_eq!(in_bash(&script, &["de"]), ["demo"]);
+    assert_eq!(in_bash(&script, &["demo", "--s"]), ["--svg"]);
+    // Nothing is proposed for a file, and bash then completes its name.
+    assert_eq!(in_bash(&script, &["mirr"]), [""]);
+    assert!(script.contains("complete -F _fastestmirror -o nosort -o bashdefault -o default fastestmirror"));
+}
+
+#[test]
+fn completions_work_in_fish() {
+    if !have_shell("fish") {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("fastestmirror.fish");
+    fs::write(&file, script("fish")).expect("a writable directory");
+    fs::write(directory.path().join("mirrorlist"), "").expect("a writable directory");
+    let complete = |words: &str| {
+        let mut fish = program("fish");
+        fish.current_dir(directory.path()).env("HOME", directory.path());
+        fish.args(["--no-config", "-c", &format!("source {}; complete -C '{words}'", file.display())]);
+        let proposed = run(&mut fish);
+        proposed.lines().map(|line| line.split('\t').next().unwrap_or(line).to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(complete("fastestmirror --gen"), ["--generate"]);
+    assert_eq!(complete("fastestmirror --generate z"), ["zsh"]);
+    assert_eq!(complete("fastestmirror --protocol h"), ["http", "https"]);
+    assert_eq!(complete("fastestmirror --urls mirr"), ["mirrorlist"]);
+}
+
+#[test]
+fn completions_are_valid_in_zsh() {
+    if !have_shell("zsh") {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("_fastestmirror");
+    let script = script("zsh");
+    assert!(script.starts_with("#compdef fastestmirror\n"), "{script}");
+    fs::write(&file, &script).expect("a writable directory");
+    run(program("zsh").args(["-f", "-n"]).arg(&file));
+    for part in ["'*::input -- ", ":SHELL:(bash zsh fish)", ":NAME:(http https ftp file)"] {
+        assert!(script.contains(part), "{part} in {script}");
+    }
+}
