@@ -1,8 +1,7 @@
-//! The C interface as C programs use it: the libraries of a plain build, the header, the ABI, the
-//! examples.
+//! The C interface as C programs use it: the libraries of a plain build, the header, the ABI.
 //!
-//! The C programs are in `tests/c/` and `examples/`. This file builds them, starts servers for
-//! them, and runs them.
+//! The C programs are in `tests/c/`. This file builds them, starts servers for them, and runs them.
+//! The examples are built in `install.rs`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,14 +10,11 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use support::build::{cargo, link_soname, root, run, soname, soname_number, target, version};
+use support::build::{cargo, link_soname, root, run, soname, target};
 use support::programs;
 use support::servers::{Server, Silent, closed_port};
 
 const C99: [&str; 5] = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
-/// The system libraries that a static link needs. `docs/c.md` lists them too.
-const NATIVE_LIBRARIES: &str = "-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc";
-
 /// A directory for the files of the tests of this name.
 fn scratch(name: &str) -> PathBuf {
     let directory = target().join("tmp").join(name);
@@ -116,22 +112,28 @@ fn fork_at_the_first_call_leaves_no_lock_held_in_the_child() {
     }
 }
 
+/// The system libraries that a static link needs, as pkg-config has them.
+fn native_libraries() -> String {
+    let template = fs::read_to_string(root().join("fastestmirror.pc.in")).expect("the template");
+    let line = template.lines().find_map(|line| line.strip_prefix("Libs.private: "));
+    line.expect("the template has this line").to_owned()
+}
+
 #[test]
-fn static_library_needs_the_libraries_in_the_readme() {
+fn static_library_needs_the_libraries_in_fastestmirror_pc() {
     let directory = scratch("static");
     let printed = directory.join("native-static-libs");
     let mut command = cargo(&["rustc", "--lib", "--crate-type", "staticlib"]);
     command.arg("--target-dir").arg(&directory).arg("--").arg("--print");
     run(command.arg(format!("native-static-libs={}", printed.display())));
     let printed = fs::read_to_string(&printed).expect("the file that rustc writes");
-    assert_eq!(printed.trim(), NATIVE_LIBRARIES);
-    let page = fs::read_to_string(root().join("docs/c.md")).expect("the page");
-    assert!(page.contains(NATIVE_LIBRARIES), "docs/c.md does not list {NATIVE_LIBRARIES}");
+    // A C compiler adds libgcc itself. A static program needs another one than -lgcc_s.
+    assert_eq!(printed.trim(), format!("-lgcc_s {}", native_libraries()));
 
     let program = scratch("c").join("harness-static");
     let mut command = cc();
     command.arg(root().join("tests/c/harness.c")).arg("-o").arg(&program);
-    command.arg(libraries().join("libfastestmirror.a")).args(NATIVE_LIBRARIES.split(' '));
+    command.arg(libraries().join("libfastestmirror.a")).args(native_libraries().split(' '));
     run(&mut command);
     let endpoints = Endpoints::start();
     assert_eq!(run(Command::new(&program).args(endpoints.arguments())), "all checks passed\n");
@@ -328,36 +330,6 @@ fn main() {
     std::process::exit(status);
 }
 "#;
-
-#[test]
-fn examples_work_as_docs_c_md_builds_them() {
-    let server = Server::start(Ipv4Addr::UNSPECIFIED);
-    let urls = [
-        format!("http://127.0.0.1:{}/closed", closed_port()),
-        format!("http://127.0.0.1:{}/open", server.port()),
-    ];
-    let page = fs::read_to_string(root().join("docs/c.md")).expect("the page");
-    for example in ["smallest", "options", "librepo_adapter"] {
-        // The command in docs/c.md, with the directories of this build.
-        let line = page
-            .lines()
-            .map(str::trim)
-            .find(|line| line.starts_with("cc ") && line.contains(&format!("{example}.c")));
-        let line = line.unwrap_or_else(|| panic!("docs/c.md has no command that builds {example}.c"));
-        let program = scratch("c").join(example);
-        let output = format!("-o target/{example}");
-        assert!(line.contains(&output), "{line}");
-        let line = line.replace(&output, &format!("-o {}", program.display()));
-        let line = line.replace("target/release", &libraries().display().to_string()).replace("$PWD/", "");
-        let line = format!("{line} -std=gnu99 -Wall -Wextra -Werror");
-        run(Command::new("sh").current_dir(root()).args(["-ec", &line]));
-        let mut command = Command::new(&program);
-        let output = run(command.args(&urls));
-        let order: Vec<_> = output.lines().filter_map(|line| line.split(' ').next_back()).collect();
-        assert_eq!(order, [urls[1].as_str(), urls[0].as_str()], "{example}: {output}");
-        assert!(example != "options" || output.contains(" ms pool http://"), "{output}");
-    }
-}
 
 #[test]
 fn hanging_lookup_is_harmless_after_the_library_is_closed() {

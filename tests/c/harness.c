@@ -168,7 +168,9 @@ static void null_and_invalid_arguments_are_refused(void)
     CHECK_TEXT(fm_status_text(FM_OK), "success");
     for (int status = -3; status < 100; status++)
         CHECK(fm_status_text(status) && *fm_status_text(status));
-    CHECK(strchr(fm_version(), '.'));
+    CHECK(strcmp(fm_version(), FASTESTMIRROR_VERSION) == 0);
+    CHECK(FASTESTMIRROR_VERSION_NUMBER == (FASTESTMIRROR_VERSION_MAJOR << 16 | FASTESTMIRROR_VERSION_MINOR << 8 |
+                                           FASTESTMIRROR_VERSION_PATCH));
 }
 
 static void options_have_their_effect(void)
