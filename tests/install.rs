@@ -379,6 +379,17 @@ fn install_builds_only_where_nothing_is_built() {
 }
 
 #[test]
+fn documentation_names_the_shared_library() {
+    let page = fs::read_to_string(root().join("docs/c.md")).expect("the page");
+    for name in [soname(), format!("libfastestmirror.so.{}", version())] {
+        assert!(
+            page.contains(&format!("`{name}`")) || page.contains(&format!("/{name}`")),
+            "docs/c.md lacks {name}"
+        );
+    }
+}
+
+#[test]
 fn soname_follows_the_version() {
     let scratch = directory();
     let script = scratch.path().join("build");
