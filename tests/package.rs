@@ -80,25 +80,28 @@ fn packages_hold_what_they_need_and_no_more() {
 #[test]
 fn documentation_builds_as_on_docs_rs() {
     packaged();
-    let name = format!("fastestmirror-{}", version());
-    let (package, unpacked) = (scratch().join("package"), scratch().join("unpacked"));
+    let nightly = Command::new("cargo").args(["+nightly", "--version"]).output();
+    let has_nightly = nightly.is_ok_and(|output| output.status.success());
+    let unpacked = scratch().join("unpacked");
     let _ = fs::remove_dir_all(&unpacked);
     fs::create_dir(&unpacked).expect("the target directory can be written");
-    let archive = package.join(format!("{name}.crate"));
-    run(Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(&unpacked));
-    // Outside of this workspace, and with a nightly toolchain if there is one, as docs.rs has it.
-    let manifest = unpacked.join(&name).join("Cargo.toml");
-    let text = fs::read_to_string(&manifest).expect("the manifest");
-    fs::write(&manifest, text + "\n[workspace]\n").expect("the target directory can be written");
-    let nightly = Command::new("cargo").args(["+nightly", "--version"]).output();
-    let mut command = cargo(&["doc"]);
-    if nightly.is_ok_and(|output| output.status.success()) {
-        command = Command::new("cargo");
-        command.env_remove("RUSTUP_TOOLCHAIN").args(["+nightly", "doc", "--locked", "--quiet"]);
+    for (name, library) in [("fastestmirror", "fastestmirror"), ("fastestmirror-lab", "lab")] {
+        let name = format!("{name}-{}", version());
+        let archive = scratch().join("package").join(format!("{name}.crate"));
+        run(Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(&unpacked));
+        // Outside of this workspace, and with a nightly toolchain if there is one, as docs.rs has it.
+        let manifest = unpacked.join(&name).join("Cargo.toml");
+        let text = fs::read_to_string(&manifest).expect("the manifest");
+        fs::write(&manifest, text + "\n[workspace]\n").expect("the target directory can be written");
+        let mut command = cargo(&["doc"]);
+        if has_nightly {
+            command = Command::new("cargo");
+            command.env_remove("RUSTUP_TOOLCHAIN").args(["+nightly", "doc", "--locked", "--quiet"]);
+        }
+        command.current_dir(unpacked.join(&name)).args(["--offline", "--no-deps", "--lib"]);
+        command.args(["--target", "x86_64-unknown-linux-gnu", "--target-dir"]).arg(scratch().join("docs"));
+        run(command.env("RUSTDOCFLAGS", "--cfg docsrs -D warnings"));
+        let pages = scratch().join("docs/x86_64-unknown-linux-gnu/doc");
+        assert!(pages.join(library).join("index.html").is_file(), "{library} has no pages");
     }
-    command.current_dir(unpacked.join(&name)).args(["--offline", "--no-deps", "--lib"]);
-    command.args(["--target", "x86_64-unknown-linux-gnu", "--target-dir"]).arg(scratch().join("docs"));
-    run(command.env("RUSTDOCFLAGS", "--cfg docsrs -D warnings"));
-    let page = scratch().join("docs/x86_64-unknown-linux-gnu/doc/fastestmirror/index.html");
-    assert!(page.is_file(), "{} is missing", page.display());
 }
