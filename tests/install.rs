@@ -292,13 +292,6 @@ fn examples_build_with_pkg_config_alone_as_docs_c_md_has_it() {
         let needed = run(Command::new("readelf").arg("-d").arg(program));
         assert!(needed.contains(&format!("[{}]", soname())), "{needed}");
     }
-    // Without the system's libraries.
-    for example in ["smallest", "options"] {
-        let line = documented("smallest", "cc -static ").replace("smallest", example);
-        let program = build_and_run(&line, example, prefix.path(), &server);
-        let headers = run(Command::new("readelf").arg("-l").arg(program));
-        assert!(!headers.contains("INTERP"), "{example} is not static: {headers}");
-    }
     // Only this library is static where the shared one is not installed.
     for suffix in ["", &format!(".{}", soname_number(version()))] {
         fs::remove_file(prefix.path().join(format!("lib/libfastestmirror.so{suffix}"))).expect("a link");
@@ -308,6 +301,25 @@ fn examples_build_with_pkg_config_alone_as_docs_c_md_has_it() {
         let program = build_and_run(&line, example, prefix.path(), &server);
         let needed = run(Command::new("readelf").arg("-d").arg(program));
         assert!(needed.contains("[libc.so.6]") && !needed.contains("libfastestmirror"), "{needed}");
+    }
+}
+
+#[test]
+fn static_programs_build_with_pkg_config_alone_as_docs_c_md_has_it() {
+    let Some(clone) = clone() else { return };
+    let mut find = Command::new("sh");
+    find.args(["-c", "test -f \"$(cc -print-file-name=libc.a)\""]);
+    if !have("the static C library", &mut find) {
+        return;
+    }
+    let server = Server::start(Ipv4Addr::UNSPECIFIED);
+    let prefix = directory();
+    run(&mut clone.make(&["install", &assignment("PREFIX", prefix.path())]));
+    for example in ["smallest", "options"] {
+        let line = documented("smallest", "cc -static ").replace("smallest", example);
+        let program = build_and_run(&line, example, prefix.path(), &server);
+        let headers = run(Command::new("readelf").arg("-l").arg(program));
+        assert!(!headers.contains("INTERP"), "{example} is not static: {headers}");
     }
 }
 
