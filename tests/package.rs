@@ -89,7 +89,7 @@ fn documentation_builds_as_on_docs_rs() {
         let name = format!("{name}-{}", version());
         let archive = scratch().join("package").join(format!("{name}.crate"));
         run(Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(&unpacked));
-        // Outside of this workspace, and with a nightly toolchain if there is one, as docs.rs has it.
+        // As on docs.rs: outside of this workspace, and with a nightly toolchain if there is one.
         let manifest = unpacked.join(&name).join("Cargo.toml");
         let text = fs::read_to_string(&manifest).expect("the manifest");
         fs::write(&manifest, text + "\n[workspace]\n").expect("the target directory can be written");
