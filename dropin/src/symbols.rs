@@ -119,19 +119,23 @@ impl Scope {
         Scope(unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD) })
     }
 
-    /// Returns the object that this code is part of, if that is a librepo. Built into one, this
-    /// code serves that one, whatever its file is called and whichever others are loaded.
+    /// Returns the scope of the object that this code is part of, if that is a librepo or is linked
+    /// to one. This code serves that one then, whatever its file is called and whichever others are
+    /// loaded: built into a librepo, or in the drop-in directory, where the librepo that the process
+    /// finds by name is this object itself. None of the functions that are looked up is one of the
+    /// five that are exported here.
     fn around_us() -> Option<Scope> {
-        let object_of = |address: *const c_void| {
-            let mut info = MaybeUninit::<libc::Dl_info>::uninit();
-            // SAFETY: any address is allowed; `info` is filled if the result is not 0.
-            unsafe { (libc::dladdr(address, info.as_mut_ptr()) != 0).then(|| info.assume_init()) }
+        let mut info = MaybeUninit::<libc::Dl_info>::uninit();
+        // SAFETY: any address is allowed; `info` is filled if the result is not 0, and has the name
+        // of a loaded object then.
+        let us = unsafe {
+            if libc::dladdr(Scope::around_us as *const c_void, info.as_mut_ptr()) == 0 {
+                return None;
+            }
+            Scope::loaded(CStr::from_ptr(info.assume_init().dli_fname))
         };
-        let us = object_of(Scope::around_us as *const c_void)?;
-        // SAFETY: the name of a loaded object.
-        let scope = Scope::loaded(unsafe { CStr::from_ptr(us.dli_fname) });
-        let found = scope.find(c"lr_handle_init")?;
-        (!scope.0.is_null() && object_of(found)?.dli_fbase == us.dli_fbase).then_some(scope)
+        // A program cannot be opened by its name. NULL would stand for everything that is loaded.
+        (!us.0.is_null() && us.find(c"lr_handle_init").is_some()).then_some(us)
     }
 
     fn find(self, name: &CStr) -> Option<*mut c_void> {
