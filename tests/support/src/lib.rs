@@ -4,6 +4,7 @@
 pub mod bench_mode;
 pub mod build;
 pub mod dnf;
+pub mod dropin_directory;
 pub mod librepo_calls;
 pub mod librepo_source;
 pub mod programs;
