@@ -78,11 +78,11 @@ uninstall:
 	done
 	$(REFRESH)
 
-# The drop-in directory for librepo: see docs/librepo.md. LIBREPO is the path of the librepo.so.0 that
-# it stands before; without it, that of this machine is used. ACTIVATE=no leaves out the file in
-# ld.so.conf.d that puts the drop-in into effect. Its name begins with 00: directories are searched
-# in the order of those files, and on some machines one of them (aarch64-linux-gnu.conf) names the
-# directory of librepo itself.
+# The drop-in directory for librepo: see docs/librepo.md. LIBREPO is the path of the librepo.so.0
+# that it stands before; without it, that of this machine is used. ACTIVATE=no leaves out the file
+# in ld.so.conf.d that puts the drop-in into effect. Its name begins with 00: directories are
+# searched in the order of those files, and on some machines one of them (aarch64-linux-gnu.conf)
+# names the directory of librepo itself.
 LIBREPO =
 ACTIVATE = yes
 LIBEXECDIR = $(PREFIX)/libexec
@@ -90,8 +90,8 @@ DROPINDIR = $(LIBDIR)/fastestmirror
 REPORT = $(LIBEXECDIR)/fastestmirror/report-librepo
 ACTIVATION = $(SYSCONFDIR)/ld.so.conf.d/00-fastestmirror-librepo.conf
 CC = cc
-CFLAGS = -O2
-LDFLAGS =
+CFLAGS ?= -O2
+LDFLAGS ?=
 
 $(OUT)/libfastestmirror_librepo.a:
 	$(CARGO) build --locked --profile $(PROFILE) --target-dir "$(CARGO_TARGET_DIR)" $(CARGOFLAGS) \
@@ -100,9 +100,9 @@ $(OUT)/libfastestmirror_librepo.a:
 install-dropin: $(OUT)/libfastestmirror_librepo.a
 	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(DROPINDIR)" "$(DESTDIR)$(LIBEXECDIR)/fastestmirror"
 	CC="$(CC)" LDFLAGS="$(LDFLAGS)" dropin/directory/link $(OUT)/libfastestmirror_librepo.a \
-	    "$(DESTDIR)$(DROPINDIR)/librepo.so.0" $(LIBREPO)
+	    "$(DESTDIR)$(DROPINDIR)/librepo.so.0" "$(LIBREPO)"
 	$(CC) $(CFLAGS) $(LDFLAGS) -o "$(DESTDIR)$(REPORT)" dropin/directory/report.c -ldl
-	sed -e 's|@LIBDIR@|$(LIBDIR)|; s|@LIBEXECDIR@|$(LIBEXECDIR)|; s|@SYSCONFDIR@|$(SYSCONFDIR)|; s|@VERSION@|$(VERSION)|' \
+	sed -e 's|@DROPINDIR@|$(DROPINDIR)|; s|@REPORT@|$(REPORT)|; s|@ACTIVATION@|$(ACTIVATION)|; s|@VERSION@|$(VERSION)|' \
 	    dropin/directory/fm-librepo.in >"$(DESTDIR)$(BINDIR)/fm-librepo"
 	chmod 755 "$(DESTDIR)$(BINDIR)/fm-librepo" "$(DESTDIR)$(REPORT)"
 	settings="$(DESTDIR)$(SYSCONFDIR)/fastestmirror.conf"; \
@@ -110,7 +110,7 @@ install-dropin: $(OUT)/libfastestmirror_librepo.a
 	    $(INSTALL) -d "$(DESTDIR)$(SYSCONFDIR)" && $(INSTALL) -m 644 dropin/fastestmirror.conf "$$settings"; \
 	fi
 	if [ "$(ACTIVATE)" != no ]; then \
-	    $(INSTALL) -d "$(DESTDIR)$(SYSCONFDIR)/ld.so.conf.d" && \
+	    $(INSTALL) -d "$$(dirname "$(DESTDIR)$(ACTIVATION)")" && \
 	    echo "$(DROPINDIR)" >"$(DESTDIR)$(ACTIVATION)" && chmod 644 "$(DESTDIR)$(ACTIVATION)"; \
 	fi
 	$(REFRESH)
@@ -123,8 +123,6 @@ uninstall-dropin:
 	rm -f "$(DESTDIR)$(BINDIR)/fm-librepo" "$(DESTDIR)$(REPORT)" "$(DESTDIR)$(DROPINDIR)/librepo.so.0"
 	settings="$(DESTDIR)$(SYSCONFDIR)/fastestmirror.conf"; \
 	if cmp -s dropin/fastestmirror.conf "$$settings"; then rm -f "$$settings"; fi
-	for directory in "$(DROPINDIR)" "$(LIBEXECDIR)/fastestmirror"; do \
-	    [ ! -d "$(DESTDIR)$$directory" ] || rmdir "$(DESTDIR)$$directory" || exit 1; \
-	done
+	-rmdir "$(DESTDIR)$(DROPINDIR)" "$(DESTDIR)$(LIBEXECDIR)/fastestmirror"
 
 .PHONY: all install uninstall install-dropin uninstall-dropin

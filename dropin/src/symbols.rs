@@ -121,9 +121,9 @@ impl Scope {
 
     /// Returns the scope of the object that this code is part of, if that is a librepo or is linked
     /// to one. This code serves that one then, whatever its file is called and whichever others are
-    /// loaded: built into a librepo, or in the drop-in directory, where the librepo that the process
-    /// finds by name is this object itself. None of the functions that are looked up is one of the
-    /// five that are exported here.
+    /// loaded: built into a librepo, or in the drop-in directory, where the librepo that the
+    /// process finds by name is this object itself. None of the functions that are looked up is
+    /// one of the five that are exported here.
     fn around_us() -> Option<Scope> {
         let mut info = MaybeUninit::<libc::Dl_info>::uninit();
         // SAFETY: any address is allowed; `info` is filled if the result is not 0, and has the name
@@ -215,6 +215,17 @@ impl Curl {
                 list_append: scope.function(c"curl_slist_append")?,
                 list_free: scope.function(c"curl_slist_free_all")?,
             })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_exported_function_is_looked_up() {
+        // In the drop-in directory, the first that is found of that name would be ours.
+        for symbol in include_str!("../tests/symbols.txt").lines() {
+            assert!(!include_str!("symbols.rs").contains(&format!("c\"{symbol}\"")), "{symbol}");
         }
     }
 }

@@ -1,5 +1,6 @@
-//! The drop-in directory: a librepo.so.0 of our own before the real one, found by the loader itself.
-//! What it exports, whose calls reach it and in which processes, and what `fm-librepo` says of it.
+//! The drop-in directory: a librepo.so.0 of our own before the real one, found by the loader
+//! itself. What it exports, whose calls reach it and in which processes, and what `fm-librepo` says
+//! of it.
 //!
 //! The loader's cache is that of a mount namespace of each test; the machine's stays as it is.
 

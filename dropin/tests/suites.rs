@@ -1,6 +1,7 @@
 //! librepo's own test suites, run over this library: through Debian's Python binding with it
-//! preloaded, and in a librepo that is built with it inside. Log lines count the calls that reached
-//! it. The same run without it shows that those calls would have gone to librepo's own functions.
+//! preloaded, in the drop-in directory, and in a librepo that is built with it inside. Log lines
+//! count the calls that reached it. The same run without it shows that those calls would have gone
+//! to librepo's own functions.
 
 use lab::figure;
 use std::collections::BTreeSet;
@@ -8,6 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use support::build::{dropin, run};
+use support::dropin_directory::{Installed, have_tools};
 use support::librepo_source::built::{Built, python_suite};
 use support::librepo_source::{RELEASES, Release, or_skip};
 
@@ -80,6 +82,21 @@ fn compare_calls(what: &str, with: &Calls, without: &Calls) {
 
 #[test]
 fn python_suite_passes_with_the_library_preloaded() {
+    let library = dropin().join("libfastestmirror_librepo.so");
+    python_suite_of_the_machine_passes(lab::test_name!(), "preloaded", ("LD_PRELOAD", &library));
+}
+
+#[test]
+fn python_suite_passes_with_the_drop_in_directory() {
+    if have_tools() {
+        let installed = Installed::install();
+        let variable = ("LD_LIBRARY_PATH", &*installed.directory());
+        python_suite_of_the_machine_passes(lab::test_name!(), "drop-in directory", variable);
+    }
+}
+
+/// Runs the suite for Debian's Python binding, without and with this variable in its environment.
+fn python_suite_of_the_machine_passes(test: &str, what: &str, (variable, value): (&str, &Path)) {
     let version =
         Command::new("/usr/bin/python3").args(["-c", "print(__import__('librepo').VERSION)"]).output();
     let version = version.ok().filter(|output| output.status.success());
@@ -89,25 +106,29 @@ fn python_suite_passes_with_the_library_preloaded() {
     let unknown = || format!("no suite for python3-librepo {version} is known");
     let Some(release) = or_skip(release.ok_or_else(unknown)) else { return };
     let Some(source) = release.source() else { return };
-    let library = dropin().join("libfastestmirror_librepo.so");
-    lab::isolated!(|| {
+    lab::isolated(test, || {
         let without = python(&mut python_suite(&source), release.python_tests);
-        let with = python(python_suite(&source).env("LD_PRELOAD", library), release.python_tests);
-        compare_calls(&format!("python3-librepo {version}, preloaded"), &with, &without);
+        let with = python(python_suite(&source).env(variable, value), release.python_tests);
+        compare_calls(&format!("python3-librepo {version}, {what}"), &with, &without);
     });
 }
 
 #[test]
-fn suites_of_1_14_5_pass_with_the_library_inside() {
-    pass_with_the_library_inside(lab::test_name!(), &RELEASES[0]);
+fn suites_of_1_14_5_pass_with_the_library_inside_and_before_it() {
+    pass_with_the_library(lab::test_name!(), &RELEASES[0]);
 }
 
 #[test]
-fn suites_of_1_20_0_pass_with_the_library_inside() {
-    pass_with_the_library_inside(lab::test_name!(), &RELEASES[1]);
+fn suites_of_1_20_0_pass_with_the_library_inside_and_before_it() {
+    pass_with_the_library(lab::test_name!(), &RELEASES[1]);
 }
 
-fn pass_with_the_library_inside(test: &str, release: &Release) {
+/// Runs both suites over a librepo as it is, over one with this library inside, and over the first
+/// with the drop-in directory before it.
+fn pass_with_the_library(test: &str, release: &Release) {
+    if !have_tools() {
+        return;
+    }
     if !lab::is_inside() {
         let archive = dropin().join("libfastestmirror_librepo.a");
         let Some(built) = Built::new(release, &archive) else { return };
@@ -115,11 +136,13 @@ fn pass_with_the_library_inside(test: &str, release: &Release) {
     }
     lab::isolated(test, || {
         let built = Built::of(release);
-        let suites = [built.original(), built.ours()].map(|library| {
+        let installed = Installed::install_before(Some(&built.original().join("librepo.so.0")));
+        let suites = [built.original(), built.ours(), installed.directory()].map(|library| {
             c(&mut built.c_suite(&library), release.c_tests);
             python(&mut built.python_suite(&library), release.python_tests)
         });
         compare_calls(&format!("librepo {}, built in", release.version), &suites[1], &suites[0]);
+        compare_calls(&format!("librepo {}, drop-in directory", release.version), &suites[2], &suites[0]);
     });
 }
 
