@@ -1,6 +1,6 @@
 //! librepo's fastestmirror functions, with librepo's ABI and promises, on top of the crate
-//! `fastestmirror`. For programs that load this library before librepo, and for a librepo that is
-//! built with it inside.
+//! `fastestmirror`. For programs that load this library before librepo, by themselves or because
+//! it is in the drop-in directory, and for a librepo that is built with it inside.
 //!
 //! It exports five functions and nothing else:
 //! - [`lr_fastestmirror`], [`lr_fastestmirror_detailed`] and [`lr_lrfastestmirror_free`], which are
