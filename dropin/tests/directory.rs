@@ -425,27 +425,57 @@ fn fm_librepo_runs_a_command_with_the_drop_in() {
     }
 }
 
+/// `dropin/directory/link` for this output.
+fn link(output: &Path) -> Command {
+    let mut link = program(&root().join("dropin/directory/link").display().to_string());
+    link.arg(dropin().join("libfastestmirror_librepo.a")).arg(output);
+    link
+}
+
 #[test]
 fn link_refuses_what_is_no_librepo() {
     if !have_tools() {
         return;
     }
     let installed = Installed::install();
-    let archive = dropin().join("libfastestmirror_librepo.a");
     let output = installed.path("scratch/librepo.so.0");
     let ours = installed.library().display().to_string();
+    // A librepo for another machine: the number after the type of the file names it.
+    let foreign = installed.path("foreign.so");
+    let mut contents = fs::read(real(&installed.library())).expect("a library");
+    contents[18] ^= 1;
+    fs::write(&foreign, contents).expect("a directory of this test");
     for (librepo, why) in [
         ("librepo.so.0", "must be an absolute path"),
         ("/nonexistent/librepo.so.0", "there is no such file"),
         ("/bin/true", "this is not a librepo"),
         (&ours, "or it is the drop-in itself"),
+        (&foreign.display().to_string(), "this is not a librepo for this architecture"),
     ] {
-        let mut link = program(&root().join("dropin/directory/link").display().to_string());
-        let refused = link.arg(&archive).arg(&output).arg(librepo).output().expect("it runs");
+        let refused = link(&output).arg(librepo).output().expect("it runs");
         let text = String::from_utf8_lossy(&refused.stderr);
         assert!(!refused.status.success() && text.contains(why) && text.contains(librepo), "{text}");
         assert!(!output.exists(), "{librepo}");
     }
+}
+
+#[test]
+fn link_finds_the_real_librepo_behind_a_drop_in() {
+    in_a_namespace(lab::test_name!(), || {
+        let installed = Installed::install();
+        installed.use_cache();
+        let output = installed.path("scratch/librepo.so.0");
+        // By pkg-config, and without it by the loader's cache, where the drop-in stands first.
+        for pkg_config in [None, Some("/nonexistent")] {
+            let mut link = link(&output);
+            if let Some(directory) = pkg_config {
+                link.env("PKG_CONFIG_LIBDIR", directory).env_remove("PKG_CONFIG_PATH");
+            }
+            run(&mut link);
+            let found = fs::canonicalize(real(&output)).expect("a library");
+            assert_eq!(found, fs::canonicalize(real(&installed.library())).expect("a library"));
+        }
+    });
 }
 
 #[test]
@@ -456,10 +486,11 @@ fn uninstalling_leaves_nothing_but_changed_settings() {
     let installed = Installed::install();
     let settings = installed.path("etc/fastestmirror.conf");
     fs::write(&settings, "[main]\nslack = 5\n").expect("a directory of this test");
-    // Installing again does not touch it.
-    let listed = |what: &str| run(program("find").arg(installed.path("")).args(["-type", "f"]).arg(what));
-    assert!(listed("-print").lines().count() >= 5, "{}", listed("-print"));
+    installed.reinstall();
+    let listed = || run(program("find").arg(installed.path("")).args(["-type", "f"]));
+    assert!(listed().lines().count() >= 5, "{}", listed());
     installed.uninstall();
-    assert_eq!(listed("-print").trim(), settings.display().to_string());
+    assert_eq!(listed().trim(), settings.display().to_string());
+    assert_eq!(fs::read_to_string(settings).expect("it is there"), "[main]\nslack = 5\n");
     assert!(!installed.directory().exists());
 }

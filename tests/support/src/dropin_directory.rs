@@ -51,6 +51,11 @@ impl Installed {
         run(&mut make);
     }
 
+    /// Installs once more.
+    pub fn reinstall(&self) {
+        self.make("install-dropin", None);
+    }
+
     /// Removes what was installed.
     pub fn uninstall(&self) {
         self.make("uninstall-dropin", None);
