@@ -3,6 +3,7 @@
 #     make && sudo make install                   # into /usr/local
 #     make && make install PREFIX=$HOME/.local    # for one user
 #     make install DESTDIR=stage PREFIX=/usr LIBDIR=/usr/lib64    # for a package
+#     sudo make install-dropin                    # the drop-in for librepo: see docs/librepo.md
 #
 # `install` copies; it builds only where nothing has been built. `uninstall`, with the same
 # variables, removes what `install` has installed.
@@ -78,11 +79,10 @@ uninstall:
 	done
 	$(REFRESH)
 
-# The drop-in directory for librepo: see docs/librepo.md. LIBREPO is the path of the librepo.so.0
-# that it stands before; without it, that of this machine is used. ACTIVATE=no leaves out the file
-# in ld.so.conf.d that puts the drop-in into effect. Its name begins with 00: directories are
-# searched in the order of those files, and on some machines one of them (aarch64-linux-gnu.conf)
-# names the directory of librepo itself.
+# LIBREPO is the path of the librepo.so.0 that the drop-in stands before; without it, that of this
+# machine is used. ACTIVATE=no leaves out the file in ld.so.conf.d that puts the drop-in into effect.
+# Its name begins with 00: directories are searched in the order of those files, and on some
+# machines one of them (aarch64-linux-gnu.conf) names the directory of librepo itself.
 LIBREPO =
 ACTIVATE = yes
 LIBEXECDIR = $(PREFIX)/libexec
@@ -93,10 +93,12 @@ CC = cc
 CFLAGS ?= -O2
 LDFLAGS ?=
 
+# The settings are read from the directory that is known when the drop-in is built.
 $(OUT)/libfastestmirror_librepo.a:
-	$(CARGO) build --locked --profile $(PROFILE) --target-dir "$(CARGO_TARGET_DIR)" $(CARGOFLAGS) \
-	    -p fastestmirror-librepo
+	FASTESTMIRROR_SYSCONFDIR="$(SYSCONFDIR)" $(CARGO) build --locked --profile $(PROFILE) \
+	    --target-dir "$(CARGO_TARGET_DIR)" $(CARGOFLAGS) -p fastestmirror-librepo
 
+# A drop-in that cannot be loaded would keep dnf from starting, so it is tried first.
 install-dropin: $(OUT)/libfastestmirror_librepo.a
 	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(DROPINDIR)" "$(DESTDIR)$(LIBEXECDIR)/fastestmirror"
 	CC="$(CC)" LDFLAGS="$(LDFLAGS)" dropin/directory/link $(OUT)/libfastestmirror_librepo.a \
@@ -108,6 +110,9 @@ install-dropin: $(OUT)/libfastestmirror_librepo.a
 	settings="$(DESTDIR)$(SYSCONFDIR)/fastestmirror.conf"; \
 	if [ -f dropin/fastestmirror.conf ] && ! [ -e "$$settings" ]; then \
 	    $(INSTALL) -d "$(DESTDIR)$(SYSCONFDIR)" && $(INSTALL) -m 644 dropin/fastestmirror.conf "$$settings"; \
+	fi
+	if [ -z "$(DESTDIR)" ] && ! report=$$(LD_LIBRARY_PATH="$(DROPINDIR)" "$(REPORT)"); then \
+	    echo "$$report"; echo 'The drop-in cannot be loaded, and is not put into effect.'; exit 1; \
 	fi
 	if [ "$(ACTIVATE)" != no ]; then \
 	    $(INSTALL) -d "$$(dirname "$(DESTDIR)$(ACTIVATION)")" && \

@@ -355,12 +355,30 @@ fn check_says_what_is_in_effect_and_what_to_do() {
         }
         let off = installed.fm_librepo(&["--check"]).env("FASTESTMIRROR_OFF", "1").output().expect("it runs");
         let text = String::from_utf8_lossy(&off.stdout);
-        assert!(text.contains("In effect") && text.contains("FASTESTMIRROR_OFF is set"), "{text}");
+        assert!(text.contains("In effect") && text.contains("keeping the given order: "), "{text}");
+        assert!(text.contains("FASTESTMIRROR_OFF"), "{text}");
         assert_eq!(off.status.code(), Some(1));
+
+        // A program that finds the real one by a path of its own.
+        let programs = installed.path("bin");
+        fs::create_dir(&programs).expect("a directory of this test");
+        let dnf5 = programs.join("dnf5").display().to_string();
+        let directory = Path::new(&librepo).parent().expect("a directory").display().to_string();
+        let rpath = format!("-Wl,-rpath,{directory}");
+        for (flags, status, line) in [
+            (&["-Wl,--no-as-needed"][..], 0, format!("dnf5: gets the drop-in ({dnf5})\n")),
+            (&["-Wl,--no-as-needed", &rpath], 1, format!("dnf5: gets {librepo} ({dnf5})\n")),
+        ] {
+            compile("dropin/tests/c/agree.c", &dnf5, flags, &["librepo"]);
+            let mut command = installed.fm_librepo(&["--check"]);
+            let output = command.env("PATH", &programs).output().expect("it runs");
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(text.contains(&line), "{line:?} is not in\n{text}");
+            assert_eq!(output.status.code(), Some(status), "{text}");
+        }
 
         // A directory before it.
         let other = activation.with_file_name("00-a.conf");
-        let directory = Path::new(&librepo).parent().expect("a directory").display().to_string();
         fs::write(&other, format!("{directory}\n")).expect("a file of this test");
         installed.use_cache();
         expect(1, &["Not in effect, except", "the loader's cache has both, that one first"]);
