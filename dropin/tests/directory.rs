@@ -497,6 +497,23 @@ fn link_finds_the_real_librepo_behind_a_drop_in() {
 }
 
 #[test]
+fn drop_in_without_a_whole_librepo_is_not_put_into_effect() {
+    if !have_tools() {
+        return;
+    }
+    let installed = Installed::install();
+    installed.uninstall();
+    let part = installed.path("librepo.so.0");
+    let source = installed.path("part.c");
+    fs::write(&source, "void *lr_handle_init(void) { return 0; }\n").expect("a directory of this test");
+    run(program("cc").args(["-shared", "-fPIC", "-o"]).arg(&part).arg(&source));
+    let output = installed.make("install-dropin", Some(&part)).output().expect("it runs");
+    let text = transcript(&output);
+    assert!(!output.status.success() && text.contains("is not put into effect"), "{text}");
+    assert!(!installed.activation().exists());
+}
+
+#[test]
 fn uninstalling_leaves_nothing_but_changed_settings() {
     if !have_tools() {
         return;
@@ -504,7 +521,7 @@ fn uninstalling_leaves_nothing_but_changed_settings() {
     let installed = Installed::install();
     let settings = installed.path("etc/fastestmirror.conf");
     fs::write(&settings, "[main]\nslack = 5\n").expect("a directory of this test");
-    installed.reinstall();
+    run(&mut installed.make("install-dropin", None));
     let listed = || run(program("find").arg(installed.path("")).args(["-type", "f"]));
     assert!(listed().lines().count() >= 5, "{}", listed());
     installed.uninstall();

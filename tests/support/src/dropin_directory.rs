@@ -34,11 +34,12 @@ impl Installed {
         fs::set_permissions(scratch.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .expect("a directory of this test");
         let installed = Installed { scratch, caches: Cell::new(0) };
-        installed.make("install-dropin", librepo);
+        run(&mut installed.make("install-dropin", librepo));
         installed
     }
 
-    fn make(&self, what: &str, librepo: Option<&Path>) {
+    /// A command that installs or uninstalls here.
+    pub fn make(&self, what: &str, librepo: Option<&Path>) -> Command {
         dropin();
         let mut make = program("make");
         make.current_dir(root()).args(["-s", what, "LDCONFIG=:"]);
@@ -48,17 +49,12 @@ impl Installed {
         if let Some(librepo) = librepo {
             make.arg(format!("LIBREPO={}", librepo.display()));
         }
-        run(&mut make);
-    }
-
-    /// Installs once more.
-    pub fn reinstall(&self) {
-        self.make("install-dropin", None);
+        make
     }
 
     /// Removes what was installed.
     pub fn uninstall(&self) {
-        self.make("uninstall-dropin", None);
+        run(&mut self.make("uninstall-dropin", None));
     }
 
     /// A path in the directory that everything is below.
