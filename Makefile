@@ -80,8 +80,8 @@ uninstall:
 	$(REFRESH)
 
 # LIBREPO is the path of the librepo.so.0 that the drop-in stands before; without it, that of this
-# machine is used. ACTIVATE=no leaves out the file in ld.so.conf.d that puts the drop-in into effect.
-# Its name begins with 00: directories are searched in the order of those files, and on some
+# machine is used. ACTIVATE=no leaves out the file in ld.so.conf.d that puts the drop-in into
+# effect. Its name begins with 00: directories are searched in the order of those files, and on some
 # machines one of them (aarch64-linux-gnu.conf) names the directory of librepo itself.
 LIBREPO =
 ACTIVATE = yes
