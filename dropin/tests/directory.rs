@@ -5,6 +5,7 @@
 //! The loader's cache is that of a mount namespace of each test; the machine's stays as it is.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output};
 use support::build::{dropin, root, run, transcript};
@@ -12,6 +13,7 @@ use support::dnf::{DEAD, POOL, Setup, Site, Task};
 use support::dropin_directory::*;
 use support::librepo_calls::{Call, World, caller, compile, lines, order};
 use support::programs::{have, make_package, program, python};
+use support::users::{NOBODY, can_become_others};
 
 /// The committed list of exports, sorted.
 const SYMBOLS: &str = include_str!("symbols.txt");
@@ -387,6 +389,19 @@ fn check_says_what_is_in_effect_and_what_to_do() {
         fs::rename(installed.library(), installed.path("aside")).expect("a file of this test");
         expect(1, &[&format!("Not in effect: {library} is missing.")]);
     });
+}
+
+#[test]
+fn check_needs_no_root() {
+    if !have_tools() || !can_become_others() {
+        return;
+    }
+    let installed = Installed::install();
+    let mut command = installed.fm_librepo(&["--check"]);
+    let output = command.current_dir("/").uid(NOBODY).gid(NOBODY).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("Not in effect, except") && text.contains("is proved"), "{}", transcript(&output));
+    assert!(output.stderr.is_empty() && output.status.code() == Some(1), "{}", transcript(&output));
 }
 
 #[test]
