@@ -32,6 +32,8 @@
 //! - Old spellings of IPv4 addresses (`127.1`), IPv6 addresses with a zone (`[fe80::1%25eth0]`),
 //!   and what leads to 0.0.0.0 or `::` alone are not measured. (Tests of the crate
 //!   `fastestmirror`.)
+//! - What the settings exclude is removed from the internal lists. The other two functions return
+//!   every URL, and those at the end. A list of which all is excluded stays as it is.
 //! - Behind a proxy the given order stands. (A handle's own proxy is noticed only where its layout
 //!   is proved.)
 //! - The stage DETECTION counts the endpoints that are measured, not the URLs.
@@ -49,6 +51,7 @@
 //! that ("the caller's promise").
 #![allow(clippy::missing_safety_doc)] // once, above, for all five
 
+mod filter;
 mod handle;
 mod layout;
 mod list;
@@ -59,12 +62,14 @@ mod sort;
 mod symbols;
 
 use fastestmirror::{Outcome, RankedMirror, Ranking, catch_panic};
+use filter::{Filtered, filter};
 use handle::Handle;
 use log::Log;
 use settings::Settings;
-use sort::{MirrorList, Wanted, rank};
+use sort::{Wanted, rank};
 use std::collections::HashSet;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::ops::Range;
 use std::ptr;
 use symbols::{Curl, Glib, Librepo};
 pub use symbols::{GSList, LrFastestMirror, Opaque};
@@ -84,13 +89,12 @@ pub unsafe extern "C" fn lr_fastestmirror(
             // SAFETY: the caller's promise.
             return unsafe { fail(error, layout::LRE_BADFUNCARG, c"lr_fastestmirror: no list") };
         }
-        // SAFETY: the caller's promise. A ranking has as many mirrors as the list has nodes.
+        // SAFETY: the caller's promise. Each node has one place.
         unsafe {
             let items = list::items(*list);
             let urls = items.iter().map(|url| list::text(url.cast::<c_char>())).collect();
-            if let Some(ranking) = rank_list("lr_fastestmirror", handle, urls, Wanted::Order) {
-                list::refill(*list, ranking.mirrors.iter().map(|mirror| items[mirror.index]));
-            }
+            let order = rank_list("lr_fastestmirror", handle, urls, Wanted::Order).order(&(0..items.len()));
+            list::refill(*list, order.into_iter().map(|index| items[index]));
         }
         TRUE
     })
@@ -117,9 +121,9 @@ pub unsafe extern "C" fn lr_fastestmirror_detailed(
         unsafe {
             let items = list::items(list);
             let urls = items.iter().map(|url| list::text(url.cast::<c_char>())).collect();
-            let ranking = rank_list(NAME, handle, urls, Wanted::Latencies);
+            let ranked = rank_list(NAME, handle, urls, Wanted::Latencies);
             let mut made = ptr::null_mut();
-            for timing in by_latency(ranking.as_ref(), items.len()).into_iter().rev() {
+            for timing in by_latency(&ranked, items.len()).into_iter().rev() {
                 let mirror: *mut LrFastestMirror = (glib.malloc0)(size_of::<LrFastestMirror>()).cast();
                 mirror.write(LrFastestMirror {
                     url: items[timing.index].cast(),
@@ -214,32 +218,80 @@ unsafe fn fail(error: *mut *mut Opaque, code: c_int, message: &CStr) -> c_int {
 fn begin(function: &str, count: usize, what: &str) -> Option<(Log, Settings)> {
     let log = Log(Glib::find());
     log.call(function, count, what);
-    let settings = Settings::from_environment(|problem| log.debug(&problem));
-    if settings.off {
-        log.debug("keeping the given order: FASTESTMIRROR_OFF is set");
+    let settings = Settings::read(log);
+    if let Some(off) = settings.off() {
+        log.debug(&format!("keeping the given order: {off}"));
         return None;
     }
     Some((log, settings))
 }
 
+/// What is known of the mirrors of all lists of a call. Their positions are those of all lists in a
+/// row.
+#[derive(Debug, Default)]
+struct Ranked {
+    /// Has no mirror of a list that keeps its order.
+    ranking: Option<Ranking>,
+    /// By position; empty if every list stays as it is.
+    places: Vec<Place>,
+}
+
+/// What decides the place of a mirror in its list. Those of equal places keep their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    /// By the settings.
+    is_excluded: bool,
+    rank: usize,
+}
+
+impl Ranked {
+    fn new(
+        log: Log,
+        settings: &Settings,
+        lists: Vec<(Option<Handle>, Vec<String>)>,
+        wanted: Wanted,
+    ) -> Ranked {
+        let count = lists.iter().map(|(_, urls)| urls.len()).sum();
+        let mut places = vec![Place { is_excluded: false, rank: usize::MAX }; count];
+        let Filtered { lists, excluded } = filter(log, settings, lists);
+        for position in excluded {
+            places[position].is_excluded = true;
+        }
+        let ranking = rank(log, settings, lists, wanted);
+        for (rank, mirror) in ranking.iter().flat_map(|ranking| &ranking.mirrors).enumerate() {
+            places[mirror.index].rank = rank;
+        }
+        Ranked { ranking, places }
+    }
+
+    /// Returns the order of the list with these positions, as indices in the list.
+    fn order(&self, positions: &Range<usize>) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..positions.len()).collect();
+        // The sort is stable.
+        order.sort_by_key(|index| self.places.get(positions.start + index));
+        order
+    }
+
+    /// Returns how many mirrors of the list with these positions are excluded.
+    fn excluded(&self, positions: &Range<usize>) -> usize {
+        let places = self.places.get(positions.clone()).unwrap_or_default();
+        places.iter().filter(|place| place.is_excluded).count()
+    }
+}
+
 /// Ranks the URLs of one list.
-unsafe fn rank_list(
-    function: &str,
-    handle: *mut Opaque,
-    urls: Vec<String>,
-    wanted: Wanted,
-) -> Option<Ranking> {
-    let (log, settings) = begin(function, urls.len(), "mirror")?;
+unsafe fn rank_list(function: &str, handle: *mut Opaque, urls: Vec<String>, wanted: Wanted) -> Ranked {
+    let Some((log, settings)) = begin(function, urls.len(), "mirror") else { return Ranked::default() };
     let handle = match (handle.is_null(), Librepo::find()) {
         (true, _) => None,
         // SAFETY: the caller's promise.
         (false, Some(librepo)) => Some(unsafe { Handle::new(librepo, handle) }),
         (false, None) => {
             log.debug("keeping the given order: the librepo that made this handle is not in this process");
-            return None;
+            return Ranked::default();
         }
     };
-    rank(log, &settings, vec![MirrorList { handle, urls }], wanted)
+    Ranked::new(log, &settings, vec![(handle, urls)], wanted)
 }
 
 /// The internal list of a handle, as it was found.
@@ -279,33 +331,34 @@ unsafe fn sort_internal_lists(function: &str, handles: &[*mut Opaque]) {
         log.debug("keeping the given order: the layout of this librepo's handles is unknown");
         return;
     };
-    let to_rank: Vec<MirrorList> = handles
-        .iter()
-        .zip(&lists)
-        .map(|(&handle, list)| MirrorList { handle: Some(handle), urls: list.urls() })
-        .collect();
+    let to_rank: Vec<(Option<Handle>, Vec<String>)> =
+        handles.iter().zip(&lists).map(|(&handle, list)| (Some(handle), list.urls())).collect();
     let hosts: HashSet<&str> =
-        to_rank.iter().flat_map(|list| &list.urls).map(|url| without_path(url)).collect();
+        to_rank.iter().flat_map(|(_, urls)| urls).map(|url| without_path(url)).collect();
     if hosts.len() <= 1 {
         log.debug("keeping the given order: there is only one host");
         return;
     }
 
-    let mut place = vec![usize::MAX; lists.iter().map(|list| list.items.len()).sum()];
-    let Some(ranking) = rank(log, &settings, to_rank, Wanted::Order) else { return };
-    for (position, mirror) in ranking.mirrors.iter().enumerate() {
-        place[mirror.index] = position;
-    }
+    let ranked = Ranked::new(log, &settings, to_rank, Wanted::Order);
     let mut begin = 0;
     for (handle, list) in handles.iter().zip(lists) {
-        let mut order: Vec<usize> = (0..list.items.len()).collect();
-        // The sort is stable: the mirrors of a handle that keeps its order all have the same place.
-        order.sort_by_key(|index| place[begin + index]);
-        begin += list.items.len();
+        let positions = begin..begin + list.items.len();
+        begin = positions.end;
+        let (order, excluded) = (ranked.order(&positions), ranked.excluded(&positions));
         // The callback may have changed the handle's options, and so its list.
-        if InternalList::read(handle).as_ref() == Some(&list) {
-            // SAFETY: the list is as it was, with a node for each item.
-            unsafe { list::refill(list.head, order.into_iter().map(|index| list.items[index])) };
+        if InternalList::read(handle).as_ref() != Some(&list) {
+            continue;
+        }
+        // SAFETY: the list is as it was, with a node for each item.
+        unsafe { list::refill(list.head, order.into_iter().map(|index| list.items[index])) };
+        match librepo.free_mirrors {
+            _ if excluded == 0 => {}
+            // SAFETY: the list begins with mirrors that are not excluded, at least one. The rest is
+            // the handle's, as the whole is, and librepo would free it with this function. librepo
+            // itself has other pointers to these mirrors only while it downloads.
+            Some(free) => unsafe { free(list::cut_after(list.head, list.items.len() - excluded)) },
+            None => log.debug("the excluded mirrors are last: this librepo has no function to free them"),
         }
     }
 }
@@ -338,6 +391,7 @@ fn without_path(url: &str) -> &str {
 }
 
 /// What `lr_fastestmirror_detailed` reports of a mirror.
+#[derive(Clone, Copy)]
 struct Timing {
     index: usize,
     /// Negative if not measured.
@@ -357,15 +411,16 @@ impl Timing {
 
 /// Returns the timings strictly by latency, in the given order where latencies are equal. Mirrors
 /// without a latency follow in the order of the ranking.
-fn by_latency(ranking: Option<&Ranking>, count: usize) -> Vec<Timing> {
-    let Some(ranking) = ranking else {
-        return (0..count).map(|index| Timing { index, seconds: -1.0, from_cache: false }).collect();
-    };
-    let (mut measured, unmeasured): (Vec<Timing>, Vec<Timing>) =
-        ranking.mirrors.iter().map(Timing::of).partition(|timing| timing.seconds >= 0.0);
-    measured.sort_by(|a, b| a.seconds.total_cmp(&b.seconds).then(a.index.cmp(&b.index)));
-    measured.extend(unmeasured);
-    measured
+fn by_latency(ranked: &Ranked, count: usize) -> Vec<Timing> {
+    let mut timings: Vec<Timing> =
+        (0..count).map(|index| Timing { index, seconds: -1.0, from_cache: false }).collect();
+    for mirror in ranked.ranking.iter().flat_map(|ranking| &ranking.mirrors) {
+        timings[mirror.index] = Timing::of(mirror);
+    }
+    let (mut measured, unmeasured): (Vec<usize>, Vec<usize>) =
+        ranked.order(&(0..count)).into_iter().partition(|&index| timings[index].seconds >= 0.0);
+    measured.sort_by(|&a, &b| timings[a].seconds.total_cmp(&timings[b].seconds).then(a.cmp(&b)));
+    measured.into_iter().chain(unmeasured).map(|index| timings[index]).collect()
 }
 
 #[cfg(test)]

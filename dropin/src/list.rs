@@ -34,6 +34,20 @@ pub(crate) unsafe fn refill(list: *mut GSList, items: impl IntoIterator<Item = *
     }
 }
 
+/// Ends the list after so many nodes, at least one, and returns the rest.
+///
+/// # Safety
+/// The list has so many nodes, and nothing else uses it meanwhile.
+pub(crate) unsafe fn cut_after(list: *mut GSList, nodes: usize) -> *mut GSList {
+    let mut last = list;
+    for _ in 1..nodes {
+        // SAFETY: the list has so many nodes.
+        last = unsafe { (*last).next };
+    }
+    // SAFETY: as above.
+    unsafe { std::mem::replace(&mut (*last).next, std::ptr::null_mut()) }
+}
+
 /// Returns a copy of a string, in which bytes that are not UTF-8 are replaced; for NULL, the empty
 /// one.
 ///

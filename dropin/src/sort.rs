@@ -9,7 +9,6 @@ use crate::settings::Settings;
 use crate::symbols::{Curl, InterruptFlag, Librepo};
 use fastestmirror::{Endpoint, Error, Event, Mirror, Outcome, RankedMirror, Ranker, Ranking, catch_panic};
 use std::ffi::{CString, c_int, c_long, c_void};
-use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
@@ -22,24 +21,19 @@ pub(crate) enum Wanted {
     Latencies,
 }
 
-/// The mirrors of one repository.
+/// The mirrors of one repository, as far as they are used.
 pub(crate) struct MirrorList {
     pub(crate) handle: Option<Handle>,
     pub(crate) urls: Vec<String>,
-}
-
-/// A list that is ranked, and the positions of its URLs among those of all lists in a row.
-struct Measurable {
-    positions: Range<usize>,
-    urls: Vec<String>,
+    /// The position of each URL among those of all lists of a call in a row; they ascend.
+    pub(crate) positions: Vec<usize>,
 }
 
 /// Ranks the mirrors of several lists together, as far as handles and network allow it. Returns
 /// nothing if every list keeps its order.
 ///
 /// The options of the first handle count, and its callback is called at each stage. An index in the
-/// result counts over the URLs of all lists in a row. Those of a list that keeps its order are not
-/// in it.
+/// result is a position in a list. Mirrors of a list that keeps its order are not in it.
 pub(crate) fn rank(log: Log, settings: &Settings, lists: Vec<MirrorList>, wanted: Wanted) -> Option<Ranking> {
     let first = lists.first()?.handle;
     if first.is_some_and(|handle| handle.is_offline()) {
@@ -72,15 +66,8 @@ fn measure(
     stages: Stages,
 ) -> Result<Option<Ranking>, Error> {
     let repositories = lists.len();
-    let mut measurable: Vec<Measurable> = Vec::new();
-    let mut begin = 0;
-    for list in lists {
-        let positions = begin..begin + list.urls.len();
-        begin = positions.end;
-        if !list.urls.is_empty() && may_be_measured(log, &list) {
-            measurable.push(Measurable { positions, urls: list.urls });
-        }
-    }
+    let measurable: Vec<MirrorList> =
+        lists.into_iter().filter(|list| !list.urls.is_empty() && may_be_measured(log, list)).collect();
     if measurable.is_empty() {
         return Ok(None);
     }
@@ -115,7 +102,7 @@ fn measure(
     let mut ranking = ranker.rank(urls)?;
     stages.notify(layout::LR_FMSTAGE_FINISHING, ptr::null_mut());
 
-    let positions: Vec<usize> = measurable.iter().flat_map(|list| list.positions.clone()).collect();
+    let positions: Vec<usize> = measurable.iter().flat_map(|list| &list.positions).copied().collect();
     for mirror in &mut ranking.mirrors {
         mirror.index = positions[mirror.index];
     }
@@ -152,15 +139,15 @@ fn remeasure_unanswered(
     log: Log,
     ranker: &mut Ranker,
     interrupt: Option<InterruptFlag>,
-    lists: Vec<Measurable>,
+    lists: Vec<MirrorList>,
     ranking: &mut Ranking,
 ) {
     let is_usable =
         |mirror: &RankedMirror| mirror.outcome.latency().is_some() || mirror.outcome == Outcome::Local;
     // A failure that was read from the cache may be over.
     let may_answer = |mirror: &RankedMirror| mirror.from_cache || mirror.outcome == Outcome::Unanswered;
-    for Measurable { positions, urls } in lists {
-        let mut own = ranking.mirrors.iter().filter(|mirror| positions.contains(&mirror.index));
+    for MirrorList { positions, urls, .. } in lists {
+        let mut own = ranking.mirrors.iter().filter(|mirror| positions.binary_search(&mirror.index).is_ok());
         let is_interrupted = interrupt.is_some_and(InterruptFlag::is_set);
         if own.clone().any(is_usable) || !own.any(may_answer) || is_interrupted {
             continue;
@@ -177,9 +164,9 @@ fn remeasure_unanswered(
                 continue;
             }
         };
-        ranking.mirrors.retain(|mirror| !positions.contains(&mirror.index));
+        ranking.mirrors.retain(|mirror| positions.binary_search(&mirror.index).is_err());
         for mut mirror in again.mirrors {
-            mirror.index += positions.start;
+            mirror.index = positions[mirror.index];
             ranking.mirrors.push(mirror);
         }
     }

@@ -53,6 +53,8 @@ pub(crate) struct Librepo {
     pub(crate) error_quark: unsafe extern "C" fn() -> c_uint,
     /// Fills the internal list of a handle from its options. Not in a public header.
     pub(crate) prepare_mirrors: Option<unsafe extern "C" fn(*mut Opaque, c_int, *mut *mut Opaque) -> c_int>,
+    /// Frees the nodes of an internal list with their mirrors. Not in a public header.
+    pub(crate) free_mirrors: Option<unsafe extern "C" fn(*mut GSList)>,
     pub(crate) interrupt: Option<InterruptFlag>,
 }
 
@@ -167,6 +169,7 @@ impl Librepo {
                 getinfo: scope.function(c"lr_handle_getinfo")?,
                 error_quark: scope.function(c"lr_fastestmirror_error_quark")?,
                 prepare_mirrors: scope.function(c"lr_handle_prepare_internal_mirrorlist"),
+                free_mirrors: scope.function(c"lr_lrmirrorlist_free"),
                 interrupt: scope.find(c"lr_interrupt").map(|found| InterruptFlag(found.cast_const().cast())),
             })
         }

@@ -1,0 +1,264 @@
+//! The table of the settings: what can be set, to which values, and what that does to a ranker. It
+//! does not know where a value comes from.
+#![forbid(unsafe_code)]
+
+use fastestmirror::{Protocol, Ranker};
+use std::time::Duration;
+
+/// A setting.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// Its name in the file. The variable is called `FASTESTMIRROR_` and this in capitals.
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    /// The value that counts where nothing sets it, as it would be written in the file.
+    #[cfg_attr(not(test), allow(dead_code, reason = "tests compare it with the documentation"))]
+    pub(crate) default: &'static str,
+    /// The default of whoever has built this library.
+    pub(crate) built_in: Option<&'static str>,
+    /// What it does, in one sentence without its end.
+    #[cfg_attr(not(test), allow(dead_code, reason = "as above"))]
+    pub(crate) help: &'static str,
+}
+
+/// The values of a setting, and what they do to a ranker, which accepts each of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    Flag(fn(&mut Ranker, bool)),
+    /// A number within these limits; `unit` is empty or a plural.
+    Number {
+        unit: &'static str,
+        least: u32,
+        most: u32,
+        set: fn(&mut Ranker, f64),
+    },
+    /// A whole number up to this one, or all.
+    Count {
+        most: u32,
+        set: fn(&mut Ranker, usize),
+    },
+    /// Patterns of host names. Returns whether the ranker accepts them.
+    Patterns(fn(&mut Ranker, &[&str]) -> bool),
+}
+use Kind::{Count, Flag, Number, Patterns};
+
+/// How many patterns of a list count. Each is compared with each host.
+const MOST_PATTERNS: usize = 256;
+/// The longest period in seconds: a year.
+const YEAR: u32 = 365 * 24 * 3600;
+
+/// Makes the table. A built-in default is the value of the variable `FASTESTMIRROR_DEFAULT_...`
+/// when this is compiled, and a wrong one is an error of the compiler.
+macro_rules! table {
+    ($($name:literal, $capitals:literal, $kind:expr, $default:literal, $help:literal;)*) => {
+        /// All settings, in the order of the documentation.
+        pub(crate) const KEYS: &[Key] = &[$(Key {
+            name: $name,
+            kind: $kind,
+            default: $default,
+            built_in: option_env!(concat!("FASTESTMIRROR_DEFAULT_", $capitals)),
+            help: $help,
+        }),*];
+        $(const _: () = assert!(
+            may_be_built_in(option_env!(concat!("FASTESTMIRROR_DEFAULT_", $capitals)), $kind),
+            concat!(
+                "the variable FASTESTMIRROR_DEFAULT_", $capitals, " has a wrong value: docs/librepo.md ",
+                "has the values of `", $name, "`, of which lists of host names cannot be built in"
+            )
+        );)*
+    };
+}
+
+table! {
+    "off", "OFF", Flag(|_, _| {}), "no",
+    "keep every list as it is, and measure nothing";
+
+    "factor", "FACTOR", Number {
+        unit: "", least: 1, most: 1000,
+        set: |ranker, factor| { let _ = ranker.factor(factor); },
+    }, "2",
+    "the pool, whose mirrors share the load, holds what is nearer than this many times the best";
+
+    "slack", "SLACK", Number {
+        unit: "milliseconds", least: 0, most: 60_000,
+        set: |ranker, slack| { let _ = ranker.slack(seconds(slack / 1000.0)); },
+    }, "0",
+    "and what is nearer than the best plus this";
+
+    "fallbacks", "FALLBACKS", Count {
+        most: 1_000_000,
+        set: |ranker, fallbacks| { ranker.fallbacks(fallbacks); },
+    }, "16",
+    "how many hosts outside the pool to wait for, for 50 ms at most, where an order is wanted; \
+     `all` waits until no further replies come";
+
+    "exclude", "EXCLUDE", Patterns(|ranker, hosts| ranker.exclude(hosts).is_ok()), "",
+    "mirrors on these hosts are not used, even if they are included";
+
+    "include_only", "INCLUDE_ONLY", Patterns(|ranker, hosts| ranker.include(hosts).is_ok()), "",
+    "only mirrors on these hosts are used, and no local ones";
+
+    "prefer", "PREFER", Patterns(|ranker, hosts| ranker.prefer(hosts).is_ok()), "",
+    "mirrors on these hosts come first in the pool, and first among the others that have answered";
+
+    "https_only", "HTTPS_ONLY", Flag(|ranker, is_on| {
+        ranker.protocols(if is_on { &[Protocol::Https] } else { &[] });
+    }), "no",
+    "only https mirrors are used: neither http nor ftp nor local ones";
+
+    "check_after", "CHECK_AFTER", Number {
+        unit: "seconds", least: 0, most: YEAR,
+        set: |ranker, time| { ranker.check_after(seconds(time)); },
+    }, "600",
+    "the remembered mirrors that would lead are asked again unless each was heard within this time; \
+     `0` asks them in each run";
+
+    "rotate", "ROTATE", Number {
+        unit: "seconds", least: 0, most: YEAR,
+        set: |ranker, period| { ranker.rotate_every(seconds(period)); },
+    }, "0",
+    "the machine keeps its order of the pool for this long, in the cache; `0` shuffles anew in each \
+     process";
+}
+
+impl Key {
+    pub(crate) fn find(name: &str) -> Option<&'static Key> {
+        KEYS.iter().find(|key| key.name == name)
+    }
+
+    /// The name of the environment variable.
+    pub(crate) fn variable(&self) -> String {
+        format!("FASTESTMIRROR_{}", self.name.to_ascii_uppercase())
+    }
+
+    /// The values that are allowed, after "it must be".
+    pub(crate) fn allowed(&self) -> String {
+        match self.kind {
+            Flag(_) => "1 or 0, yes or no, true or false, on or off".into(),
+            Number { unit: "", least, most, .. } => format!("a number from {least} to {most}"),
+            Number { unit, least, most, .. } => format!("a number of {unit} from {least} to {most}"),
+            Count { most, .. } => format!("a whole number from 0 to {most}, or all"),
+            Patterns(_) => {
+                "host names, with `*` for any text and `?` for any character, or suffixes such as \
+                 `.gov`; separated by spaces or commas"
+                    .into()
+            }
+        }
+    }
+
+    /// Returns what counts of a value, as it would be written in the file. A wrong value, or the
+    /// wrong part of a list, is reported with the reason, and ignored.
+    pub(crate) fn check(&self, value: &str, report: &mut dyn FnMut(&str, String)) -> Option<String> {
+        let must_be = || format!("it must be {}", self.allowed());
+        let Patterns(accept) = self.kind else {
+            if self.set(&mut Ranker::new(), value) {
+                return Some(value.to_string());
+            }
+            report(value, must_be());
+            return None;
+        };
+        let mut kept = Vec::new();
+        for pattern in patterns(value) {
+            if !accept(&mut Ranker::new(), &[pattern]) {
+                report(pattern, must_be());
+            } else if kept.len() < MOST_PATTERNS {
+                kept.push(pattern);
+            } else {
+                report(pattern, format!("only the first {MOST_PATTERNS} of a list count"));
+                break;
+            }
+        }
+        if kept.is_empty() { None } else { Some(kept.join(" ")) }
+    }
+
+    /// Sets the option of a ranker. Returns whether the value is an allowed one.
+    pub(crate) fn set(&self, ranker: &mut Ranker, value: &str) -> bool {
+        match self.kind {
+            Flag(set) => flag(&value.to_ascii_lowercase()).map(|value| set(ranker, value)).is_some(),
+            Number { least, most, set, .. } => {
+                number(value, least, most).map(|value| set(ranker, value)).is_some()
+            }
+            Count { most, set } => {
+                let count = count(value, most);
+                count
+                    .map(|count| set(ranker, if count == ALL { Ranker::ALL } else { count as usize }))
+                    .is_some()
+            }
+            Patterns(set) => set(ranker, &patterns(value).collect::<Vec<_>>()),
+        }
+    }
+
+    /// Whether this value of a flag says yes.
+    pub(crate) fn is_on(&self, value: &str) -> bool {
+        matches!(self.kind, Flag(_)) && flag(&value.to_ascii_lowercase()) == Some(true)
+    }
+}
+
+/// The patterns of a list.
+fn patterns(value: &str) -> impl Iterator<Item = &str> {
+    value.split([' ', '\t', ',']).filter(|pattern| !pattern.is_empty())
+}
+
+/// The number that `all` stands for.
+const ALL: u32 = u32::MAX;
+
+const fn may_be_built_in(value: Option<&str>, kind: Kind) -> bool {
+    let Some(value) = value else { return true };
+    match kind {
+        Flag(_) => flag(value).is_some(),
+        Number { least, most, .. } => number(value, least, most).is_some(),
+        Count { most, .. } => count(value, most).is_some(),
+        // They are decisions about one machine's mirrors.
+        Patterns(_) => false,
+    }
+}
+
+const fn flag(value: &str) -> Option<bool> {
+    match value.as_bytes() {
+        b"1" | b"yes" | b"true" | b"on" => Some(true),
+        b"0" | b"no" | b"false" | b"off" => Some(false),
+        _ => None,
+    }
+}
+
+const fn count(value: &str, most: u32) -> Option<u32> {
+    match value.as_bytes() {
+        b"all" => Some(ALL),
+        _ => match number(value, 0, most) {
+            Some(number) if number == number as u32 as f64 => Some(number as u32),
+            _ => None,
+        },
+    }
+}
+
+/// Reads digits, of which some may follow a point. (The standard library's functions cannot be
+/// called while this is compiled.)
+const fn number(value: &str, least: u32, most: u32) -> Option<f64> {
+    /// So many digits fit into a double.
+    const MOST_DIGITS: usize = 15;
+    let text = value.as_bytes();
+    let (mut digits, mut divisor) = (0, 1);
+    let mut point = None;
+    let mut at = 0;
+    while at < text.len() {
+        match text[at] {
+            digit @ b'0'..=b'9' => digits = digits * 10 + (digit - b'0') as u64,
+            b'.' if point.is_none() && at > 0 && at + 1 < text.len() => point = Some(at),
+            _ => return None,
+        }
+        if point.is_some() && text[at] != b'.' {
+            divisor *= 10;
+        }
+        at += 1;
+        if at > MOST_DIGITS {
+            return None;
+        }
+    }
+    let number = digits as f64 / divisor as f64;
+    if text.is_empty() || number < least as f64 || number > most as f64 { None } else { Some(number) }
+}
+
+/// A time in a range that fits.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
