@@ -21,10 +21,17 @@ const SETUP: Setup = Setup {
 const OURS: &str = "libfastestmirror ";
 const SCHEMES: [&str; 2] = ["http", "https"];
 
+/// The file with the settings of the machine.
+const SETTINGS: &str = "/etc/fastestmirror.conf";
+
 fn in_a_site(test: &str, body: impl FnOnce(&Site)) {
     if have_all() {
         let library = build::dropin().join("libfastestmirror_librepo.so");
-        lab::isolated(test, || body(&Site::start(&library)));
+        lab::isolated(test, || {
+            // An empty one, whatever this machine has.
+            lab::own_file_in_etc(SETTINGS).expect("a file");
+            body(&Site::start(&library));
+        });
     }
 }
 
@@ -103,6 +110,49 @@ fn pool_shares_the_load_of_forty_runs_evenly() {
         ));
         // With three degrees of freedom, a fair shuffle exceeds this once in ten thousand times.
         assert!(chi_square < 21.1, "{leads:?}");
+    });
+}
+
+/// dnf needs no other setting than its own `fastestmirror=1`.
+#[test]
+fn dnf_follows_the_settings_of_the_file() {
+    in_a_site(lab::test_name!(), |site| {
+        let run = |text: &str, setup: Setup| {
+            std::fs::write(SETTINGS, format!("[main]\n{text}\n")).expect("our own file");
+            let run = site.run(Task::Download, setup);
+            let in_effect = text.replace(" = ", "=").replace('\n', " (/etc/fastestmirror.conf), ");
+            for part in [OURS, &format!("settings: {in_effect} (/etc/fastestmirror.conf), the others")] {
+                assert!(run.log.contains(part), "{part:?} is not in dnf's log:\n{}", run.log);
+            }
+            run
+        };
+        // The pool is one of those that are left, and the others are not asked.
+        let excluded = run("exclude = near* mid2.lab.example", SETUP);
+        let asked = excluded.hosts("");
+        assert!(
+            asked == ["fair.lab.example"] || asked == ["mid1.lab.example"],
+            "{asked:?}\n{}",
+            excluded.log
+        );
+        let mut mirrors = excluded.attempts.iter().filter_map(|attempt| MIRRORS.get(attempt.mirror));
+        assert!(mirrors.all(|(name, _)| !name.contains("near") && *name != "mid2.lab.example"));
+        let counts = excluded.log.contains("exclude 5 of 12 mirrors")
+            && excluded.log.contains("exclude 5 of 11 mirrors");
+        assert!(counts, "{}", excluded.log);
+        // One of the pool leads it in each run, and so does one that slack alone puts into it.
+        for (text, leader) in
+            [("prefer = near3.*", "near3.lab.example"), ("slack = 30\nprefer = fair.*", "fair.lab.example")]
+        {
+            for _ in 0..3 {
+                let run = run(text, SETUP);
+                assert_eq!(run.hosts(""), [leader], "{text}: {}", run.log);
+            }
+        }
+        assert_one_of_the_pool(SETUP, &run("prefer = fair.*", SETUP));
+        // All that there is, since there is nothing else.
+        let run = run("https_only = yes", SETUP);
+        assert!(run.log.contains("mirrors: the settings exclude each of them"), "{}", run.log);
+        assert_eq!(run.hosts("one"), ["fair.lab.example"], "the first of the list: {}", run.log);
     });
 }
 

@@ -9,7 +9,8 @@
  * which calls the functions that are loaded. With internal, "+" begins the next handle, and an
  * option is that of the handle after whose "+" it stands. --meddle makes the callback change
  * options of its handle and call a function again. --free-by LIBRARY frees with the function of
- * another library. */
+ * another library. With --repeat, --between COMMAND is run by the shell between two calls, and
+ * --keep-lists leaves the internal lists as the call before has left them. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -37,8 +38,8 @@ typedef gboolean SortAll(GSList *, GError **);
 static LrHandle *handles[LIMIT];
 static char *urls[LIMIT][LIMIT * 64];
 static int counts[LIMIT], used = 1, with_handle = 1, repeat = 1, no_list = 0, one_by_one = 0;
-static const char *library, *free_by;
-static int meddle = 0;
+static const char *library, *free_by, *between;
+static int meddle = 0, keep_lists = 0;
 static void *place;
 
 static void *find(const char *name)
@@ -138,6 +139,10 @@ static void read_arguments(char **argv)
             free_by = *++argv;
         else if (!strcmp(*argv, "--repeat"))
             repeat = atoi(*++argv);
+        else if (!strcmp(*argv, "--between"))
+            between = *++argv;
+        else if (!strcmp(*argv, "--keep-lists"))
+            keep_lists = 1;
         else if (!strcmp(*argv, "--cache"))
             set(handle, LRO_FASTESTMIRRORCACHE, "string", *++argv);
         else if (!strcmp(*argv, "--max-age"))
@@ -238,7 +243,7 @@ static void internal(void)
     GError *error = NULL;
     for (int i = 0; i < used; i++) {
         urls[i][counts[i]] = NULL;
-        if (!lr_handle_setopt(handles[i], &error, LRO_URLS, urls[i])
+        if ((!(keep_lists && *internal_list(handles[i])) && !lr_handle_setopt(handles[i], &error, LRO_URLS, urls[i]))
             || !lr_handle_prepare_internal_mirrorlist(handles[i], FALSE, &error))
             exit(2);
         before[i] = g_slist_copy(*internal_list(handles[i]));
@@ -327,6 +332,8 @@ int main(int argc, char **argv)
     read_arguments(argv + 3);
     int descriptors = 0, threads = 0;
     for (int i = 0; i < repeat; i++) {
+        if (i > 0 && between && system(between) != 0)
+            return 2;
         if (!strcmp(argv[2], "order"))
             order();
         else if (!strcmp(argv[2], "detailed"))

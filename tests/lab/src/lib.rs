@@ -46,6 +46,7 @@ mod skip;
 mod spec;
 mod timeline;
 
+pub use names::own_file_in_etc;
 pub use namespace::{
     Unavailable, attempt, figure, is_inside, isolated, isolated_with_output, name_of_test, run,
 };

@@ -1,10 +1,11 @@
 //! Replaces the system's resolver configuration in this mount namespace while a world runs.
 
-use super::namespace::{Context, Unavailable};
+use super::namespace::{Context, Unavailable, is_inside};
 use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,7 +20,7 @@ impl Files {
     /// Replaces the files; `hosts` are lines for /etc/hosts besides those for localhost.
     pub(crate) fn replace(name_server: impl std::fmt::Display, hosts: &str) -> Result<Files, Unavailable> {
         let mut files = Files(Vec::new());
-        make_coverable().context("cannot mount a directory over /etc")?;
+        make_coverable(&[RESOLVER, HOSTS, NSSWITCH]).context("cannot mount a directory over /etc")?;
         // Two attempts of one second: the shortest that the resolver's options allow with a repeat.
         files.cover(RESOLVER, &format!("nameserver {name_server}\noptions timeout:1 attempts:2\n"))?;
         files.cover(HOSTS, &format!("127.0.0.1 localhost\n::1 localhost\n{hosts}"))?;
@@ -58,12 +59,25 @@ impl Drop for Files {
     }
 }
 
-/// Makes sure that each file exists, so that it can be mounted over. Creating one in /etc would
-/// change the machine, so if one is missing, or is a dangling link, /etc is covered by a new
-/// directory into which all else is mounted.
-fn make_coverable() -> io::Result<()> {
-    let missing: Vec<&Path> =
-        [RESOLVER, HOSTS, NSSWITCH].map(Path::new).into_iter().filter(|file| !file.exists()).collect();
+/// Inside the lab: gives this mount namespace an empty file of its own at this path in /etc,
+/// whether the machine has one or not. It can be written as any other file; its owner is root. To
+/// be called before a world starts.
+pub fn own_file_in_etc(path: &str) -> io::Result<()> {
+    assert!(is_inside(), "{path} is the machine's own");
+    make_coverable(&[path])?;
+    let source = temporary("file");
+    fs::write(&source, "")?;
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o644))?;
+    let mounted = bind(&source, Path::new(path));
+    fs::remove_file(&source)?;
+    mounted
+}
+
+/// Makes sure that each of these files in /etc exists, so that it can be mounted over. Creating one
+/// there would change the machine, so if one is missing, or is a dangling link, /etc is covered by
+/// a new directory into which all else is mounted.
+fn make_coverable(files: &[&str]) -> io::Result<()> {
+    let missing: Vec<&Path> = files.iter().map(Path::new).filter(|file| !file.exists()).collect();
     if missing.is_empty() {
         return Ok(());
     }
