@@ -291,7 +291,7 @@ fn table_has_the_defaults_and_the_ranges_of_the_library() {
                 continue;
             }
             Kind::Count { most, .. } => most.to_string(),
-            Kind::Flag(_) => "yes".into(),
+            Kind::Flag(_) => if key.is_on(key.default) { "no" } else { "yes" }.into(),
             Kind::Patterns(_) => "a.example".into(),
         };
         assert_eq!(shown(key, &changed) == default, key.name == "off", "{}", key.name);
