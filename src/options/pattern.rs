@@ -23,8 +23,8 @@ impl Pattern {
     pub(crate) fn matches(&self, host: &Host) -> bool {
         let host = host.to_string();
         let host = host.strip_suffix('.').unwrap_or(&host);
-        if self.0.starts_with('.') && !self.0.contains(['*', '?']) {
-            return host.ends_with(&self.0);
+        if !self.0.contains(['*', '?']) {
+            return if self.0.starts_with('.') { host.ends_with(&self.0) } else { host == self.0 };
         }
         let chars = |text: &str| text.chars().collect::<Vec<_>>();
         glob(&chars(&self.0), &chars(host))
