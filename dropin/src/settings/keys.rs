@@ -106,6 +106,9 @@ table! {
     }), "no",
     "only https mirrors are used: neither http nor ftp nor local ones";
 
+    "public_only", "PUBLIC_ONLY", Flag(|ranker, is_on| { ranker.public_only(is_on); }), "no",
+    "only public addresses are measured: mirrors with private, link-local or reserved ones come last";
+
     "check_after", "CHECK_AFTER", Number {
         unit: "seconds", least: 0, most: YEAR,
         set: |ranker, time| { ranker.check_after(seconds(time)); },

@@ -96,6 +96,7 @@ fn values_are_read_as_the_table_says() {
         ("https_only=on", "protocols: [Https]"),
         ("https_only=off", "protocols: []"),
         ("https_only=False", "protocols: []"),
+        ("public_only=yes", "public_only: true"),
         ("https_only=1\nhttps_only=no", "protocols: []"),
         ("check_after=0", "check_after: 0ns"),
         ("check_after=31536000", "check_after: 31536000s"),
