@@ -6,12 +6,14 @@
 //! which gets a documentation address; sockets are refused too. The address that it wants to
 //! connect to, or the lookup that it wants to make, is the answer, and no packet leaves.
 
-use crate::symbols::{Curl, Opaque};
+use crate::symbols::{Curl, InterruptFlag, Opaque};
 use fastestmirror::{Host, Mirror};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::{CString, c_int, c_long, c_void};
 use std::net::{IpAddr, SocketAddr};
 use std::ptr;
+use std::time::Instant;
 
 const CURLOPT_URL: c_int = 10002;
 const CURLOPT_VERBOSE: c_int = 41;
@@ -54,8 +56,35 @@ type Destination = Option<Option<SocketAddr>>;
 type StartResolver = unsafe extern "C" fn(*mut c_void, *mut c_void, *mut c_void) -> c_int;
 type OpenSocket = unsafe extern "C" fn(*mut c_void, c_int, *mut CurlSockaddr) -> c_int;
 
-/// Returns the position of the first of these mirrors that libcurl would reach through a proxy.
-/// `curl` is a libcurl handle with options, or NULL for what the environment says alone.
+/// Whether one of several mirrors is reached through a proxy.
+pub(crate) enum Answer {
+    No,
+    /// The position of the first one.
+    Yes(usize),
+    /// There was no time to find out.
+    Unknown,
+}
+
+/// How long libcurl is asked in one call, about all lists of mirrors together.
+pub(crate) struct Patience {
+    /// How many questions are left: so many endpoints are measured in a call at most.
+    questions: usize,
+    deadline: Instant,
+    interrupt: Option<InterruptFlag>,
+}
+
+impl Patience {
+    pub(crate) fn new(deadline: Instant, interrupt: Option<InterruptFlag>) -> Patience {
+        Patience { questions: 2048, deadline, interrupt }
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline || self.interrupt.is_some_and(InterruptFlag::is_set)
+    }
+}
+
+/// Returns whether libcurl would reach one of these mirrors through a proxy. `curl` is a libcurl
+/// handle with options, or NULL for what the environment says alone.
 ///
 /// # Safety
 /// `curl` is NULL or a handle of this libcurl that nothing else uses now.
@@ -63,9 +92,10 @@ pub(crate) unsafe fn first_behind_proxy(
     functions: &Curl,
     curl: *mut Opaque,
     urls: &[String],
-) -> Option<usize> {
+    patience: &mut Patience,
+) -> Answer {
     // SAFETY: the caller's promise.
-    let query = unsafe { Query::new(functions, curl)? };
+    let Some(query) = (unsafe { Query::new(functions, curl) }) else { return Answer::No };
     // Mostly there is no proxy, and one question for each scheme is enough. Only where there is
     // one, the mirrors' own names matter, because of its exceptions.
     let mut answers = HashMap::new();
@@ -73,14 +103,26 @@ pub(crate) unsafe fn first_behind_proxy(
         let Mirror::Remote(protocol, endpoint) = Mirror::parse(url) else { continue };
         let anywhere = Host::Address(DOCUMENTATION.into());
         let ask = || query.is_proxied(protocol.scheme(), &anywhere, endpoint.port);
-        if *answers.entry((protocol, None)).or_insert_with(ask) {
-            let ask = || query.is_proxied(protocol.scheme(), &endpoint.host, endpoint.port);
-            if *answers.entry((protocol, Some(endpoint.host.clone()))).or_insert_with(ask) {
-                return Some(index);
+        if !*answers.entry((protocol, None)).or_insert_with(ask) {
+            continue;
+        }
+        let is_proxied = match answers.entry((protocol, Some(endpoint.host.clone()))) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => {
+                if patience.is_over() {
+                    return Answer::Unknown;
+                }
+                // All others would not be measured.
+                let Some(left) = patience.questions.checked_sub(1) else { return Answer::No };
+                patience.questions = left;
+                *new.insert(query.is_proxied(protocol.scheme(), &endpoint.host, endpoint.port))
             }
+        };
+        if is_proxied {
+            return Answer::Yes(index);
         }
     }
-    None
+    Answer::No
 }
 
 /// A copy of a libcurl handle that is asked where it would connect to.

@@ -4,15 +4,17 @@
 use crate::handle::{Handle, Listener};
 use crate::layout;
 use crate::log::Log;
-use crate::proxy;
+use crate::proxy::{self, Answer, Patience};
 use crate::settings::Settings;
 use crate::symbols::{Curl, InterruptFlag, Librepo};
-use fastestmirror::{Endpoint, Error, Event, Mirror, Outcome, RankedMirror, Ranker, Ranking, catch_panic};
+use fastestmirror::{
+    Endpoint, Error, Event, Mirror, Outcome, RankedMirror, Ranker, Ranking, StopReason, catch_panic,
+};
 use std::ffi::{CString, c_int, c_long, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a caller wants to know.
 #[derive(Clone, Copy, PartialEq)]
@@ -66,8 +68,14 @@ fn measure(
     stages: Stages,
 ) -> Result<Option<Ranking>, Error> {
     let repositories = lists.len();
-    let measurable: Vec<MirrorList> =
-        lists.into_iter().filter(|list| !list.urls.is_empty() && may_be_measured(log, list)).collect();
+    let start = Instant::now();
+    let timeout = first.map_or(Duration::from_secs(2), |handle| handle.timeout());
+    let interrupt = Librepo::find().and_then(|librepo| librepo.interrupt);
+    let mut patience = Patience::new(start + timeout, interrupt);
+    let measurable: Vec<MirrorList> = lists
+        .into_iter()
+        .filter(|list| !list.urls.is_empty() && may_be_measured(log, list, &mut patience))
+        .collect();
     if measurable.is_empty() {
         return Ok(None);
     }
@@ -75,8 +83,9 @@ fn measure(
     let is_decided = wanted == Wanted::Order && !depends_on_latency(&urls);
 
     let mut ranker = Ranker::new();
+    ranker.timeout(timeout.saturating_sub(start.elapsed()))?;
     if let Some(handle) = first {
-        ranker.timeout(handle.timeout())?.family(handle.family()).max_age(handle.max_age());
+        ranker.family(handle.family()).max_age(handle.max_age());
     }
     settings.apply(&mut ranker);
     if wanted == Wanted::Latencies {
@@ -87,7 +96,6 @@ fn measure(
         log.debug("measuring nothing: no latency can change the order");
         ranker.timeout(Duration::ZERO)?;
     }
-    let interrupt = Librepo::find().and_then(|librepo| librepo.interrupt);
     if let Some(flag) = interrupt {
         watch_interrupt_flag(&mut ranker, flag);
     }
@@ -109,7 +117,8 @@ fn measure(
     if repositories > 1 && !is_decided {
         // The stages have been called; of these runs there are log lines alone.
         ranker.observer(move |event| log.event(event));
-        remeasure_unanswered(log, &mut ranker, interrupt, measurable, &mut ranking);
+        ranker.timeout(timeout.saturating_sub(start.elapsed()))?;
+        remeasure_unanswered(log, &mut ranker, measurable, &mut ranking);
     }
     Ok(Some(ranking))
 }
@@ -132,48 +141,60 @@ fn depends_on_latency(urls: &[&String]) -> bool {
     false
 }
 
-/// Measures each repository that has no mirror known to answer once more, by itself. A fallback of
-/// one repository is of no use to another, and among nearer mirrors of other repositories,
-/// measuring may have stopped before any of its own could answer.
-fn remeasure_unanswered(
-    log: Log,
-    ranker: &mut Ranker,
-    interrupt: Option<InterruptFlag>,
-    lists: Vec<MirrorList>,
-    ranking: &mut Ranking,
-) {
+/// Measures the repositories that have no mirror known to answer once more, all of them together,
+/// in what is left of the timeout. A fallback of one repository is of no use to another, and among
+/// nearer mirrors of other repositories, measuring may have stopped before any of its own could
+/// answer.
+fn remeasure_unanswered(log: Log, ranker: &mut Ranker, lists: Vec<MirrorList>, ranking: &mut Ranking) {
+    // Where no mirror of any repository has answered, or the timeout was reached, another pass
+    // would find nothing. A mirror that was heard a while ago may not be there any more.
+    let is_heard = |mirror: &RankedMirror| matches!(mirror.outcome, Outcome::Measured(_));
+    let is_idle = ranking.stop_reason == StopReason::Idle;
+    let is_over = matches!(ranking.stop_reason, StopReason::Timeout | StopReason::Cancelled);
+    if is_over || !is_idle && !ranking.mirrors.iter().any(is_heard) {
+        return;
+    }
+    let mut place = vec![None; ranking.mirrors.iter().map(|mirror| mirror.index + 1).max().unwrap_or(0)];
+    for (at, mirror) in ranking.mirrors.iter().enumerate() {
+        place[mirror.index] = Some(at);
+    }
     let is_usable =
         |mirror: &RankedMirror| mirror.outcome.latency().is_some() || mirror.outcome == Outcome::Local;
     // A failure that was read from the cache may be over.
     let may_answer = |mirror: &RankedMirror| mirror.from_cache || mirror.outcome == Outcome::Unanswered;
-    for MirrorList { positions, urls, .. } in lists {
-        let mut own = ranking.mirrors.iter().filter(|mirror| positions.binary_search(&mirror.index).is_ok());
-        let is_interrupted = interrupt.is_some_and(InterruptFlag::is_set);
-        if own.clone().any(is_usable) || !own.any(may_answer) || is_interrupted {
-            continue;
-        }
-        log.debug(&format!(
-            "measuring once more: none of the {} mirrors of a repository is known to answer",
-            urls.len()
-        ));
-        let again = match ranker.rank(urls) {
-            Ok(again) => again,
-            // The results for the other repositories still count.
-            Err(error) => {
-                log.debug(&format!("keeping its given order: {error}"));
-                continue;
-            }
-        };
-        ranking.mirrors.retain(|mirror| positions.binary_search(&mirror.index).is_err());
-        for mut mirror in again.mirrors {
-            mirror.index = positions[mirror.index];
-            ranking.mirrors.push(mirror);
-        }
+    let is_left = |list: &MirrorList| {
+        let mut own = list.positions.iter().filter_map(|&index| Some(&ranking.mirrors[place[index]?]));
+        !own.clone().any(is_usable) && own.any(may_answer)
+    };
+    let left: Vec<MirrorList> = lists.into_iter().filter(is_left).collect();
+    if left.is_empty() {
+        return;
+    }
+    log.debug(&format!(
+        "measuring once more: no mirror of {} of the repositories is known to answer",
+        left.len()
+    ));
+    let (mut positions, mut urls) = (Vec::new(), Vec::new());
+    for list in left {
+        positions.extend(list.positions);
+        urls.extend(list.urls);
+    }
+    // Each repository needs one of its own.
+    ranker.fallbacks(Ranker::ALL);
+    let again = match ranker.rank(urls) {
+        Ok(again) => again,
+        // The results for the other repositories still count.
+        Err(error) => return log.debug(&format!("keeping their given order: {error}")),
+    };
+    ranking.mirrors.retain(|mirror| positions.binary_search(&mirror.index).is_err());
+    for mut mirror in again.mirrors {
+        mirror.index = positions[mirror.index];
+        ranking.mirrors.push(mirror);
     }
 }
 
 /// Whether these mirrors can be reached, and directly, as far as librepo and libcurl are concerned.
-fn may_be_measured(log: Log, list: &MirrorList) -> bool {
+fn may_be_measured(log: Log, list: &MirrorList, patience: &mut Patience) -> bool {
     let mirrors = list.urls.len();
     if list.handle.is_some_and(|handle| handle.is_offline()) {
         log.debug(&format!("keeping the given order of {mirrors} mirrors: offline"));
@@ -182,8 +203,18 @@ fn may_be_measured(log: Log, list: &MirrorList) -> bool {
     let Some(functions) = Curl::find() else { return true };
     let curl = list.handle.and_then(|handle| handle.curl()).unwrap_or(ptr::null_mut());
     // SAFETY: the libcurl handle of a librepo handle, which is the caller's during this call.
-    let behind_proxy = unsafe { proxy::first_behind_proxy(&functions, curl, &list.urls) };
-    let Some(index) = behind_proxy else { return true };
+    let behind_proxy = unsafe { proxy::first_behind_proxy(&functions, curl, &list.urls, patience) };
+    let index = match behind_proxy {
+        Answer::No => return true,
+        Answer::Yes(index) => index,
+        Answer::Unknown => {
+            log.debug(&format!(
+                "keeping the given order of {mirrors} mirrors: it takes too long to find out which of \
+                 them are reached through a proxy"
+            ));
+            return false;
+        }
+    };
     // The host alone: the URL may hold a password.
     if let Some(host) = Mirror::parse(&list.urls[index]).host() {
         log.debug(&format!(

@@ -53,6 +53,31 @@ fn proxy_keeps_the_given_order() {
     is_measured(&Call::of(ours(), "order", &here).env("http_proxy", &proxy).env("no_proxy", "*").output());
 }
 
+/// The list is from the network, and the questions are as many as its hosts.
+#[test]
+fn proxy_check_of_a_long_list_takes_no_longer_than_the_timeout() {
+    if caller().is_none() {
+        return;
+    }
+    let proxy = format!("http://127.0.0.1:{}", closed_port());
+    let urls: Vec<String> = (0..20_000).map(|n| format!("http://[::1]:1/{n}")).collect();
+    let hosts: Vec<String> = (0..20_000).map(|n| format!("http://m{n}.example/")).collect();
+    for list in [urls, hosts] {
+        let list: Vec<&str> = list.iter().map(String::as_str).collect();
+        let call = |proxy: &str| {
+            let start = std::time::Instant::now();
+            let arguments = [&["--timeout", "0.2"], &list[..]].concat();
+            let call = Call::of(ours(), "order", &arguments).env("no_proxy", ".example,::1,[::1]");
+            let output = if proxy.is_empty() { call } else { call.env("http_proxy", proxy) }.output();
+            assert_eq!(order(&output).len(), list.len());
+            start.elapsed()
+        };
+        let (without, with) = (call(""), call(&proxy));
+        // 20,000 questions take five seconds.
+        assert!(with < 3 * without + std::time::Duration::from_secs(2), "{without:?}, {with:?}");
+    }
+}
+
 #[test]
 fn log_lines_hold_no_password() {
     if caller().is_none() {

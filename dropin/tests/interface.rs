@@ -401,6 +401,49 @@ fn batch_leaves_no_list_without_a_mirror_that_answers() {
     });
 }
 
+/// However many repositories have no mirror that answers, there is one deadline for all.
+#[test]
+fn batch_without_answers_takes_one_timeout() {
+    if caller().is_none() {
+        return;
+    }
+    lab::isolated!(|| {
+        let name = |list: usize, n: usize| format!("m{n}.list{list}.lab.example");
+        let dead = |list| (0..4).map(move |n| lab::Mirror::new(&name(list, n)).ipv4(lab::Fate::Silent));
+        let near = |list| lab::Mirror::new(&name(list, 0)).ipv4(lab::answer(lab::ms(20.0)));
+        let mirrors = (0..10).flat_map(dead).chain((10..13).map(near));
+        let _world = lab::World::start(lab::Spec::new().mirrors(mirrors)).expect("a world");
+        let list =
+            |list| (0..if list < 10 { 4 } else { 1 }).map(move |n| format!("http://{}/", name(list, n)));
+        let batch = |lists: &[usize]| {
+            let mut arguments = Vec::new();
+            for &number in lists {
+                if !arguments.is_empty() {
+                    arguments.push("+".to_string());
+                }
+                arguments.extend(list(number));
+            }
+            let start = std::time::Instant::now();
+            let output = call_ours("internal", &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+            (start.elapsed(), output)
+        };
+        // The first call may have to wait for the library to be built.
+        batch(&[10]);
+        let (one, _) = batch(&[0]);
+        let (elapsed, output) = batch(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        lab::figure(&format!("ten repositories on a black-holed network: {elapsed:.2?}; one: {one:.2?}"));
+        assert!(elapsed < 3 * one, "{one:?}, {elapsed:?}: {output}");
+        assert!(!output.contains("measuring once more"), "{output}");
+        let (elapsed, output) = batch(&[10, 11, 12, 6, 7, 8, 9]);
+        lab::figure(&format!("three good repositories, four dead ones: {elapsed:.2?}"));
+        assert!(elapsed < 3 * one, "{one:?}, {elapsed:?}: {output}");
+        assert_eq!(
+            lines(&output, "log ").iter().filter(|line| line.contains("measuring once more")).count(),
+            1
+        );
+    });
+}
+
 /// For an order, measuring stops as soon as the pool and 16 more are known, or a moment after the
 /// pool is. For the latencies themselves, all are measured. librepo waits for all, up to the
 /// timeout.
