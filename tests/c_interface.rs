@@ -254,6 +254,29 @@ fn struct_layouts_and_enum_values_are_stable() {
 }
 
 #[test]
+fn program_built_with_the_first_header_still_runs() {
+    let (first, scratch) = (root().join("tests/c/abi/0.1.0"), tempfile::tempdir().expect("a directory"));
+    // Every function of that header has to be tried.
+    let text = |name: &str| fs::read_to_string(first.join(name)).expect("a file of this directory");
+    let (header, source) = (text("fastestmirror.h"), text("program.c"));
+    let declared = header.lines().filter(|line| line.contains('(') && !line.starts_with([' ', '/', 't']));
+    let name = |line: &str| Some(line.split('(').next()?.split([' ', '*']).next_back()?.to_owned());
+    let names: Vec<String> = declared.filter_map(name).collect();
+    assert!(names.len() >= 30, "{names:?}");
+    let missing: Vec<_> = names.iter().filter(|name| !source.contains(&format!("{name}("))).collect();
+    // This one is passed on as a pointer.
+    assert!(missing.iter().all(|name| source.contains(&format!("({name}, "))), "never called: {missing:?}");
+
+    let (program, server) = (scratch.path().join("program"), Server::start(Ipv4Addr::UNSPECIFIED));
+    // The header beside the program is found first.
+    build_with(libraries(), "tests/c/abi/0.1.0/program.c", &program, &[]);
+    let endpoint = |port| format!("127.0.0.1:{port}");
+    let mut command = Command::new(&program);
+    command.args([endpoint(server.port()), endpoint(closed_port())]).arg(scratch.path().join("cache"));
+    assert_eq!(run(&mut command), "the program of 0.1.0 still works\n");
+}
+
+#[test]
 fn panic_in_any_layer_becomes_an_error_and_prints_nothing() {
     let directory = scratch("faults");
     run(cargo(&["build", "--lib", "--features", "__fault-injection"]).arg("--target-dir").arg(&directory));

@@ -1,0 +1,562 @@
+/* libfastestmirror: decides in which order a package manager tries its mirrors. C99, C++11; Linux.
+ *
+ * It measures the TCP connect latency of each mirror, shuffles those nearer than twice the best, so
+ * that they share the load, and appends the rest by latency. An endpoint (host and port)
+ * gets at most two connection attempts in a call, an address at most eight; no data is sent.
+ *
+ * The order: file: URLs; the pool, shuffled; the others with a latency, nearest first; those that a
+ * client reaches only after waiting for another address, nearest first; the silent ones; the failed
+ * ones. URLs of one host stand together, at its lowest latency and with its highest weight. If no
+ * mirror has answered: file: URLs and then the given order. All but the excluded come out, each
+ * once.
+ *
+ *     fm_ranker *ranker = fm_ranker_new();
+ *     fm_ranking *ranking = NULL;
+ *     fm_mirror mirror;
+ *     if (ranker && fm_rank(ranker, urls, NULL, count, &ranking) == FM_OK)
+ *         for (size_t i = 0; fm_ranking_mirror(ranking, i, &mirror) == FM_OK; i++)
+ *             puts(mirror.url);
+ *     fm_ranking_free(ranking);
+ *     fm_ranker_free(ranker);
+ *
+ * CONTRACT, for all functions:
+ *
+ * Ownership. What a _new function or fm_rank() returns is freed with its _free function, and with
+ *   nothing else; freeing NULL is fine. Strings and arrays that are passed in are copied and stay
+ *   the caller's. Strings that come out belong to the object they come from and are valid until it
+ *   is freed, unless their description says otherwise.
+ * Errors. Functions that can fail return FM_OK (0) or another fm_status, as an int. Outputs come
+ *   last and are written only on success. fm_ranker_error() has the message of the last failure.
+ *   Whatever fails, the caller still has its own list in the given order. A mirror that cannot be
+ *   reached is no error but an outcome.
+ * NULL. A NULL object, array or output is FM_INVALID_ARGUMENT, never a crash; a NULL array is fine
+ *   where its count is 0. A pointer that is neither NULL nor valid is undefined behavior.
+ * Units. Times are in seconds (double); positions count from 0. Strings are bytes that end in NUL;
+ *   schemes and host names are compared as ASCII, ignoring case.
+ * Enums. They are passed as int, have the values written here and are never renumbered. A later
+ *   version may add values: have a default case.
+ * Threads. Different rankers may be used in different threads at once. One ranker serves one call
+ *   at a time, and a second one gets FM_BUSY. Only fm_ranker_cancel() may come at any time, from
+ *   any thread or signal handler, while the ranker exists: remove the handler before
+ *   fm_ranker_free(). A ranking never changes and may be read by all threads. Callbacks run on the
+ *   thread that called fm_rank(). They may call fm_ranker_cancel(), and nothing else with this
+ *   ranker; they must return (no longjmp, no C++ exception).
+ * Processes. After a fork the child may use the library with rankers of its own, and free those it
+ *   has inherited. A ranker keeps a file descriptor: a program that closes all descriptors, as
+ *   daemons do, makes its rankers after that. Nothing outlives a call but the
+ *   thread of a name lookup that hangs, with its descriptors (the resolver's, and one of ours),
+ *   until the lookup returns; so the shared library is never unloaded, even by dlclose().
+ * Side effects. The library never prints, never exits, installs no signal handler and reads no
+ *   environment variable (the system's resolver may). Its threads do nothing but name lookups, with
+ *   all signals blocked. An internal error (a bug) that it catches is FM_INTERNAL. When the system
+ *   has no memory left, it aborts.
+ * Versions. Until 1.0 a change of the ABI, structs included, changes the soname.
+ */
+
+
+#ifndef FASTESTMIRROR_H
+#define FASTESTMIRROR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct fm_ranker fm_ranker;
+typedef struct fm_ranking fm_ranking;
+
+/* For fm_ranker_set_fallbacks(): measure every mirror. */
+#define FM_FALLBACKS_ALL ((size_t)-1)
+
+
+/**
+ * What a function returns.
+ */
+typedef enum fm_status {
+  /**
+   * The call succeeded.
+   */
+  FM_OK = 0,
+  /**
+   * A NULL pointer, a number out of its range, or an unknown enum value. If the call has a
+   * ranker, fm_ranker_error() names the argument.
+   */
+  FM_INVALID_ARGUMENT = 1,
+  /**
+   * The filters exclude every mirror.
+   */
+  FM_ALL_EXCLUDED = 2,
+  /**
+   * The system has no file descriptor left to measure with.
+   */
+  FM_SYSTEM = 3,
+  /**
+   * The ranker is in use: by another thread, or by the call that is calling this callback.
+   */
+  FM_BUSY = 4,
+  /**
+   * Internal error (a bug in this library), which was caught.
+   */
+  FM_INTERNAL = 5,
+} fm_status;
+
+/**
+ * Address families, for fm_ranker_set_family().
+ */
+typedef enum fm_family {
+  /**
+   * IPv4 and IPv6, as the system prefers.
+   */
+  FM_FAMILY_ANY = 0,
+  /**
+   * IPv4 only.
+   */
+  FM_FAMILY_IPV4 = 4,
+  /**
+   * IPv6 only.
+   */
+  FM_FAMILY_IPV6 = 6,
+} fm_family;
+
+/**
+ * Protocols, for fm_ranker_set_protocols(): values to be combined with |.
+ */
+typedef enum fm_protocol {
+  /**
+   * http:
+   */
+  FM_PROTOCOL_HTTP = 1,
+  /**
+   * https:
+   */
+  FM_PROTOCOL_HTTPS = 2,
+  /**
+   * ftp:
+   */
+  FM_PROTOCOL_FTP = 4,
+  /**
+   * file:
+   */
+  FM_PROTOCOL_FILE = 8,
+} fm_protocol;
+
+/**
+ * What became of a mirror.
+ */
+typedef enum fm_outcome {
+  /**
+   * Its TCP handshake was timed in this call.
+   */
+  FM_OUTCOME_MEASURED = 0,
+  /**
+   * Its latency comes from the cache: it was measured in an earlier call.
+   */
+  FM_OUTCOME_CACHED = 1,
+  /**
+   * A file: URL, on this machine.
+   */
+  FM_OUTCOME_LOCAL = 2,
+  /**
+   * No reply came before measuring stopped: the mirror is far away or down, or was never tried.
+   */
+  FM_OUTCOME_UNANSWERED = 3,
+  /**
+   * The host refused the connection.
+   */
+  FM_OUTCOME_REFUSED = 4,
+  /**
+   * The network reported that the host cannot be reached.
+   */
+  FM_OUTCOME_UNREACHABLE = 5,
+  /**
+   * Its name has no address, or none of the requested family, or the lookup failed.
+   */
+  FM_OUTCOME_UNRESOLVED = 6,
+  /**
+   * Not the URL of a host to which a connection can be made.
+   */
+  FM_OUTCOME_UNSUPPORTED = 7,
+  /**
+   * Dropped by a filter.
+   */
+  FM_OUTCOME_EXCLUDED = 8,
+} fm_outcome;
+
+/**
+ * Why measuring stopped.
+ */
+typedef enum fm_stop_reason {
+  /**
+   * Nothing had to be measured.
+   */
+  FM_STOP_IDLE = 0,
+  /**
+   * Every mirror has an outcome. (Mirrors beyond a limit count as unanswered.)
+   */
+  FM_STOP_COMPLETE = 1,
+  /**
+   * No mirror that is still silent can belong to the pool, unless its packet was lost, and
+   * enough fallbacks are known, or they have been waited for long enough.
+   */
+  FM_STOP_SETTLED = 2,
+  /**
+   * No reply came for longer than any mirror took to answer: the silent ones are down or far
+   * away.
+   */
+  FM_STOP_QUIET = 3,
+  /**
+   * The timeout was reached.
+   */
+  FM_STOP_TIMEOUT = 4,
+  /**
+   * fm_ranker_cancel() was called, or the interrupt check returned a value other than 0.
+   */
+  FM_STOP_CANCELLED = 5,
+} fm_stop_reason;
+
+/**
+ * The severity of a log line, for fm_log_fn.
+ */
+typedef enum fm_log_level {
+  /**
+   * Of interest when looking for the reason of a choice.
+   */
+  FM_LOG_DEBUG = 0,
+  /**
+   * Something did not work as it should, and somebody may want to mend it.
+   */
+  FM_LOG_WARNING = 1,
+} fm_log_level;
+
+/**
+ * Called whenever more endpoints have an outcome: `completed` of `total`, which need not become
+ * equal; `best` is the lowest latency so far in seconds, negative while there is none. As every
+ * callback it may call fm_ranker_cancel(), and nothing else with this ranker; it must return (no
+ * longjmp, no C++ exception).
+ */
+typedef void (*fm_progress_fn)(size_t completed, size_t total, double best, void *userdata);
+
+/**
+ * Called with each line for a log: `level` is an fm_log_level, `message` a string in UTF-8,
+ * without line end or other control characters and without the user names and passwords of URLs,
+ * valid during the call.
+ */
+typedef void (*fm_log_fn)(int level, const char *message, void *userdata);
+
+/**
+ * Called at least every 20 ms while measuring. Measuring stops when it returns a value other than
+ * 0, as with fm_ranker_cancel().
+ */
+typedef int (*fm_interrupt_fn)(void *userdata);
+
+/**
+ * The result as a whole.
+ */
+typedef struct fm_summary {
+  /**
+   * How many mirrors are in the order: all that were given, except the excluded.
+   */
+  size_t mirrors;
+  /**
+   * How many a filter dropped.
+   */
+  size_t excluded;
+  /**
+   * How many have a latency.
+   */
+  size_t answered;
+  /**
+   * How many are in the pool.
+   */
+  size_t pool;
+  /**
+   * The seed of the shuffle.
+   */
+  uint64_t seed;
+  /**
+   * How long measuring and ranking took, in seconds.
+   */
+  double elapsed;
+  /**
+   * Why measuring stopped: an fm_stop_reason.
+   */
+  int stop_reason;
+  /**
+   * Not 0 if nearly all of many hosts are equally near: a middlebox may be answering for all of
+   * them.
+   */
+  int ambiguous;
+} fm_summary;
+
+/**
+ * A mirror in its place. The strings belong to the ranking.
+ */
+typedef struct fm_mirror {
+  /**
+   * Its position in the given list, from 0.
+   */
+  size_t index;
+  /**
+   * Its URL, byte for byte as it was given.
+   */
+  const char *url;
+  /**
+   * The address that answered in this call, as "192.0.2.7:443" or "[2001:db8::7]:443"; NULL if
+   * none did.
+   */
+  const char *address;
+  /**
+   * Its latency in seconds; negative if unknown.
+   */
+  double latency;
+  /**
+   * What became of it: an fm_outcome.
+   */
+  int outcome;
+  /**
+   * Not 0 if it is in the pool: its host is near enough to the best one to share the load with
+   * it.
+   */
+  int pool;
+  /**
+   * Not 0 if the latency may be off by a millisecond or, after a lost SYN-ACK, by a second.
+   */
+  int imprecise;
+  /**
+   * Not 0 if the outcome was read from the cache.
+   */
+  int from_cache;
+  /**
+   * Not 0 if every connection of the client to this mirror waits: the address that it tries
+   * first is silent, although its family works, and another one answered.
+   */
+  int detoured;
+} fm_mirror;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Returns what a status means, in a few words. Never NULL, never to be freed; an unknown status
+ * has a text too.
+ */
+const char *fm_status_text(int status);
+
+/**
+ * Returns the version of the library, "MAJOR.MINOR.PATCH". Never NULL, never to be freed.
+ */
+const char *fm_version(void);
+
+/**
+ * Makes a ranker with the defaults that each setter names. Returns NULL if the system has no file
+ * descriptor left: a ranker keeps one, for fm_ranker_cancel(), until it is freed.
+ */
+fm_ranker *fm_ranker_new(void);
+
+/**
+ * Frees a ranker. NULL is fine. No call may be using it; its results stay valid.
+ */
+void fm_ranker_free(fm_ranker *ranker);
+
+/**
+ * Returns the message of the last failed call with this ranker: it names the argument and what is
+ * wrong with it. Empty if none has failed; "the ranker is in use" while a call with it is under
+ * way; "the ranker is NULL" for NULL. Never NULL; valid until the next call with this ranker, by
+ * any thread.
+ */
+const char *fm_ranker_error(const fm_ranker *ranker);
+
+/**
+ * Stops the measuring of the call of fm_rank() that is under way in another thread, or that is
+ * calling this callback; if none is, of the next one. That call still succeeds, with what is known
+ * so far, and uses the cancel up; its stop reason is FM_STOP_CANCELLED unless measuring had
+ * stopped already. May be called from a signal handler.
+ */
+void fm_ranker_cancel(const fm_ranker *ranker);
+
+/**
+ * Measures `count` mirrors and puts them in order. Blocks until measuring stops, at most for the
+ * timeout and a few milliseconds; a list of many thousands, and the callbacks, take their own time
+ * beside that.
+ *
+ * `urls` holds `count` strings, which are copied; a URL to which no connection can be made is no
+ * error but an outcome. `weights` holds as many positive, finite numbers, or is NULL for all
+ * equal: a host of weight 2 leads the pool twice as often as one of weight 1. On success
+ * `*ranking` is set, to be freed with fm_ranking_free(); on failure it is left as it was, and the
+ * order to use is the caller's own.
+ */
+int fm_rank(fm_ranker *ranker,
+            const char *const *urls,
+            const double *weights,
+            size_t count,
+            fm_ranking **ranking);
+
+/**
+ * Sets how long fm_rank() may take in all, lookups included: 0 to 3600 seconds, default 2. With 0
+ * nothing is measured.
+ */
+int fm_ranker_set_timeout(fm_ranker *ranker, double timeout);
+
+/**
+ * Sets how many hosts outside the pool are enough, so that a client whose pool fails has somewhere
+ * to go; default 16. Once the pool is proved (no other mirror can belong to it), measuring stops
+ * as soon as so many have a latency, or when as long again as proving it took has passed, at least
+ * 10 and at most 50 ms. Mirrors that are silent until then follow in the given order. With
+ * FM_FALLBACKS_ALL neither counts: measuring goes on until every mirror has answered or no further
+ * replies come.
+ */
+int fm_ranker_set_fallbacks(fm_ranker *ranker, size_t fallbacks);
+
+/**
+ * Sets the address family to connect over: an fm_family, default FM_FAMILY_ANY.
+ */
+int fm_ranker_set_family(fm_ranker *ranker, int family);
+
+/**
+ * Sets the factor of the pool: mirrors nearer than this many times the best latency belong to it;
+ * 1 to 1000, default 2.
+ */
+int fm_ranker_set_factor(fm_ranker *ranker, double factor);
+
+/**
+ * Sets the slack of the pool: mirrors nearer than the best latency plus this many seconds belong
+ * to it, too; 0 to 60, default 0. In a data center 1 ms from its nearest mirror, a factor alone
+ * leaves the whole load to that mirror.
+ */
+int fm_ranker_set_slack(fm_ranker *ranker, double slack);
+
+/**
+ * Sets the seed of the shuffle: with one seed, two hosts of equal weight stand in the same order
+ * in every list and on every machine. Default: from the operating system, fresh in every process,
+ * after a fork, and every hour, so that all lists of a transaction agree and the load is spread
+ * over the pool.
+ */
+int fm_ranker_set_seed(fm_ranker *ranker, uint64_t seed);
+
+/**
+ * Keeps only mirrors of these protocols: fm_protocol values combined with |. Default, and with 0:
+ * all, including URLs of no known protocol.
+ */
+int fm_ranker_set_protocols(fm_ranker *ranker, unsigned int protocols);
+
+/**
+ * Keeps only mirrors whose host matches one of `count` patterns; default, and with none: all. A
+ * pattern is a glob over the whole name (* any text, ? any character) or a domain's suffix
+ * (".gov"). A URL without a host matches none.
+ */
+int fm_ranker_set_include(fm_ranker *ranker, const char *const *patterns, size_t count);
+
+/**
+ * Drops the mirrors whose host matches one of `count` patterns, even if they are included; default
+ * none.
+ */
+int fm_ranker_set_exclude(fm_ranker *ranker, const char *const *patterns, size_t count);
+
+/**
+ * Moves mirrors whose host matches one of `count` patterns to the front of the pool, and to the
+ * front of the other mirrors that have a latency; default none. A mirror that has not answered
+ * stays where it is.
+ */
+int fm_ranker_set_prefer(fm_ranker *ranker, const char *const *patterns, size_t count);
+
+/**
+ * Sets the cache file, in librepo's format, or none with NULL; default none.
+ *
+ * A latency is remembered for the maximal age (fm_ranker_set_max_age()). For one hour the file
+ * remembers that a mirror refused or was unreachable, that its name has no address or that looking
+ * it up took too long, that it is detoured, and for how long it was silent. Such a silence counts
+ * in another list only where it is at least as long as the limit of that list's pool. Nothing is
+ * remembered if no mirror answered, or if the result is ambiguous.
+ *
+ * What is remembered is not measured again, but it is checked before it is believed: the first
+ * mirrors of the pool that it predicts are asked again (fm_ranker_set_check_after()). One that is
+ * silent counts as unanswered, and a new latency replaces the old one. If none of them answers
+ * within the limit of that pool, or all that answer take less than half the remembered time,
+ * nothing that is remembered counts, and every mirror is measured.
+ *
+ * A file that cannot be used is no error but a warning: fm_ranking_warning(). A relative path
+ * counts from the current directory of the call of fm_rank().
+ */
+int fm_ranker_set_cache(fm_ranker *ranker, const char *path);
+
+/**
+ * Sets how old a remembered latency may be, in seconds from 0, default 30 days. With 0 nothing
+ * from before the current second counts.
+ */
+int fm_ranker_set_max_age(fm_ranker *ranker, double age);
+
+/**
+ * Sets how long a mirror that has answered is believed without being asked again, in seconds from
+ * 0: the first eight hosts of the pool that the remembered latencies predict are asked again,
+ * unless each was heard within this time, in this process or another one that uses the same cache.
+ * Default 600 (10 minutes); with 0 they are asked in each call. Has no effect without a cache.
+ */
+int fm_ranker_set_check_after(fm_ranker *ranker, double seconds);
+
+/**
+ * Keeps the seed in the cache for this long, in seconds, so that a machine keeps its order of
+ * mirrors across processes, and has another one afterwards. Default, and with 0: a fresh seed in
+ * every process and hour. Has no effect without a cache, or with fm_ranker_set_seed().
+ */
+int fm_ranker_set_rotate_every(fm_ranker *ranker, double seconds);
+
+/**
+ * Sets how many endpoints (host and port) to measure in a call at most, so that a hostile list
+ * does not turn clients into a flood, and how many of one host; defaults 2048 and 4. Endpoints
+ * beyond a limit, in the order given, count as unanswered.
+ */
+int fm_ranker_set_limits(fm_ranker *ranker, size_t endpoints, size_t endpoints_per_host);
+
+/**
+ * Sets the function that is called with progress, on the thread that called fm_rank(), or none
+ * with NULL.
+ */
+int fm_ranker_set_progress(fm_ranker *ranker, fm_progress_fn progress, void *userdata);
+
+/**
+ * Sets the function that is called with lines for a log, on the thread that called fm_rank(), or
+ * none with NULL: what became of each mirror, why measuring stopped, and warnings about the cache.
+ */
+int fm_ranker_set_log(fm_ranker *ranker, fm_log_fn log, void *userdata);
+
+/**
+ * Sets the function that is asked whether to stop measuring, on the thread that called fm_rank(),
+ * or none with NULL: for a flag that the program's own signal handler sets. Where the handler can
+ * call fm_ranker_cancel(), that is quicker.
+ */
+int fm_ranker_set_interrupt_check(fm_ranker *ranker, fm_interrupt_fn check, void *userdata);
+
+/**
+ * Frees a result, and with it the strings that came from it. NULL is fine.
+ */
+void fm_ranking_free(fm_ranking *ranking);
+
+/**
+ * Writes the result as a whole to `*summary`. On failure (a NULL pointer) `*summary` is left as it
+ * was.
+ */
+int fm_ranking_summary(const fm_ranking *ranking, struct fm_summary *summary);
+
+/**
+ * Writes the mirror at a position in the order in which to try them, from 0 to `mirrors` - 1, to
+ * `*mirror`. On failure (a NULL pointer, a position beyond the last) `*mirror` is left as it was.
+ */
+int fm_ranking_mirror(const fm_ranking *ranking, size_t position, struct fm_mirror *mirror);
+
+/**
+ * Writes a mirror that a filter dropped to `*mirror`: by its position among them, in the order
+ * given, from 0 to `excluded` - 1. On failure `*mirror` is left as it was.
+ */
+int fm_ranking_excluded(const fm_ranking *ranking, size_t position, struct fm_mirror *mirror);
+
+/**
+ * Returns a warning about the cache, if it could not be used as it should: a sentence for a log,
+ * by position from 0; NULL beyond the last. Usually there is none. The strings belong to the
+ * ranking.
+ */
+const char *fm_ranking_warning(const fm_ranking *ranking, size_t position);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* FASTESTMIRROR_H */
