@@ -153,10 +153,18 @@ int main(int argc, char **argv)
         CHECK(fm_ranking_mirror(ranking, 2, &mirror) == FM_INVALID_ARGUMENT);
         fm_ranking_free(ranking);
     }
-    CHECK(calls.progress > 0 && calls.log > 0);
+    CHECK(calls.log > 0);
+
+    /* A run that is very short may have no progress to report. */
+    CHECK(fm_ranker_set_cache(calls.ranker, NULL) == FM_OK);
+    for (int run = 0; run < 50 && !(calls.progress && calls.interrupt); run++) {
+        fm_ranking *ranking = NULL;
+        CHECK(fm_rank(calls.ranker, urls, weights, 4, &ranking) == FM_OK);
+        fm_ranking_free(ranking);
+    }
+    CHECK(calls.progress > 0 && calls.interrupt > 0);
 
     /* Both ways to cancel. */
-    CHECK(fm_ranker_set_cache(calls.ranker, NULL) == FM_OK);
     for (int way = 0; way < 2; way++) {
         fm_ranking *ranking = NULL;
         calls.cancel = way == 0;
