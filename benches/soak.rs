@@ -206,8 +206,9 @@ fn plain(n: usize, ranker: &mut Ranker, urls: &[String]) {
     assert_eq!(ranking.mirrors.len(), urls.len());
     let nearest = &ranking.mirrors[0];
     assert!(nearest.pool && matches!(nearest.outcome, Outcome::Measured(_)), "{nearest:?}");
+    // On a busy machine measuring may stop before the refusal is there.
     let last = &ranking.mirrors[urls.len() - 1];
-    assert_eq!(last.outcome, Outcome::Refused, "{last:?}");
+    assert!(matches!(last.outcome, Outcome::Refused | Outcome::Unanswered), "{last:?}");
 }
 
 /// A ranking with a cache and with a name whose lookup hangs, by a new ranker. Each tenth asks the
