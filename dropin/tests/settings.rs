@@ -288,6 +288,7 @@ fn built_in_defaults_are_checked_by_the_compiler_and_can_be_overridden() {
             ("FASTESTMIRROR_DEFAULT_SLACK", "5"),
             ("FASTESTMIRROR_DEFAULT_FACTOR", "3"),
             ("FASTESTMIRROR_DEFAULT_FALLBACKS", "all"),
+            ("FASTESTMIRROR_DEFAULT_ROTATE", ""),
             ("FASTESTMIRROR_SYSCONFDIR", etc.to_str().expect("UTF-8")),
         ],
     );

@@ -208,6 +208,8 @@ const ALL: u32 = u32::MAX;
 const fn may_be_built_in(value: Option<&str>, kind: Kind) -> bool {
     let Some(value) = value else { return true };
     match kind {
+        // As everywhere, what is empty is not set.
+        _ if value.is_empty() => true,
         Flag(_) => flag(value).is_some(),
         Number { least, most, .. } => number(value, least, most).is_some(),
         Count { most, .. } => count(value, most).is_some(),
