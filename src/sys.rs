@@ -248,8 +248,9 @@ fn families_here() -> (bool, bool) {
     // SAFETY: the list that a successful call returns ends in NULL and is valid until it is freed
     // below.
     while let Some(interface) = unsafe { entry.as_ref() } {
-        // SAFETY: an address of that list.
-        match unsafe { read_address(interface.ifa_addr) } {
+        // SAFETY: an address of that list, which does not tell its length: it has all that its family
+        // needs.
+        match unsafe { read_address(interface.ifa_addr, usize::MAX) } {
             Some(address) if address.ip().is_loopback() => {}
             Some(SocketAddr::V4(_)) => ipv4 = true,
             Some(SocketAddr::V6(_)) => ipv6 = true,
@@ -301,15 +302,18 @@ pub(crate) fn lookup(name: &str, family: Family) -> Result<Vec<SocketAddr>, NotF
     // SAFETY: the list that a successful call returns ends in NULL and is valid until it is freed
     // below.
     while let Some(info) = unsafe { entry.as_ref() } {
-        // SAFETY: an address of that list.
-        let address = unsafe { read_address(info.ai_addr) };
+        // SAFETY: an address of that list, of this length.
+        let address = unsafe { read_address(info.ai_addr, info.ai_addrlen as usize) };
         // With 0.0.0.0 or :: a name server says that it blocks the name. A connection to it would
         // go to this machine.
         addresses.extend(address.filter(|address| !url::is_unspecified(address.ip())));
         entry = info.ai_next;
     }
-    // SAFETY: the list comes from getaddrinfo and is not used any more.
-    unsafe { libc::freeaddrinfo(list) };
+    // A name service module may bring about an empty list, which musl cannot free.
+    if !list.is_null() {
+        // SAFETY: the list comes from getaddrinfo and is not used any more.
+        unsafe { libc::freeaddrinfo(list) };
+    }
     Ok(addresses)
 }
 
@@ -347,11 +351,13 @@ mod idn {
 
     impl Drop for Utf8 {
         fn drop(&mut self) {
-            // SAFETY: this is the thread that got the locale, since this type cannot be sent; after
-            // the first call nothing uses it any more.
+            // SAFETY: this is the thread that got the locale, since this type cannot be sent. If the
+            // thread cannot have the one before back, it keeps this one, which must stay then;
+            // otherwise nothing uses it any more.
             unsafe {
-                libc::uselocale(self.before);
-                libc::freelocale(self.locale);
+                if !libc::uselocale(self.before).is_null() {
+                    libc::freelocale(self.locale);
+                }
             }
         }
     }
@@ -371,23 +377,27 @@ mod idn {
     }
 }
 
-/// Reads an IPv4 or IPv6 address; returns none for null and for other families.
+/// Reads an IPv4 or IPv6 address of at most `length` bytes; returns none for null, for other
+/// families, and for one that is too short for its family.
 ///
 /// # Safety
-/// `address` must be null, or readable as an address of the family that it names.
-unsafe fn read_address(address: *const libc::sockaddr) -> Option<SocketAddr> {
+/// `address` must be null, or readable as an address of the family that it names, as far as
+/// `length`.
+unsafe fn read_address(address: *const libc::sockaddr, length: usize) -> Option<SocketAddr> {
+    if address.is_null() || length < mem::size_of::<libc::sa_family_t>() {
+        return None;
+    }
     // SAFETY: the caller guarantees it. Here and below the read is unaligned, since nothing
     // guarantees the alignment of list entries.
-    let family =
-        (!address.is_null()).then(|| unsafe { (&raw const (*address).sa_family).read_unaligned() })?;
+    let family = unsafe { (&raw const (*address).sa_family).read_unaligned() };
     match family.into() {
-        libc::AF_INET => {
+        libc::AF_INET if length >= mem::size_of::<libc::sockaddr_in>() => {
             // SAFETY: as above.
             let address = unsafe { address.cast::<libc::sockaddr_in>().read_unaligned() };
             let ip = Ipv4Addr::from(address.sin_addr.s_addr.to_ne_bytes());
             Some(SocketAddrV4::new(ip, 0).into())
         }
-        libc::AF_INET6 => {
+        libc::AF_INET6 if length >= mem::size_of::<libc::sockaddr_in6>() => {
             // SAFETY: as above.
             let address = unsafe { address.cast::<libc::sockaddr_in6>().read_unaligned() };
             let ip = Ipv6Addr::from(address.sin6_addr.s6_addr);
