@@ -9,30 +9,11 @@ use std::mem::{offset_of, size_of};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
-use support::build::{cargo, link_soname, root, run, soname, target};
+use support::build::{cargo, libraries, link_soname, root, run, scratch, soname};
 use support::programs;
 use support::servers::{Server, Silent, closed_port};
 
 const C99: [&str; 5] = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
-/// A directory for the files of the tests of this name.
-fn scratch(name: &str) -> PathBuf {
-    let directory = target().join("tmp").join(name);
-    fs::create_dir_all(&directory).expect("the target directory can be written");
-    directory
-}
-
-/// The directory with the libraries of a plain `cargo build --release`, and the name that programs
-/// load.
-fn libraries() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        run(cargo(&["build", "--release", "--lib"]).arg("--target-dir").arg(target()));
-        let directory = target().join("release");
-        link_soname(&directory);
-        directory
-    })
-}
 
 fn cc() -> Command {
     let mut command = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()));

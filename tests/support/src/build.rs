@@ -73,6 +73,25 @@ pub fn link_soname(directory: &Path) {
     symlink("libfastestmirror.so", link).expect("the target directory can be written");
 }
 
+/// The directory with the libraries of a plain `cargo build --release`, and the name that programs
+/// load.
+pub fn libraries() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        run(cargo(&["build", "--release", "--lib"]).arg("--target-dir").arg(target()));
+        let directory = target().join("release");
+        link_soname(&directory);
+        directory
+    })
+}
+
+/// A directory for the files of the tests of this name.
+pub fn scratch(name: &str) -> PathBuf {
+    let directory = target().join("tmp").join(name);
+    fs::create_dir_all(&directory).expect("the target directory can be written");
+    directory
+}
+
 /// The directory of `libfastestmirror_librepo.so` and `libfastestmirror_librepo.a`.
 pub fn dropin() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();

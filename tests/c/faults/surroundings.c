@@ -1,0 +1,331 @@
+/* Lookups that hang, and what the rest of the process does meanwhile.
+ *
+ * usage: surroundings CASE PORT [ARGUMENT]
+ *
+ * PORT accepts at all addresses 127.x.y.z. Prints "fine" if all is well. */
+#define _GNU_SOURCE
+#include "fastestmirror.h"
+#include "faults.h"
+#include "process.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+#define HANG "getaddrinfo:hung.loopback.example=hang"
+
+enum { HUNG = 4, MIRRORS = HUNG + 3, NOBODY = 65534 };
+
+/* What a call may take beside its timeout on a busy machine. */
+static const double ROOM = 5;
+
+static char urls[MIRRORS][96];
+static const char *list[MIRRORS];
+
+/* An address, names whose lookups hang, an address, a name that is found. */
+static void make_urls(const char *port)
+{
+    snprintf(urls[0], sizeof urls[0], "http://127.0.0.1:%s/", port);
+    for (int i = 1; i <= HUNG; i++)
+        snprintf(urls[i], sizeof urls[i], "http://m%d.hung.loopback.example:%s/", i, port);
+    snprintf(urls[HUNG + 1], sizeof urls[0], "http://127.0.0.2:%s/", port);
+    snprintf(urls[HUNG + 2], sizeof urls[0], "http://n1.loopback.example:%s/", port);
+    for (int i = 0; i < MIRRORS; i++)
+        list[i] = urls[i];
+}
+
+/* The library's functions, so that it may be loaded at run time. */
+static struct {
+    fm_ranker *(*new)(void);
+    void (*free)(fm_ranker *);
+    int (*set_timeout)(fm_ranker *, double);
+    int (*rank)(fm_ranker *, const char *const *, const double *, size_t, fm_ranking **);
+    int (*mirror)(const fm_ranking *, size_t, fm_mirror *);
+    void (*free_ranking)(fm_ranking *);
+} library = { fm_ranker_new, fm_ranker_free, fm_ranker_set_timeout, fm_rank, fm_ranking_mirror, fm_ranking_free };
+
+/* Ranks. Those of which nothing is known because their lookups hang come last, in the given order. */
+static void rank_list(const char *const *mirrors, size_t count, size_t hung)
+{
+    const double timeout = 2;
+    fm_ranker *ranker = library.new();
+    fm_ranking *ranking;
+    fm_mirror mirror;
+    double start = now();
+    CHECK(ranker && library.set_timeout(ranker, timeout) == FM_OK);
+    CHECK(library.rank(ranker, mirrors, NULL, count, &ranking) == FM_OK);
+    CHECK(now() - start < timeout + ROOM);
+    for (size_t i = 0; i < count; i++) {
+        CHECK(library.mirror(ranking, i, &mirror) == FM_OK);
+        CHECK(strcmp(mirror.url, mirrors[mirror.index]) == 0);
+        CHECK(mirror.outcome == (i < count - hung ? FM_OUTCOME_MEASURED : FM_OUTCOME_UNANSWERED));
+    }
+    library.free_ranking(ranking);
+    library.free(ranker);
+}
+
+static void rank_hung(void)
+{
+    rank_list(list, MIRRORS, HUNG);
+}
+
+static void wait_for_end(struct counts before)
+{
+    faults_release();
+    struct counts after = count_again(before);
+    CHECK(after.descriptors == before.descriptors);
+    CHECK(after.threads == before.threads);
+    CHECK(faults_hanging() == 0);
+}
+
+/* Each case begins and ends with these counts, and ranks with hanging lookups first. */
+static struct counts before;
+
+static void *rank_in_thread(void *unused)
+{
+    rank_hung();
+    return unused;
+}
+
+static void threads(void)
+{
+    enum { THREADS = 6 };
+    pthread_t thread[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_create(&thread[i], NULL, rank_in_thread, NULL) == 0);
+    for (int i = 0; i < THREADS; i++)
+        CHECK(pthread_join(thread[i], NULL) == 0);
+    /* Those of the other calls hang, and there is room for more. */
+    rank_hung();
+    wait_for_end(before);
+}
+
+static int wait_for_child(pid_t child)
+{
+    int status;
+    double start = now();
+    for (;;) {
+        pid_t ended = waitpid(child, &status, WNOHANG);
+        CHECK(ended == 0 || ended == child);
+        if (ended)
+            break;
+        /* It is stuck. */
+        if (now() - start > 20)
+            kill(child, SIGKILL);
+        pause_for(0.001);
+    }
+    CHECK(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void forks(void)
+{
+    enum { CHILDREN = 12 };
+    pthread_t thread;
+    pid_t child[CHILDREN];
+    CHECK(pthread_create(&thread, NULL, rank_in_thread, NULL) == 0);
+    for (int i = 0; i < CHILDREN; i++) {
+        pause_for(0.003 * (i % 4));
+        child[i] = fork();
+        CHECK(child[i] >= 0);
+        if (child[i] == 0) {
+            /* Its parent's threads do not exist here. */
+            rank_hung();
+            _exit(count_entries("/proc/self/task") > 1 ? 7 : 1);
+        }
+    }
+    for (int i = 0; i < CHILDREN; i++)
+        CHECK(wait_for_child(child[i]) == 7);
+    CHECK(pthread_join(thread, NULL) == 0);
+    wait_for_end(before);
+}
+
+static void exits(void)
+{
+    for (int i = 0; i < 6; i++) {
+        double start = now();
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0) {
+            rank_hung();
+            if (i % 2)
+                exit(7);
+            _exit(7);
+        }
+        CHECK(wait_for_child(child) == 7);
+        CHECK(now() - start < 2 + ROOM);
+    }
+}
+
+static void closed_library(const char *path)
+{
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    CHECK(handle && dlsym(handle, "fm_rank") != (void *)(size_t)fm_rank);
+    *(void **)&library.new = dlsym(handle, "fm_ranker_new");
+    *(void **)&library.free = dlsym(handle, "fm_ranker_free");
+    *(void **)&library.set_timeout = dlsym(handle, "fm_ranker_set_timeout");
+    *(void **)&library.rank = dlsym(handle, "fm_rank");
+    *(void **)&library.mirror = dlsym(handle, "fm_ranking_mirror");
+    *(void **)&library.free_ranking = dlsym(handle, "fm_ranking_free");
+    rank_hung();
+    CHECK(faults_hanging() == HUNG);
+    CHECK(dlclose(handle) == 0);
+    wait_for_end(before);
+}
+
+static void changed_root(const char *directory)
+{
+    struct stat root;
+    unsigned long long device, inode;
+    CHECK(stat("/", &root) == 0);
+    rank_hung();
+    /* Opened before, since there is no /proc in there. */
+    CHECK(chroot(directory) == 0 && chdir("/") == 0);
+    struct stat inside;
+    CHECK(stat("/", &inside) == 0 && inside.st_ino != root.st_ino);
+    faults_release();
+    double start = now();
+    while (faults_hanging() && now() - start < 10)
+        pause_for(0.001);
+    CHECK(faults_hanging() == 0);
+    /* A lookup that loads a module must not find it in there. */
+    faults_root(&device, &inode);
+    CHECK(device == root.st_dev && inode == root.st_ino);
+    /* There is no /proc and no /etc. */
+    rank_hung();
+}
+
+static void changed_user(void)
+{
+    rank_hung();
+    alarm(20);
+    CHECK(setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0);
+    alarm(0);
+    /* So that /proc/self can be read again. */
+    CHECK(prctl(PR_SET_DUMPABLE, 1) == 0);
+    DIR *directory = opendir("/proc/self/task");
+    struct dirent *entry;
+    CHECK(directory);
+    int checked = 0;
+    while ((entry = readdir(directory))) {
+        char path[300], line[256];
+        int real = -1;
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "/proc/self/task/%s/status", entry->d_name);
+        FILE *status = fopen(path, "r");
+        CHECK(status);
+        while (fgets(line, sizeof line, status))
+            sscanf(line, "Uid: %d", &real);
+        fclose(status);
+        CHECK(real == NOBODY);
+        checked++;
+    }
+    closedir(directory);
+    CHECK(checked == before.threads + HUNG);
+    rank_hung();
+    wait_for_end(before);
+}
+
+static void closed_descriptors(void)
+{
+    enum { FILES = 64 };
+    static const char text[] = "the program's own file";
+    struct stat files[FILES], file;
+    char content[64];
+    rank_hung();
+    CHECK(faults_hanging() == HUNG);
+    /* As a daemon does it, and what runs a child. */
+    for (int fd = 3; fd < 1024; fd++)
+        close(fd);
+    for (int i = 0; i < FILES; i++) {
+        int fd = memfd_create("own", 0);
+        CHECK(fd == 3 + i);
+        CHECK(write(fd, text, sizeof text) == sizeof text && fstat(fd, &files[i]) == 0);
+    }
+    faults_release();
+    double start = now();
+    while ((faults_hanging() || count_entries("/proc/self/task") > before.threads) && now() - start < 10)
+        pause_for(0.001);
+    CHECK(faults_hanging() == 0 && count_entries("/proc/self/task") == before.threads);
+    for (int i = 0; i < FILES; i++) {
+        CHECK(fstat(3 + i, &file) == 0 && file.st_ino == files[i].st_ino);
+        CHECK(pread(3 + i, content, sizeof content, 0) == sizeof text && strcmp(content, text) == 0);
+        close(3 + i);
+    }
+    rank_hung();
+}
+
+static volatile sig_atomic_t alarms;
+
+static void on_alarm(int number)
+{
+    (void)number;
+    alarms++;
+}
+
+static void many_signals(int flags)
+{
+    const struct itimerval often = { { 0, 200 }, { 0, 200 } }, never = { { 0, 0 }, { 0, 0 } };
+    struct sigaction action = { .sa_handler = on_alarm, .sa_flags = flags };
+    CHECK(sigaction(SIGALRM, &action, NULL) == 0);
+    CHECK(setitimer(ITIMER_REAL, &often, NULL) == 0);
+    for (int i = 0; i < 20; i++)
+        rank_hung();
+    CHECK(setitimer(ITIMER_REAL, &never, NULL) == 0);
+    CHECK(alarms > 20);
+    wait_for_end(before);
+}
+
+static void many_hung(const char *port)
+{
+    enum { NAMES = 70, CALLS = 60 };
+    static char names[NAMES + 1][96];
+    const char *mirrors[NAMES + 1];
+    for (int i = 0; i <= NAMES; i++) {
+        snprintf(names[i], sizeof names[i], "http://m%d.hung.loopback.example:%s/", i, port);
+        mirrors[i] = names[i];
+    }
+    mirrors[NAMES / 2] = urls[0];
+    for (int i = 0; i < CALLS; i++)
+        rank_list(mirrors, NAMES + 1, NAMES);
+    struct counts after = count();
+    /* Each call starts some; together they must not use up what the process may have. */
+    CHECK(after.threads <= 256);
+    CHECK(after.descriptors - before.descriptors <= after.threads + 3);
+    wait_for_end(before);
+    rank_hung();
+}
+
+int main(int argc, char **argv)
+{
+    CHECK(argc >= 3);
+    make_urls(argv[2]);
+    /* What glibc and Rust allocate once. */
+    faults_arm("");
+    const char *only[] = { urls[0], urls[MIRRORS - 1] };
+    rank_list(only, 2, 0);
+    faults_arm(HANG);
+    before = count();
+#define CASE(name) if (strcmp(argv[1], name) == 0)
+    CASE("threads") threads();
+    else CASE("fork") forks();
+    else CASE("exit") exits();
+    else CASE("dlclose") closed_library(argv[3]);
+    else CASE("chroot") changed_root(argv[3]);
+    else CASE("setuid") changed_user();
+    else CASE("close") closed_descriptors();
+    else CASE("signals") many_signals(0);
+    else CASE("restarting-signals") many_signals(SA_RESTART);
+    else CASE("many") many_hung(argv[2]);
+    else CHECK(!"there is no such case");
+    puts("fine");
+    return 0;
+}
