@@ -223,6 +223,7 @@ static const struct plausible {
     { "statx", "EACCES EINTR EIO ENOENT ENOSYS EPERM huge empty fifo open foreign" },
     { "stat64", "EACCES EIO ENOENT" },
     { "unlink", "EACCES EBUSY EIO EPERM EROFS" },
+    { "unshare", "EINVAL EPERM" },
     { "uselocale", "EINVAL" },
     { "write", "EAGAIN EDQUOT EINTR EIO ENOSPC short" },
 };

@@ -23,6 +23,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -54,7 +55,7 @@
     F(pthread_detach) F(pthread_getattr_np) F(pthread_join) F(pthread_key_create)                  \
     F(pthread_setname_np) F(pthread_sigmask) F(read) F(readdir64) F(readlink) F(realpath)          \
     F(recvfrom) F(rename) F(sched_yield) F(send) F(sigaltstack) F(socket) F(stat64) F(statx)       \
-    F(syscall) F(sysconf) F(unlink) F(uselocale) F(write) F(writev)
+    F(syscall) F(sysconf) F(unlink) F(unshare) F(uselocale) F(write) F(writev)
 
 enum function {
 #define F(name) F_##name,
@@ -784,6 +785,12 @@ long syscall(long number, ...)
     va_end(list);
     FAIL(syscall, number == SYS_futex ? "futex" : number == SYS_getrandom ? "getrandom" : "other");
     return REAL(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+int unshare(int what)
+{
+    FAIL(unshare, "");
+    return REAL(unshare)(what);
 }
 
 long sysconf(int name)
