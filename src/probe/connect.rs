@@ -76,7 +76,9 @@ impl Connector {
         self.epoll.add_writable(socket.as_fd(), attempt.0 as u64)?;
         match socket.connect(&SockAddr::from(address)) {
             Ok(()) => {}
-            Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
+            // A connect that a signal interrupts goes on (POSIX); a supervisor of system calls may
+            // bring that about, although this one does not wait.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR)) => {}
             Err(error) => return Err(error),
         }
         self.sockets[attempt.0] = Some((socket, now));
@@ -138,7 +140,8 @@ fn judge(
     if !has_answered {
         return Err(error.as_ref().map_or(AttemptFailure::Unreachable, failure));
     }
-    let rtt = info.map(|info| info.rtt).filter(|rtt| !rtt.is_zero());
+    // One that is longer than the whole attempt is not that of a handshake.
+    let rtt = info.map(|info| info.rtt).filter(|&rtt| !rtt.is_zero() && rtt <= elapsed);
     let imprecise = rtt.is_none() || info.is_some_and(|info| info.retransmits > 0);
     Ok(Handshake { latency: rtt.unwrap_or(elapsed).max(Duration::from_micros(1)), imprecise })
 }
@@ -176,6 +179,7 @@ mod tests {
             (info(true, rtt, 0), None, answer(rtt, false)),
             (info(true, rtt, 1), None, answer(rtt, true)),
             (info(true, zero, 0), None, answer(ELAPSED, true)),
+            (info(true, Duration::from_secs(4295), 0), None, answer(ELAPSED, true)),
             (info(false, rtt, 0), None, answer(rtt, false)),
             (info(false, rtt, 0), Some(libc::ECONNRESET), answer(rtt, false)),
             (info(false, rtt, 0), Some(libc::EPIPE), answer(rtt, false)),
