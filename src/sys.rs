@@ -8,6 +8,7 @@ use std::mem::{self, MaybeUninit};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Turns the -1 that a system call returns into its errno.
@@ -437,6 +438,34 @@ pub(crate) fn with_signals_blocked<T>(body: impl FnOnce() -> T) -> T {
         Restore(before.assume_init())
     };
     body()
+}
+
+/// Returns an error if std could not start a thread and go on: the first thread that it starts needs
+/// a key for its local data, and if the program has used up all keys (1024 with glibc), std ends
+/// the process. To be called before a thread is started: `pthread_key_create`(3).
+pub(crate) fn check_thread_keys() -> io::Result<()> {
+    /// Whether std has got its key by now.
+    static IS_CHECKED: AtomicBool = AtomicBool::new(false);
+    if IS_CHECKED.load(Relaxed) {
+        return Ok(());
+    }
+    // std makes a second one if the first is zero.
+    let mut keys = Vec::new();
+    let mut error = 0;
+    while error == 0 && keys.len() < 2 {
+        let mut key = 0;
+        // SAFETY: `key` outlives the call. Without a destructor nothing is called.
+        error = unsafe { libc::pthread_key_create(&mut key, None) };
+        if error == 0 {
+            keys.push(key);
+        }
+    }
+    for key in keys {
+        // SAFETY: a key that was just made and that nothing else uses.
+        unsafe { libc::pthread_key_delete(key) };
+    }
+    IS_CHECKED.store(error == 0, Relaxed);
+    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
 }
 
 /// Gives this thread a root directory and a working directory of its own, which stay where they are

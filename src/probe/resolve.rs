@@ -190,6 +190,7 @@ impl Drop for Resolver {
 
 impl Worker {
     fn start(permit: Permit, work: Arc<Work>, sender: mpsc::Sender<Resolved>) -> io::Result<Worker> {
+        sys::check_thread_keys()?;
         let state = Arc::new(WorkerState::default());
         let thread = Builder::new().name(THREAD_NAME.into()).stack_size(STACK).spawn({
             let state = state.clone();

@@ -176,6 +176,7 @@ static int row(char **arguments, double timeout)
     /* The next call is as if nothing had happened. */
     remove(cache);
     rank(NULL, &job, &result);
+    printf("more %d\n", count_again(after).descriptors - after.descriptors);
     printf("again %d %s %s %s\n", result.status, result.outcomes, stops[result.summary.stop_reason], result.warnings);
     return 0;
 }
@@ -213,6 +214,7 @@ static const struct plausible {
     { "open64", "EACCES EAGAIN EEXIST EINTR EIO ELOOP EMFILE ENFILE ENOENT ENOMEM ENOSPC EPERM EROFS ESTALE" },
     { "opendir", "EACCES EMFILE ENFILE ENOENT ENOMEM" },
     { "pthread_create", "EAGAIN EPERM" },
+    { "pthread_key_create", "EAGAIN ENOMEM" },
     { "pthread_setname_np", "ERANGE" },
     { "read", "EINTR EIO EISDIR ESTALE short" },
     { "readdir64", "EIO" },
