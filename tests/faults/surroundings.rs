@@ -1,4 +1,5 @@
-//! What the rest of a process may do while lookups hang: `tests/c/faults/surroundings.c`.
+//! What the rest of a process may do while lookups hang, and limits of the process:
+//! `tests/c/faults/surroundings.c`.
 
 use super::{cannot_inject, library, programs};
 use std::net::Ipv4Addr;
@@ -74,4 +75,17 @@ fn lookups_leave_the_files_of_a_program_alone_that_has_closed_all_descriptors() 
 fn signals_every_200_microseconds_change_nothing() {
     check("signals", None);
     check("restarting-signals", None);
+}
+
+#[test]
+fn descriptors_are_used_as_far_as_there_are_any() {
+    check("few-descriptors", None);
+}
+
+#[test]
+fn addresses_are_measured_where_no_thread_can_be_started() {
+    check("little-memory", None);
+    if users::can_become_others() {
+        check("few-processes", None);
+    }
 }

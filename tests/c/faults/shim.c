@@ -48,12 +48,12 @@
 /* Every function that this library stands in for. */
 #define FUNCTIONS(F)                                                                               \
     F(clock_gettime) F(clock_nanosleep) F(close) F(closedir) F(connect) F(epoll_create1)           \
-    F(epoll_ctl) F(epoll_wait) F(eventfd) F(fchmod) F(fchown) F(flock) F(fstat64) F(getaddrinfo)   \
+    F(epoll_ctl) F(epoll_wait) F(eventfd) F(fchmod) F(fchown) F(flock) F(fstat64) F(ftruncate64) F(getaddrinfo)   \
     F(getcwd) F(getifaddrs) F(getpeername) F(getrandom) F(getrlimit) F(getsockopt) F(lseek64)      \
     F(lstat64) F(mmap64) F(mprotect) F(munmap) F(newlocale) F(open) F(open64) F(opendir) F(pause)  \
     F(poll) F(pthread_attr_getguardsize) F(pthread_attr_getstack) F(pthread_create)                \
     F(pthread_detach) F(pthread_getattr_np) F(pthread_join) F(pthread_key_create)                  \
-    F(pthread_setname_np) F(pthread_sigmask) F(read) F(readdir64) F(readlink) F(realpath)          \
+    F(pthread_setname_np) F(pthread_sigmask) F(pwrite64) F(read) F(readdir64) F(readlink) F(realpath)          \
     F(recvfrom) F(rename) F(sched_yield) F(send) F(sigaltstack) F(socket) F(stat64) F(statx)       \
     F(syscall) F(sysconf) F(unlink) F(unshare) F(uselocale) F(write) F(writev)
 
@@ -592,6 +592,32 @@ ssize_t write(int fd, const void *buffer, size_t length)
             unknown_word(F_write);
     }
     return REAL(write)(fd, buffer, length);
+}
+
+ssize_t pwrite64(int fd, const void *buffer, size_t length, off64_t offset)
+{
+    struct path path;
+    int error = effect(F_pwrite64, path_of(fd, &path));
+    if (error > 0) {
+        errno = error;
+        return -1;
+    }
+    if (error < 0) {
+        if (is_word("nothing"))
+            return 0;
+        if (is_word("short"))
+            length = (length + 1) / 2;
+        else
+            unknown_word(F_pwrite64);
+    }
+    return REAL(pwrite64)(fd, buffer, length, offset);
+}
+
+int ftruncate64(int fd, off64_t length)
+{
+    struct path path;
+    FAIL(ftruncate64, path_of(fd, &path));
+    return REAL(ftruncate64)(fd, length);
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count)

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -304,10 +305,96 @@ static void many_hung(const char *port)
     rank_hung();
 }
 
+/* What this process may have, and a bit more of it each time. Without enough, the library says so. */
+static void few_descriptors(void)
+{
+    struct rlimit limit;
+    const char *mirrors[] = { urls[0], urls[HUNG + 1], urls[HUNG + 2] };
+    int complete = 0;
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    faults_arm("");
+    for (rlim_t room = 0; room < 16; room++) {
+        fm_ranking *ranking = NULL;
+        fm_mirror mirror;
+        int measured = 0;
+        fm_ranker *ranker = fm_ranker_new();
+        CHECK(ranker && fm_ranker_set_timeout(ranker, 0.3) == FM_OK);
+        /* The first free descriptor is the number of those that are open. */
+        limit.rlim_cur = (rlim_t)before.descriptors + room;
+        CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+        double start = now();
+        int status = fm_rank(ranker, mirrors, NULL, 3, &ranking);
+        CHECK(now() - start < 0.3 + ROOM);
+        limit.rlim_cur = limit.rlim_max;
+        CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+        if (status == FM_OK) {
+            for (size_t i = 0; i < 3; i++) {
+                CHECK(fm_ranking_mirror(ranking, i, &mirror) == FM_OK);
+                measured += mirror.outcome == FM_OUTCOME_MEASURED;
+            }
+            CHECK(measured == 3 || fm_ranking_warning(ranking, 0));
+            fm_ranking_free(ranking);
+        } else {
+            CHECK(status == FM_SYSTEM && strstr(fm_ranker_error(ranker), "Too many open files"));
+        }
+        /* More room never makes it worse. */
+        CHECK(measured == 3 || !complete);
+        complete = measured == 3;
+        fm_ranker_free(ranker);
+    }
+    CHECK(complete);
+    wait_for_end(before);
+}
+
+/* No thread can be started: not for want of memory, or since the user may have no more. */
+static void no_threads(void)
+{
+    const char *mirrors[] = { urls[HUNG + 2], urls[0] };
+    fm_ranker *ranker = fm_ranker_new();
+    fm_ranking *ranking;
+    fm_mirror mirror;
+    faults_arm("");
+    CHECK(ranker);
+    CHECK(fm_rank(ranker, mirrors, NULL, 2, &ranking) == FM_OK);
+    CHECK(fm_ranking_mirror(ranking, 0, &mirror) == FM_OK);
+    CHECK(mirror.index == 1 && mirror.outcome == FM_OUTCOME_MEASURED);
+    CHECK(fm_ranking_mirror(ranking, 1, &mirror) == FM_OK && mirror.outcome == FM_OUTCOME_UNANSWERED);
+    CHECK(strstr(fm_ranking_warning(ranking, 0), "no thread can be started"));
+    fm_ranking_free(ranking);
+    fm_ranker_free(ranker);
+}
+
+static void few_processes(void)
+{
+    const struct rlimit none = { 0, 0 };
+    CHECK(setrlimit(RLIMIT_NPROC, &none) == 0);
+    CHECK(setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0);
+    no_threads();
+}
+
+static void little_memory(void)
+{
+    unsigned long pages;
+    struct rlimit limit;
+    FILE *file = fopen("/proc/self/statm", "r");
+    CHECK(file && fscanf(file, "%lu", &pages) == 1 && fclose(file) == 0);
+    CHECK(getrlimit(RLIMIT_AS, &limit) == 0);
+    /* Enough for what a call takes, but not for the stack of a thread. */
+    limit.rlim_cur = pages * (rlim_t)sysconf(_SC_PAGESIZE) + 768 * 1024;
+    CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+    no_threads();
+}
+
 int main(int argc, char **argv)
 {
     CHECK(argc >= 3);
     make_urls(argv[2]);
+    /* Before any thread: glibc keeps the stacks of those that have ended. */
+    if (strcmp(argv[1], "little-memory") == 0) {
+        little_memory();
+        puts("fine");
+        return 0;
+    }
     /* What glibc and Rust allocate once. */
     faults_arm("");
     const char *only[] = { urls[0], urls[MIRRORS - 1] };
@@ -324,6 +411,8 @@ int main(int argc, char **argv)
     else CASE("close") closed_descriptors();
     else CASE("signals") many_signals(0);
     else CASE("restarting-signals") many_signals(SA_RESTART);
+    else CASE("few-descriptors") few_descriptors();
+    else CASE("few-processes") few_processes();
     else CASE("many") many_hung(argv[2]);
     else CHECK(!"there is no such case");
     puts("fine");
