@@ -249,8 +249,8 @@ fn families_here() -> (bool, bool) {
     // SAFETY: the list that a successful call returns ends in NULL and is valid until it is freed
     // below.
     while let Some(interface) = unsafe { entry.as_ref() } {
-        // SAFETY: an address of that list, which does not tell its length: it has all that its family
-        // needs.
+        // SAFETY: an address of that list. Its length is not known, but that of its family is
+        // there.
         match unsafe { read_address(interface.ifa_addr, usize::MAX) } {
             Some(address) if address.ip().is_loopback() => {}
             Some(SocketAddr::V4(_)) => ipv4 = true,
@@ -352,8 +352,8 @@ mod idn {
 
     impl Drop for Utf8 {
         fn drop(&mut self) {
-            // SAFETY: this is the thread that got the locale, since this type cannot be sent. If the
-            // thread cannot have the one before back, it keeps this one, which must stay then;
+            // SAFETY: this is the thread that got the locale, since this type cannot be sent. If
+            // the one before cannot be set, the thread keeps this one, which must stay then;
             // otherwise nothing uses it any more.
             unsafe {
                 if !libc::uselocale(self.before).is_null() {
@@ -440,9 +440,9 @@ pub(crate) fn with_signals_blocked<T>(body: impl FnOnce() -> T) -> T {
     body()
 }
 
-/// Returns an error if std could not start a thread and go on: the first thread that it starts needs
-/// a key for its local data, and if the program has used up all keys (1024 with glibc), std ends
-/// the process. To be called before a thread is started: `pthread_key_create`(3).
+/// Returns an error if std cannot start a thread for want of a key for its local data:
+/// `pthread_key_create`(3). It needs one for the first thread that it starts, and ends the process
+/// if the program has used up all keys (1024 with glibc).
 pub(crate) fn check_thread_keys() -> io::Result<()> {
     /// Whether std has got its key by now.
     static IS_CHECKED: AtomicBool = AtomicBool::new(false);

@@ -83,6 +83,11 @@ fn descriptors_are_used_as_far_as_there_are_any() {
 }
 
 #[test]
+fn call_fits_on_a_small_stack() {
+    check("small-stack", None);
+}
+
+#[test]
 fn addresses_are_measured_where_no_thread_can_be_started() {
     check("little-memory", None);
     if users::can_become_others() {

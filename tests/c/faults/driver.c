@@ -37,13 +37,12 @@ static void make_urls(const char *port, const char *closed)
 
 /* What came of a call. */
 struct result {
-    /* -1 if there is no ranker. */
     int status;
-    int is_untouched;
     fm_summary summary;
     size_t order[MIRRORS];
     /* By index, a letter for each. */
     char outcomes[MIRRORS + 1];
+    /* The order is one of all mirrors, or there is an error and the ranking is left alone. */
     int is_whole;
     char warnings[1024], error[256];
     double elapsed;
@@ -83,13 +82,7 @@ static void rank(const char *spec, const struct job *job, struct result *result)
     double start = now();
     faults_arm(spec);
     fm_ranker *ranker = fm_ranker_new();
-    if (!ranker) {
-        result->hits = faults_hits();
-        faults_arm(NULL);
-        result->status = -1;
-        result->is_untouched = result->is_whole = 1;
-        return;
-    }
+    CHECK(ranker);
     CHECK(fm_ranker_set_timeout(ranker, job->timeout) == FM_OK);
     CHECK(fm_ranker_set_fallbacks(ranker, FM_FALLBACKS_ALL) == FM_OK);
     CHECK(fm_ranker_set_cache(ranker, job->cache) == FM_OK);
@@ -98,14 +91,13 @@ static void rank(const char *spec, const struct job *job, struct result *result)
     result->hits = faults_hits();
     faults_arm(NULL);
     result->elapsed = now() - start;
-    result->is_untouched = ranking == untouched;
     snprintf(result->error, sizeof result->error, "%s", fm_ranker_error(ranker));
     fm_ranker_free(ranker);
     if (result->status != FM_OK) {
-        result->is_whole = result->is_untouched && result->error[0];
+        result->is_whole = ranking == untouched && result->error[0];
         return;
     }
-    CHECK(!result->is_untouched);
+    CHECK(ranking != untouched);
     CHECK(fm_ranking_summary(ranking, &result->summary) == FM_OK);
     size_t places = result->summary.mirrors;
     char seen[MIRRORS] = { 0 };
@@ -281,8 +273,8 @@ static int sweep(char **arguments)
                 store(cache, &kept);
                 rank(spec, &job, &result);
                 struct counts after = count_again(before);
-                int may_fail = result.status == FM_OK || result.status == FM_SYSTEM || result.status == -1;
-                int is_fine = may_fail && result.is_whole && result.elapsed < job.timeout + 5
+                int is_known = result.status == FM_OK || result.status == FM_SYSTEM;
+                int is_fine = is_known && result.is_whole && result.elapsed < job.timeout + 5
                     && memcmp(&before, &after, sizeof before) == 0;
                 if (result.hits == 0)
                     break;

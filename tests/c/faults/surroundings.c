@@ -52,7 +52,7 @@ static struct {
     void (*free_ranking)(fm_ranking *);
 } library = { fm_ranker_new, fm_ranker_free, fm_ranker_set_timeout, fm_rank, fm_ranking_mirror, fm_ranking_free };
 
-/* Ranks. Those of which nothing is known because their lookups hang come last, in the given order. */
+/* Ranks. The `hung` mirrors whose lookups hang come last, in the given order. */
 static void rank_list(const char *const *mirrors, size_t count, size_t hung)
 {
     const double timeout = 2;
@@ -150,12 +150,18 @@ static void forks(void)
 
 static void exits(void)
 {
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 12; i++) {
         double start = now();
         pid_t child = fork();
         CHECK(child >= 0);
         if (child == 0) {
-            rank_hung();
+            pthread_t thread;
+            /* At the end of a call, or in the middle of one. */
+            if (i % 3)
+                rank_hung();
+            else
+                CHECK(pthread_create(&thread, NULL, rank_in_thread, NULL) == 0);
+            pause_for(0.002 * i);
             if (i % 2)
                 exit(7);
             _exit(7);
@@ -305,7 +311,7 @@ static void many_hung(const char *port)
     rank_hung();
 }
 
-/* What this process may have, and a bit more of it each time. Without enough, the library says so. */
+/* The process may have one descriptor more each time. Too few are reported. */
 static void few_descriptors(void)
 {
     struct rlimit limit;
@@ -364,6 +370,19 @@ static void no_threads(void)
     fm_ranker_free(ranker);
 }
 
+/* The header allows the library this much of its caller's stack. The rest is for the C library's
+ * data of a thread, for the loader and for this program. */
+static void small_stack(void)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    CHECK(pthread_attr_init(&attributes) == 0);
+    CHECK(pthread_attr_setstacksize(&attributes, (64 + 16) * 1024) == 0);
+    CHECK(pthread_create(&thread, &attributes, rank_in_thread, NULL) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    wait_for_end(before);
+}
+
 static void few_processes(void)
 {
     const struct rlimit none = { 0, 0 };
@@ -412,6 +431,7 @@ int main(int argc, char **argv)
     else CASE("signals") many_signals(0);
     else CASE("restarting-signals") many_signals(SA_RESTART);
     else CASE("few-descriptors") few_descriptors();
+    else CASE("small-stack") small_stack();
     else CASE("few-processes") few_processes();
     else CASE("many") many_hung(argv[2]);
     else CHECK(!"there is no such case");
