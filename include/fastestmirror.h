@@ -42,18 +42,18 @@
  *   thread that called fm_rank(). They may call fm_ranker_cancel(), and nothing else with this
  *   ranker; they must return (no longjmp, no C++ exception).
  * Processes. After a fork the child may use the library with rankers of its own, and free those it
- *   has inherited. Nothing outlives a call but the threads of name lookups that hang, 128 at most in
- *   a process, with the system resolver's own descriptors (one for each name server) and 1 MiB of
- *   address space each, until the lookup returns; so the shared library is never unloaded, even by
- *   dlclose(). While they hang, the resolver may use a descriptor that the program has closed and
+ *   has inherited. Nothing outlives a call but the threads of name lookups that hang, at most 128
+ *   in a process, with the system resolver's own descriptors (one for each name server) and 1 MiB
+ *   of address space each, until the lookup returns; so the shared library is never unloaded, even
+ *   by dlclose(). While they hang, the resolver may use a descriptor that the program has closed and
  *   opened anew, and unshare(CLONE_NEWUSER) fails, as in any program with threads. They keep the
  *   root and the working directory of the time of their call: chroot() and chdir() do not change
  *   theirs, and a file system that holds it stays busy.
  * Side effects. The library never prints, never exits, installs no signal handler and reads no
  *   environment variable (the system's resolver may). Its threads do nothing but name lookups, with
  *   all signals blocked but those of faults (SIGSEGV and its like). fm_rank() takes up to 64 KiB of
- *   the caller's stack. An internal error (a bug) that it catches is FM_INTERNAL. When the system has
- *   no memory left, the process aborts with a line on standard error: the one exception.
+ *   the caller's stack. An internal error (a bug) that it catches is FM_INTERNAL. When the system
+ *   has no memory left, the process aborts with a line on standard error: the one exception.
  * Versions. Until 1.0 a change of the ABI, structs included, changes the soname.
  */
 
@@ -510,11 +510,10 @@ int fm_ranker_set_check_after(fm_ranker *ranker, double seconds);
  * own network, or ask the metadata service of a cloud.
  *
  * A mirror that is given by an address that is private, link-local, loopback, reserved or the like
- * is FM_OUTCOME_UNSUPPORTED then. So is one whose name leads to such an address, among others or alone.
- * The list's only endpoint is measured nevertheless.
+ * is FM_OUTCOME_UNSUPPORTED then. So is one whose name leads to such an address, among others or
+ * alone. The list's only endpoint is measured nevertheless.
  */
-int fm_ranker_set_public_only(fm_ranker *ranker,
-                              int public_only);
+int fm_ranker_set_public_only(fm_ranker *ranker, int public_only);
 
 /**
  * Keeps the seed in the cache for this long, in seconds, so that a machine keeps its order of
@@ -575,7 +574,8 @@ int fm_ranking_excluded(const fm_ranking *ranking, size_t position, struct fm_mi
 /**
  * Returns a warning, by position from 0; NULL beyond the last: a sentence for a log on what could
  * not be done as it should. The cache was not used or not written, or mirrors were not tried for
- * want of descriptors, threads or memory. Usually there is none. The strings belong to the ranking.
+ * want of descriptors, threads or memory. Usually there is none. The strings belong to the
+ * ranking.
  */
 const char *fm_ranking_warning(const fm_ranking *ranking, size_t position);
 

@@ -309,8 +309,8 @@ pub unsafe extern "C" fn fm_ranker_set_check_after(ranker: *mut fm_ranker, secon
 /// own network, or ask the metadata service of a cloud.
 ///
 /// A mirror that is given by an address that is private, link-local, loopback, reserved or the like
-/// is FM_OUTCOME_UNSUPPORTED then. So is one whose name leads to such an address, among others or alone.
-/// The list's only endpoint is measured nevertheless.
+/// is FM_OUTCOME_UNSUPPORTED then. So is one whose name leads to such an address, among others or
+/// alone. The list's only endpoint is measured nevertheless.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_public_only(ranker: *mut fm_ranker, public_only: c_int) -> c_int {
     // SAFETY: the caller's promise.

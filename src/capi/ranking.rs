@@ -258,7 +258,8 @@ unsafe fn write_mirror(found: Option<&OwnedMirror>, mirror: *mut fm_mirror) -> c
 
 /// Returns a warning, by position from 0; NULL beyond the last: a sentence for a log on what could
 /// not be done as it should. The cache was not used or not written, or mirrors were not tried for
-/// want of descriptors, threads or memory. Usually there is none. The strings belong to the ranking.
+/// want of descriptors, threads or memory. Usually there is none. The strings belong to the
+/// ranking.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranking_warning(ranking: *const fm_ranking, position: usize) -> *const c_char {
     // SAFETY: the caller's promise.

@@ -111,6 +111,10 @@ pub(crate) fn measure(job: Job<'_>) -> io::Result<Measured> {
             }
         }
     };
+    // The last news may have come after progress was reported.
+    if driver.schedule.completed() > completed {
+        progress(driver.progress());
+    }
     let stop = Instant::now();
     let results: Vec<ProbeResult> =
         (0..targets.len()).map(|endpoint| driver.result(endpoint, stop)).collect();

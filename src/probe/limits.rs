@@ -33,8 +33,8 @@ fn share_of(limit: usize, open: usize, workers: usize) -> Share {
     // A lookup may not have opened yet what it will need.
     let half = (limit / 2).saturating_sub(workers * LOOKUP_DESCRIPTORS);
     let ours = half.min(limit.saturating_sub(open) / 2);
-    // At least half of ours is for sockets. The run itself takes two: the epoll set, and the waker of
-    // its lookups.
+    // At least half of ours is for sockets. The run itself takes two: the epoll set, and the waker
+    // of its lookups.
     let run = LOOKUPS.min(ours / (2 * LOOKUP_DESCRIPTORS)).max(1);
     // Those that hang must not take more than half either, however often a list is ranked.
     let process = (2 * LOOKUPS).min(limit / 2 / LOOKUP_DESCRIPTORS).max(1);

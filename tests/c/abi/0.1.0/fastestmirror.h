@@ -42,14 +42,18 @@
  *   thread that called fm_rank(). They may call fm_ranker_cancel(), and nothing else with this
  *   ranker; they must return (no longjmp, no C++ exception).
  * Processes. After a fork the child may use the library with rankers of its own, and free those it
- *   has inherited. A ranker keeps a file descriptor: a program that closes all descriptors, as
- *   daemons do, makes its rankers after that. Nothing outlives a call but the
- *   thread of a name lookup that hangs, with its descriptors (the resolver's, and one of ours),
- *   until the lookup returns; so the shared library is never unloaded, even by dlclose().
+ *   has inherited. Nothing outlives a call but the threads of name lookups that hang, at most 128
+ *   in a process, with the system resolver's own descriptors (one for each name server) and 1 MiB
+ *   of address space each, until the lookup returns; so the shared library is never unloaded, even
+ *   by dlclose(). While they hang, the resolver may use a descriptor that the program has closed and
+ *   opened anew, and unshare(CLONE_NEWUSER) fails, as in any program with threads. They keep the
+ *   root and the working directory of the time of their call: chroot() and chdir() do not change
+ *   theirs, and a file system that holds it stays busy.
  * Side effects. The library never prints, never exits, installs no signal handler and reads no
  *   environment variable (the system's resolver may). Its threads do nothing but name lookups, with
- *   all signals blocked. An internal error (a bug) that it catches is FM_INTERNAL. When the system
- *   has no memory left, it aborts.
+ *   all signals blocked but those of faults (SIGSEGV and its like). fm_rank() takes up to 64 KiB of
+ *   the caller's stack. An internal error (a bug) that it catches is FM_INTERNAL. When the system
+ *   has no memory left, the process aborts with a line on standard error: the one exception.
  * Versions. Until 1.0 a change of the ABI, structs included, changes the soname.
  */
 
@@ -59,6 +63,14 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+/* The version of this header; fm_version() returns that of the library. */
+#define FASTESTMIRROR_VERSION "0.1.0"
+#define FASTESTMIRROR_VERSION_MAJOR 0
+#define FASTESTMIRROR_VERSION_MINOR 1
+#define FASTESTMIRROR_VERSION_PATCH 0
+/* 0xMMmmpp, to compare: #if FASTESTMIRROR_VERSION_NUMBER >= 0x000200 */
+#define FASTESTMIRROR_VERSION_NUMBER 0x000100
 
 typedef struct fm_ranker fm_ranker;
 typedef struct fm_ranking fm_ranking;
@@ -347,8 +359,8 @@ const char *fm_status_text(int status);
 const char *fm_version(void);
 
 /**
- * Makes a ranker with the defaults that each setter names. Returns NULL if the system has no file
- * descriptor left: a ranker keeps one, for fm_ranker_cancel(), until it is freed.
+ * Makes a ranker with the defaults that each setter names. Returns NULL only after an internal
+ * error (a bug). A ranker holds memory and nothing else.
  */
 fm_ranker *fm_ranker_new(void);
 
@@ -493,6 +505,17 @@ int fm_ranker_set_max_age(fm_ranker *ranker, double age);
 int fm_ranker_set_check_after(fm_ranker *ranker, double seconds);
 
 /**
+ * Measures public addresses only, unless `public_only` is 0, which is the default, since private
+ * mirrors are common. For lists from others: they could otherwise make this machine connect to its
+ * own network, or ask the metadata service of a cloud.
+ *
+ * A mirror that is given by an address that is private, link-local, loopback, reserved or the like
+ * is FM_OUTCOME_UNSUPPORTED then. So is one whose name leads to such an address, among others or
+ * alone. The list's only endpoint is measured nevertheless.
+ */
+int fm_ranker_set_public_only(fm_ranker *ranker, int public_only);
+
+/**
  * Keeps the seed in the cache for this long, in seconds, so that a machine keeps its order of
  * mirrors across processes, and has another one afterwards. Default, and with 0: a fresh seed in
  * every process and hour. Has no effect without a cache, or with fm_ranker_set_seed().
@@ -514,7 +537,7 @@ int fm_ranker_set_progress(fm_ranker *ranker, fm_progress_fn progress, void *use
 
 /**
  * Sets the function that is called with lines for a log, on the thread that called fm_rank(), or
- * none with NULL: what became of each mirror, why measuring stopped, and warnings about the cache.
+ * none with NULL: what became of each mirror, why measuring stopped, and warnings.
  */
 int fm_ranker_set_log(fm_ranker *ranker, fm_log_fn log, void *userdata);
 
@@ -549,8 +572,9 @@ int fm_ranking_mirror(const fm_ranking *ranking, size_t position, struct fm_mirr
 int fm_ranking_excluded(const fm_ranking *ranking, size_t position, struct fm_mirror *mirror);
 
 /**
- * Returns a warning about the cache, if it could not be used as it should: a sentence for a log,
- * by position from 0; NULL beyond the last. Usually there is none. The strings belong to the
+ * Returns a warning, by position from 0; NULL beyond the last: a sentence for a log on what could
+ * not be done as it should. The cache was not used or not written, or mirrors were not tried for
+ * want of descriptors, threads or memory. Usually there is none. The strings belong to the
  * ranking.
  */
 const char *fm_ranking_warning(const fm_ranking *ranking, size_t position);
