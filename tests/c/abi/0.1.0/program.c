@@ -98,6 +98,7 @@ static void set_options(fm_ranker *ranker, struct calls *calls)
     CHECK(fm_ranker_set_check_after(ranker, 600.0) == FM_OK);
     CHECK(fm_ranker_set_rotate_every(ranker, 0.0) == FM_OK);
     CHECK(fm_ranker_set_limits(ranker, 100, 2) == FM_OK);
+    CHECK(fm_ranker_set_public_only(ranker, 0) == FM_OK);
     CHECK(fm_ranker_set_progress(ranker, on_progress, calls) == FM_OK);
     CHECK(fm_ranker_set_log(ranker, on_log, calls) == FM_OK);
     CHECK(fm_ranker_set_interrupt_check(ranker, on_interrupt, calls) == FM_OK);
