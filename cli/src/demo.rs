@@ -251,7 +251,8 @@ fn show_loopback(unavailable: &Unavailable) -> Result<(), Exit> {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(|error| failed(&error))?;
     let port = listener.local_addr().map_err(|error| failed(&error))?.port();
     // A connection is all that a client of this listener wants.
-    thread::spawn(move || listener.incoming().for_each(drop));
+    let accept = move || listener.incoming().for_each(drop);
+    thread::Builder::new().spawn(accept).map_err(|error| failed(&error))?;
     let mut urls: Vec<_> = (1..=5).map(|n| format!("http://127.0.0.{n}:{port}/pub/")).collect();
     urls.extend(["http://127.0.0.1:1/refused/".into(), "file:///srv/mirror/".into()]);
     let ranking = Ranker::new().rank(&urls).map_err(|error| failed(&error))?;

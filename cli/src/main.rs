@@ -16,7 +16,7 @@ mod table;
 mod text;
 
 use exit::Exit;
-use fastestmirror::{Cancel, Error, Outcome, Ranker, Ranking};
+use fastestmirror::{Error, Outcome, Ranker, Ranking};
 use input::Input;
 use options::{Format, Options, Request};
 use signal_hook::consts::SIGINT;
@@ -25,7 +25,6 @@ use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::thread;
 
 fn main() -> ExitCode {
     run().unwrap_or_else(|exit| exit.report())
@@ -127,14 +126,12 @@ fn read(arguments: Vec<OsString>) -> Result<Input, Exit> {
 /// Makes the first Ctrl-C stop measuring. Every later one ends the process as usual, and so does
 /// the first once the returned flag is set.
 fn cancel_on_interrupt(ranker: &mut Ranker) -> io::Result<Arc<AtomicBool>> {
-    let cancel = Cancel::new();
     let interrupted = Arc::new(AtomicBool::new(false));
     // In this order: the first signal must find the flag unset.
     signal_hook::flag::register_conditional_default(SIGINT, interrupted.clone())?;
     signal_hook::flag::register(SIGINT, interrupted.clone())?;
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT])?;
-    ranker.cancel(&cancel);
-    thread::spawn(move || signals.forever().for_each(|_| cancel.cancel()));
+    let is_set = interrupted.clone();
+    ranker.interrupt_check(move || is_set.load(SeqCst));
     Ok(interrupted)
 }
 

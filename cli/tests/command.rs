@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -615,4 +616,38 @@ fn cache_is_used_and_an_unusable_one_is_a_warning() {
     assert!(message.starts_with("fastestmirror: warning: ") && message.contains(directory), "{message}");
     let warnings = json(&output)["warnings"].as_array().expect("an array").len();
     assert_eq!(warnings, message.lines().count());
+}
+
+#[test]
+fn command_runs_where_no_thread_can_be_started() {
+    if !support::users::can_become_others() {
+        return;
+    }
+    // The limit holds for all processes of a user together, and not for root.
+    const USER: u32 = 54_321;
+    let (_listener, port) = open(71);
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = directory.path().join("fastestmirror");
+    fs::copy(env!("CARGO_BIN_EXE_fastestmirror"), &program).expect("a copy");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("root may");
+    let mut command = Command::new(program);
+    command.args(["--json", &format!("http://127.77.1.71:{port}/"), "http://name.example/"]);
+    command.uid(USER).gid(USER);
+    // SAFETY: setrlimit(2) is a system call.
+    unsafe {
+        command.pre_exec(|| {
+            let limit = libc::rlimit { rlim_cur: 1, rlim_max: 1 };
+            if libc::setrlimit(libc::RLIMIT_NPROC, &limit) == 0 {
+                return Ok(());
+            }
+            Err(std::io::Error::last_os_error())
+        });
+    }
+    let output = command.output().expect("the command starts");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let json = json(&output);
+    assert_eq!(mirrors(&json)[0]["outcome"], "measured");
+    assert_eq!(mirrors(&json)[1]["outcome"], "unanswered");
+    let message = stderr(&output);
+    assert!(message.contains("a name could not be looked up: no thread can be started: "), "{message}");
 }

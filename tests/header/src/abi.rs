@@ -173,7 +173,7 @@ fn abi_has_what_was_promised() {
         }
         Difference::Incompatible(report) => panic!(
             "programs built with an earlier header would break ({DESCRIPTION} differs). Undo the change. If it must be: \
-             give build.rs a new soname if the one it has is in a release, and then run \
+             raise the minor version if this one is in a release (the soname follows it), and then run \
              FASTESTMIRROR_RENEW=incompatible cargo test -p fastestmirror-header\n{report}"
         ),
     }
