@@ -88,8 +88,12 @@ fn call_fits_on_a_small_stack() {
 }
 
 #[test]
-fn addresses_are_measured_where_no_thread_can_be_started() {
+fn addresses_are_measured_without_memory_for_a_thread() {
     check("little-memory", None);
+}
+
+#[test]
+fn addresses_are_measured_where_the_user_may_have_no_more_threads() {
     if users::can_become_others() {
         check("few-processes", None);
     }
