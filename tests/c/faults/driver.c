@@ -159,7 +159,7 @@ static int row(char **arguments, double timeout)
     if (strcmp(arguments[1], "foreign") == 0)
         CHECK(chown(cache, 65534, 65534) == 0);
     struct job job = { list, MIRRORS, cache, timeout };
-    struct counts before = count();
+    struct counts before = count_at_rest();
     rank(spec, &job, &result);
     struct counts after = count_again(before);
     printf("status %d\nwhole %d\n", result.status, result.is_whole);
@@ -258,8 +258,14 @@ static int sweep(char **arguments)
     make_cache(cache, strcmp(state, "remembered") == 0, arguments[2]);
     load(cache, &kept);
     struct job job = { list, MIRRORS, cache, 0.5 };
-    rank("", &job, &result);
-    CHECK(result.status == FM_OK && result.is_whole);
+    /* The calls of a run that misses nothing. */
+    for (int i = 0; i < 50; i++) {
+        store(cache, &kept);
+        rank("", &job, &result);
+        CHECK(result.status == FM_OK && result.is_whole);
+        if (strspn(result.outcomes, "LMCR") == MIRRORS)
+            break;
+    }
     static int made[MANY];
     size_t functions = sizeof plausible / sizeof *plausible;
     for (size_t f = 0; f < functions; f++) {
@@ -267,7 +273,7 @@ static int sweep(char **arguments)
         snprintf(function, sizeof function, "%.*s", (int)strcspn(plausible[f].function, ":"), plausible[f].function);
         made[f] = faults_calls(function);
     }
-    struct counts before = count();
+    struct counts before = count_at_rest();
     for (size_t f = 0; f < functions; f++) {
         char effects[1024], *rest = effects, *effect;
         strcpy(effects, plausible[f].effects);

@@ -57,4 +57,14 @@ static inline struct counts count_again(struct counts expected)
     }
 }
 
+/* Counts when this program has one thread, as at its beginning. */
+static inline struct counts count_at_rest(void)
+{
+    struct counts counts = count();
+    counts.threads = 1;
+    counts = count_again(counts);
+    CHECK(counts.threads == 1);
+    return counts;
+}
+
 #endif

@@ -455,7 +455,7 @@ int main(int argc, char **argv)
     faults_arm("");
     rank_well();
     faults_arm(HANG);
-    before = count();
+    before = count_at_rest();
 #define CASE(name) if (strcmp(argv[1], name) == 0)
     CASE("threads") threads();
     else CASE("fork") forks();
