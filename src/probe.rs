@@ -18,6 +18,8 @@ use crate::options::Options;
 use crate::outcome::{Outcome, StopReason};
 pub use cancel::Cancel;
 pub(crate) use driver::measure;
+#[cfg(feature = "__internals")]
+pub(crate) use schedule::simulation;
 pub(crate) use schedule::{AttemptCounts, GRACE, LEAST_QUIET_TIME};
 use std::net::SocketAddr;
 use std::time::Duration;

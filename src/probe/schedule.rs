@@ -16,6 +16,8 @@
 mod attempts;
 mod latencies;
 mod pacing;
+#[cfg(any(test, feature = "__internals"))]
+pub(crate) mod simulation;
 mod stop;
 
 pub(crate) use attempts::AttemptCounts;

@@ -3,15 +3,10 @@
 mod random;
 mod world;
 
-use super::attempts::MAX_ATTEMPTS;
-use super::pacing::BURST;
+use super::simulation::*;
 use super::*;
 use std::net::Ipv4Addr;
 use world::*;
-
-fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
-}
 
 fn measured(latency: u64) -> Outcome {
     Outcome::Measured(ms(latency))
