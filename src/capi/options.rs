@@ -43,13 +43,14 @@ fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
-/// Returns a duration of any length.
+/// Returns a duration of any length; one that has no room in a `Duration` becomes the longest.
 fn period(option: &str, seconds: f64) -> Result<Duration, Failure> {
-    Duration::try_from_secs_f64(seconds).map_err(|_| {
-        Failure::argument(format!(
-            "the option {option} cannot be {seconds} s: it must be 0 or more, and finite"
-        ))
-    })
+    if seconds >= 0.0 && seconds.is_finite() {
+        return Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+    }
+    Err(Failure::argument(format!(
+        "the option {option} cannot be {seconds} s: it must be 0 or more, and finite"
+    )))
 }
 
 /// The message of a refused duration, in the unit and the value that the caller used.

@@ -113,6 +113,9 @@ static void null_and_invalid_arguments_are_refused(void)
     CHECK(fm_ranker_set_check_after(ranker, NAN) == FM_INVALID_ARGUMENT);
     CHECK_TEXT(fm_ranker_error(ranker), "the option check_after cannot be NaN s: it must be 0 or more, and finite");
     CHECK(fm_ranker_set_rotate_every(ranker, NAN) == FM_INVALID_ARGUMENT);
+    /* A period may be of any length. */
+    CHECK(fm_ranker_set_max_age(ranker, 1e300) == FM_OK && fm_ranker_set_max_age(ranker, 0) == FM_OK);
+    CHECK(fm_ranker_set_check_after(ranker, 1e300) == FM_OK && fm_ranker_set_rotate_every(ranker, 1e300) == FM_OK);
     CHECK(fm_ranker_set_include(NULL, urls, 1) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_exclude(NULL, urls, 1) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_prefer(NULL, urls, 1) == FM_INVALID_ARGUMENT);
