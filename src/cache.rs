@@ -12,7 +12,7 @@
 pub(crate) mod file;
 mod groups;
 pub(crate) mod keyfile;
-mod number;
+pub(crate) mod number;
 pub(crate) mod policy;
 pub(crate) mod records;
 mod session;

@@ -43,6 +43,8 @@ mod identity;
 mod kernel;
 
 pub(crate) use identity::Network;
+#[cfg(feature = "__internals")]
+pub(crate) use kernel::fuzz;
 
 use kernel::Kernel;
 use std::fs::OpenOptions;

@@ -3,7 +3,7 @@
 
 /// Follows `g_key_file_get_int64`: a number out of range becomes the nearest one within it.
 #[inline]
-pub(super) fn parse_int64(value: &[u8]) -> Option<i64> {
+pub(crate) fn parse_int64(value: &[u8]) -> Option<i64> {
     let (sign, digits) = match after_space(value) {
         [b'-', digits @ ..] => (-1, digits),
         [b'+', digits @ ..] => (1, digits),
@@ -24,7 +24,7 @@ fn after_space(value: &[u8]) -> &[u8] {
 }
 
 /// Follows `g_key_file_get_integer`, which ignores what follows white space after the number.
-pub(super) fn parse_int(value: &[u8]) -> Option<i32> {
+pub(crate) fn parse_int(value: &[u8]) -> Option<i32> {
     let word = after_space(value).split(u8::is_ascii_whitespace).next()?;
     i32::try_from(parse_int64(word)?).ok()
 }
@@ -32,7 +32,7 @@ pub(super) fn parse_int(value: &[u8]) -> Option<i32> {
 /// Follows `g_key_file_get_double`, except for hexadecimal digits, which GLib reads and librepo
 /// does not write.
 #[inline]
-pub(super) fn parse_double(value: &[u8]) -> Option<f64> {
+pub(crate) fn parse_double(value: &[u8]) -> Option<f64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 

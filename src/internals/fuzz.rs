@@ -1,19 +1,41 @@
 //! What the fuzz targets call.
 
-use crate::cache::RecordName;
 use crate::cache::keyfile::KeyFile;
 use crate::cache::policy::Remembered;
 use crate::cache::records::{self, KeptSeed, Learned};
-use crate::network::Network;
+use crate::cache::{RecordName, number};
+use crate::network::{self, Network};
+use crate::probe::simulation;
 use crate::url::{Endpoint, Mirror};
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 const NOW: u64 = 1_790_000_000;
 const HERE: Network = Network { ipv4: Some(1), ipv6: None };
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// The reader and the writer of the cache, on any bytes.
-pub fn cache(text: &[u8]) {
+/// A group of a key file: its name, and its keys with their values.
+pub type Group = (Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>);
+
+/// Our reading of a key file, as GLib's functions show theirs; none if it is malformed.
+pub fn key_file(text: &[u8]) -> Option<Vec<Group>> {
+    let file = KeyFile::parse(text).ok()?;
+    let group = |group: crate::cache::keyfile::Group<'_>| {
+        // Of a key that stands there twice, GLib lists the last value twice.
+        let last: HashMap<&[u8], &[u8]> = group.pairs().collect();
+        let pairs = group.pairs().map(|(key, _)| (key.to_vec(), last[key].to_vec()));
+        (group.name.to_vec(), pairs.collect())
+    };
+    Some(file.groups().map(group).collect())
+}
+
+/// Our reading of a value as GLib's `get_int64`, `get_integer` and `get_double` read it.
+pub fn numbers(value: &[u8]) -> (Option<i64>, Option<i32>, Option<f64>) {
+    (number::parse_int64(value), number::parse_int(value), number::parse_double(value))
+}
+
+/// The reader and the writer of the cache, on any bytes. Returns what was written.
+pub fn cache(text: &[u8]) -> Vec<u8> {
     // What can be read comes out again, byte for byte.
     if let Ok(file) = KeyFile::parse(text) {
         assert_eq!(file.to_bytes(), text);
@@ -48,6 +70,7 @@ pub fn cache(text: &[u8]) {
     // Writing nothing changes nothing.
     let (again, problem) = records::merge(&written, now, Some(&HERE), &Learned::default(), None);
     assert_eq!((String::from_utf8_lossy(&again), problem), (String::from_utf8_lossy(&written), None));
+    written
 }
 
 /// The record of a URL's endpoint, and the endpoint.
@@ -67,4 +90,19 @@ pub fn url(url: &str) {
     assert!(!file.contains(&b'@'));
     let records = records::read(&file, now, None, Duration::ZERO).expect("a cache");
     assert_eq!(records.get(&endpoint), Some(Remembered::Latency(latency)));
+}
+
+/// Messages of the kernel about routes, on any bytes.
+pub fn netlink(bytes: &[u8]) {
+    network::fuzz::any_datagram(bytes);
+}
+
+/// The schedule in virtual time: the first byte chooses between a network and events of any kind,
+/// the others describe it.
+pub fn schedule(bytes: &[u8]) {
+    match bytes.split_first() {
+        Some((first, rest)) if first % 2 == 1 => simulation::any_events(rest),
+        Some((_, rest)) => simulation::any_world(rest),
+        None => {}
+    }
 }

@@ -6,6 +6,8 @@
 //! inside the kernel, as in `getaddrinfo`.
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, feature = "__internals"))]
+pub(crate) mod fuzz;
 mod message;
 
 use super::identity::{Tunnel, Way, octets, prefix};

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const RTA_VIA: u16 = 18;
 
 /// The length of a `struct nlmsghdr`.
-const HEADER: usize = 16;
+pub(super) const HEADER: usize = 16;
 
 /// The kernel's number of an address's family.
 pub(super) fn family(of: IpAddr) -> u8 {
@@ -66,7 +66,7 @@ pub(super) mod header {
 }
 
 /// One message of an answer.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Message<'a> {
     pub(super) kind: u16,
     pub(super) flags: u16,
