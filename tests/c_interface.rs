@@ -3,12 +3,19 @@
 //! The C programs are in `tests/c/`. This file builds them, starts servers for them, and runs them.
 //! The examples are built in `install.rs`.
 
+#[path = "c_interface/sanitizer.rs"]
+mod sanitizer;
+#[path = "c_interface/valgrind.rs"]
+mod valgrind;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::mem::{offset_of, size_of};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{self, Command};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use support::build::{cargo, libraries, link_soname, root, run, scratch, soname};
 use support::programs;
 use support::servers::{Server, Silent, closed_port};
@@ -23,10 +30,14 @@ fn cc() -> Command {
 
 /// Builds a C program with the shared library in `directory`.
 fn build_with(directory: &Path, source: &str, output: &Path, more: &[&str]) {
+    // Renamed when it is complete, since another test may be running the same program.
+    static BUILDS: AtomicUsize = AtomicUsize::new(0);
+    let partial = output.with_extension(format!("{}.{}", process::id(), BUILDS.fetch_add(1, SeqCst)));
     let mut command = cc();
-    command.arg(root().join(source)).arg("-o").arg(output).arg("-L").arg(directory);
+    command.arg(root().join(source)).arg("-o").arg(&partial).arg("-L").arg(directory);
     command.arg(format!("-Wl,-rpath,{}", directory.display())).args(["-lfastestmirror", "-lpthread", "-lm"]);
     run(command.args(more));
+    fs::rename(partial, output).expect("the target directory can be written");
 }
 
 fn program(source: &str) -> PathBuf {
@@ -118,26 +129,6 @@ fn static_library_needs_the_libraries_in_fastestmirror_pc() {
     run(&mut command);
     let endpoints = Endpoints::start();
     assert_eq!(run(Command::new(&program).args(endpoints.arguments())), "all checks passed\n");
-}
-
-#[test]
-fn valgrind_finds_no_error_and_no_leak() {
-    if !have("valgrind") {
-        return;
-    }
-    let endpoints = Endpoints::start();
-    let mut command = Command::new("valgrind");
-    command.args([
-        "--quiet",
-        "--error-exitcode=9",
-        "--leak-check=full",
-        "--show-leak-kinds=definite,indirect,possible",
-    ]);
-    command.args(["--errors-for-leak-kinds=definite,indirect,possible", "--child-silent-after-fork=yes"]);
-    assert_eq!(
-        run(command.arg(program("tests/c/harness.c")).args(endpoints.arguments())),
-        "all checks passed\n"
-    );
 }
 
 #[test]
@@ -234,6 +225,23 @@ fn struct_layouts_and_enum_values_are_stable() {
     );
 }
 
+/// `tests/c/faults.c` with a library that panics on demand.
+fn faulty() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let directory = scratch("faults");
+        run(cargo(&["build", "--lib", "--features", "__fault-injection"])
+            .arg("--target-dir")
+            .arg(&directory));
+        let libraries = directory.join("debug");
+        link_soname(&libraries);
+        let program = scratch("c").join("faults");
+        build_with(&libraries, "tests/c/faults.c", &program, &[]);
+        program
+    };
+    BUILT.get_or_init(build).clone()
+}
+
 #[test]
 fn program_built_with_the_first_header_still_runs() {
     let (first, scratch) = (root().join("tests/c/abi/0.1.0"), tempfile::tempdir().expect("a directory"));
@@ -259,12 +267,7 @@ fn program_built_with_the_first_header_still_runs() {
 
 #[test]
 fn panic_in_any_layer_becomes_an_error_and_prints_nothing() {
-    let directory = scratch("faults");
-    run(cargo(&["build", "--lib", "--features", "__fault-injection"]).arg("--target-dir").arg(&directory));
-    let libraries = directory.join("debug");
-    link_soname(&libraries);
-    let program = scratch("c").join("faults");
-    build_with(&libraries, "tests/c/faults.c", &program, &[]);
+    let program = faulty();
     let server = Server::start(Ipv4Addr::LOCALHOST);
     for place in ["capi", "run", "lookup"] {
         let output =
@@ -273,67 +276,6 @@ fn panic_in_any_layer_becomes_an_error_and_prints_nothing() {
         assert!(output.status.success() && stderr.is_empty(), "{place}: {} {stderr}", output.status);
     }
 }
-
-#[test]
-fn address_sanitizer_finds_nothing() {
-    let nightly = Command::new("cargo").args(["+nightly", "--version"]).output();
-    if !nightly.is_ok_and(|output| output.status.success()) {
-        lab::skip_even_under_ci("AddressSanitizer needs a nightly toolchain, which is not installed");
-        return;
-    }
-    // rustc links the sanitizer's runtime into a Rust program, so a small Rust program starts the C
-    // harness.
-    let directory = scratch("sanitizer");
-    let host = run(Command::new("rustc").arg("-vV"));
-    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).expect("the host of rustc");
-    let mut command = Command::new("cargo");
-    command.current_dir(root()).env("RUSTFLAGS", "-Zsanitizer=address").env_remove("RUSTUP_TOOLCHAIN");
-    command.args(["+nightly", "rustc", "--locked", "--quiet", "--lib", "--crate-type", "staticlib"]);
-    run(command.args(["--target", host, "--target-dir"]).arg(&directory));
-    let object = directory.join("harness.o");
-    run(cc()
-        .args(["-c", "-Dmain=harness_main"])
-        .arg(root().join("tests/c/harness.c"))
-        .arg("-o")
-        .arg(&object));
-    let program = directory.join("harness");
-    let source = directory.join("harness.rs");
-    fs::write(&source, SANITIZED).expect("the target directory can be written");
-    let mut command = Command::new("rustc");
-    command.env_remove("RUSTUP_TOOLCHAIN").arg("+nightly").args([
-        "-Zsanitizer=address",
-        "--edition",
-        "2024",
-        "--target",
-        host,
-    ]);
-    command.arg(&source).arg("-o").arg(&program);
-    command.arg("-C").arg(format!("link-arg={}", object.display()));
-    let library = directory.join(host).join("debug/libfastestmirror.a");
-    // The library contains a standard library of its own, equal to the program's.
-    command
-        .arg("-C")
-        .arg(format!("link-arg={}", library.display()))
-        .args(["-C", "link-arg=-Wl,--allow-multiple-definition"]);
-    run(&mut command);
-    let endpoints = Endpoints::start();
-    assert_eq!(run(Command::new(&program).args(endpoints.arguments())), "all checks passed\n");
-}
-
-const SANITIZED: &str = r#"
-use std::ffi::{CString, c_char, c_int};
-unsafe extern "C" {
-    fn harness_main(argc: c_int, argv: *const *const c_char) -> c_int;
-}
-fn main() {
-    let arguments: Vec<CString> = std::env::args().map(|a| CString::new(a).unwrap()).collect();
-    let mut pointers: Vec<_> = arguments.iter().map(|a| a.as_ptr()).collect();
-    pointers.push(std::ptr::null());
-    // SAFETY: as C's main gets them.
-    let status = unsafe { harness_main(arguments.len() as c_int, pointers.as_ptr()) };
-    std::process::exit(status);
-}
-"#;
 
 #[test]
 fn hanging_lookup_is_harmless_after_the_library_is_closed() {
