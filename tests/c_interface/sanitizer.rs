@@ -99,7 +99,7 @@ fn address_sanitizer_finds_nothing_in_c_programs() {
     for source in ["tests/c/fork.c", "tests/c/layout.c"] {
         run(&mut Command::new(build(host, source, &library, &[])));
     }
-    let urls = ["http://127.0.0.1:1/closed".to_string(), format!("http://{}/open", endpoints.open.address)];
+    let urls = ["http://127.0.0.1:1/closed".to_string(), format!("http://{}/open", endpoints.arguments()[0])];
     let examples = [
         ("examples/smallest.c", &[][..]),
         ("examples/options.c", &[]),

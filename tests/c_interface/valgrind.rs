@@ -54,7 +54,7 @@ fn valgrind_finds_nothing_in_the_programs_of_the_tests() {
         return;
     }
     let endpoints = Endpoints::start();
-    let open = format!("http://{}/pub", endpoints.open.address);
+    let [open, _, _] = endpoints.arguments();
     each_source("tests/c", |name, source| match name {
         "harness.c" => {
             let output = run(valgrind(ALL_LEAKS, &program(source)).args(endpoints.arguments()));
@@ -63,7 +63,7 @@ fn valgrind_finds_nothing_in_the_programs_of_the_tests() {
         "fork.c" | "layout.c" => drop(run(&mut valgrind(ALL_LEAKS, &program(source)))),
         "faults.c" => {
             // The payload of a panic is leaked on purpose: dropping it could panic.
-            run(valgrind("", &faulty()).arg(endpoints.open.address.to_string()).arg("run"));
+            run(valgrind("", &faulty()).args([&open, "run"]));
         }
         "keyfile.c" => {
             let input = scratch("valgrind").join("keyfile");
@@ -88,8 +88,9 @@ fn valgrind_finds_nothing_in_the_programs_of_the_tests() {
                 .arg(&library)
                 .arg(root().join(source)));
             let program = program("examples/smallest.c");
-            let output = run(valgrind(ALL_LEAKS, &program).env("LD_PRELOAD", &library).arg(&open));
-            assert_eq!(output, format!("{open}\n"));
+            let urls = ["http://127.0.0.1:1/".to_string(), format!("http://{open}/")];
+            let output = run(valgrind(ALL_LEAKS, &program).env("LD_PRELOAD", &library).args(&urls));
+            assert_eq!(output, format!("{}\n{}\n", urls[1], urls[0]));
         }
         // In a test of its own, since it needs a network of its own.
         "hung.c" => {}
