@@ -23,7 +23,9 @@ fn rankings_in_many_threads_do_not_disturb_each_other() {
         ranker.cancel(&cancel).cache((round % 3 == 0).then_some(cache.as_path()));
         let other = (round % 2 == 1).then(|| thread::spawn(move || cancel.cancel()));
         let ranking = ranker.rank(&urls).expect("a ranking");
-        other.map(|thread| thread.join().expect("no panic"));
+        if let Some(other) = other {
+            other.join().expect("no panic");
+        }
         let mut indices: Vec<usize> = ranking.mirrors.iter().map(|mirror| mirror.index).collect();
         indices.sort_unstable();
         assert_eq!(indices, [0, 1, 2, 3]);

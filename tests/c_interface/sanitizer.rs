@@ -1,6 +1,6 @@
-//! C programs with AddressSanitizer and LeakSanitizer, in the program and in the library. (Those
-//! that load the library at run time cannot have them, and those that leave a panic or a thread
-//! behind leak on purpose: valgrind runs them. `tests/sanitize` does the same to the tests in Rust.)
+//! C programs with AddressSanitizer and LeakSanitizer, in the program and in the library. Left to
+//! valgrind are those that load the library at run time, and those that leave a panic or a thread
+//! behind. `tests/sanitize` does the same to the tests in Rust.
 
 use super::{Endpoints, cc, scratch};
 use std::fs;

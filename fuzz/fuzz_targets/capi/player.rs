@@ -185,43 +185,47 @@ impl Player {
     }
 
     fn set_option(&mut self, call: &Call, surroundings: &Surroundings) {
-        // SAFETY, for all calls here: the ranker is NULL or valid, strings end in NUL, arrays have
-        // the length that is passed, and what callbacks point to is freed after the ranker.
+        /// Calls a setter, and checks its status.
+        macro_rules! set {
+            ($slot:expr, $setter:ident($($argument:expr),*), $is_good:expr) => {{
+                // SAFETY: the ranker is NULL or valid, strings end in NUL, and what callbacks point
+                // to is freed after the ranker.
+                let status = unsafe { $setter(self.ranker($slot), $($argument),*) };
+                self.set($slot, status, $is_good)
+            }};
+        }
         match *call {
             Call::Timeout(slot, number) => {
                 let number = number.value();
-                let status = unsafe { fm_ranker_set_timeout(self.ranker(slot), number) };
-                if self.set(slot, status, Some((0.0..=3600.0).contains(&number))) {
+                if set!(slot, fm_ranker_set_timeout(number), Some((0.0..=3600.0).contains(&number))) {
                     self.rankers[index(slot)].as_mut().expect("a ranker").timeout = number;
                 }
             }
             Call::Fallbacks(slot, number) => {
-                let status = unsafe { fm_ranker_set_fallbacks(self.ranker(slot), number) };
-                self.set(slot, status, Some(true));
+                set!(slot, fm_ranker_set_fallbacks(number), Some(true));
             }
             Call::Family(slot, family) => {
                 let family = family.value();
-                let status = unsafe { fm_ranker_set_family(self.ranker(slot), family) };
-                self.set(slot, status, Some(matches!(family, 0 | 4 | 6)));
+                set!(slot, fm_ranker_set_family(family), Some(matches!(family, 0 | 4 | 6)));
             }
             Call::Factor(slot, number) => {
-                let status = unsafe { fm_ranker_set_factor(self.ranker(slot), number.value()) };
-                self.set(slot, status, Some((1.0..=1000.0).contains(&number.value())));
+                set!(
+                    slot,
+                    fm_ranker_set_factor(number.value()),
+                    Some((1.0..=1000.0).contains(&number.value()))
+                );
             }
             Call::Slack(slot, number) => {
-                let status = unsafe { fm_ranker_set_slack(self.ranker(slot), number.value()) };
-                self.set(slot, status, Some((0.0..=60.0).contains(&number.value())));
+                set!(slot, fm_ranker_set_slack(number.value()), Some((0.0..=60.0).contains(&number.value())));
             }
             Call::Seed(slot, seed) => {
-                let status = unsafe { fm_ranker_set_seed(self.ranker(slot), seed) };
-                if self.set(slot, status, Some(true)) {
+                if set!(slot, fm_ranker_set_seed(seed), Some(true)) {
                     self.rankers[index(slot)].as_mut().expect("a ranker").seed = Some(seed);
                 }
             }
             Call::Protocols(slot, protocols) => {
                 let protocols = protocols.value() as u32;
-                let status = unsafe { fm_ranker_set_protocols(self.ranker(slot), protocols) };
-                if self.set(slot, status, Some(protocols < 16)) {
+                if set!(slot, fm_ranker_set_protocols(protocols), Some(protocols < 16)) {
                     self.rankers[index(slot)].as_mut().expect("a ranker").has_filters |= protocols != 0;
                 }
             }
@@ -237,40 +241,33 @@ impl Player {
             Call::Cache(slot, ref path) => {
                 let path = cache_path(path, surroundings);
                 let pointer = path.as_ref().map_or(ptr::null(), |path| path.as_ptr());
-                let status = unsafe { fm_ranker_set_cache(self.ranker(slot), pointer) };
                 let is_empty = path.as_ref().is_some_and(|path| path.is_empty());
-                if self.set(slot, status, Some(!is_empty)) {
+                if set!(slot, fm_ranker_set_cache(pointer), Some(!is_empty)) {
                     self.rankers[index(slot)].as_mut().expect("a ranker").has_cache = path.is_some();
                 }
             }
             Call::MaxAge(slot, number) => {
-                let status = unsafe { fm_ranker_set_max_age(self.ranker(slot), number.value()) };
-                self.set(slot, status, Some(is_period(number.value())));
+                set!(slot, fm_ranker_set_max_age(number.value()), Some(is_period(number.value())));
             }
             Call::CheckAfter(slot, number) => {
-                let status = unsafe { fm_ranker_set_check_after(self.ranker(slot), number.value()) };
-                self.set(slot, status, Some(is_period(number.value())));
+                set!(slot, fm_ranker_set_check_after(number.value()), Some(is_period(number.value())));
             }
             Call::RotateEvery(slot, number) => {
-                let status = unsafe { fm_ranker_set_rotate_every(self.ranker(slot), number.value()) };
-                self.set(slot, status, Some(is_period(number.value())));
+                set!(slot, fm_ranker_set_rotate_every(number.value()), Some(is_period(number.value())));
             }
             Call::Limits(slot, endpoints, per_host) => {
                 let limits = (endpoints.into(), per_host.into());
-                let status = unsafe { fm_ranker_set_limits(self.ranker(slot), limits.0, limits.1) };
-                self.set(slot, status, Some(true));
+                set!(slot, fm_ranker_set_limits(limits.0, limits.1), Some(true));
             }
             Call::Progress(slot, deed) => {
                 let data = self.deeds(slot, |deeds| deeds.progress = deed.unwrap_or(Deed::Nothing));
                 let function: fm_progress_fn = deed.map(|_| on_progress as _);
-                let status = unsafe { fm_ranker_set_progress(self.ranker(slot), function, data) };
-                self.set(slot, status, Some(true));
+                set!(slot, fm_ranker_set_progress(function, data), Some(true));
             }
             Call::Log(slot, deed) => {
                 let data = self.deeds(slot, |deeds| deeds.log = deed.unwrap_or(Deed::Nothing));
                 let function: fm_log_fn = deed.map(|_| on_log as _);
-                let status = unsafe { fm_ranker_set_log(self.ranker(slot), function, data) };
-                self.set(slot, status, Some(true));
+                set!(slot, fm_ranker_set_log(function, data), Some(true));
             }
             Call::InterruptCheck(slot, deed, answer) => {
                 let data = self.deeds(slot, |deeds| {
@@ -278,8 +275,7 @@ impl Player {
                     deeds.answer = answer.value();
                 });
                 let function: fm_interrupt_fn = deed.map(|_| on_interrupt_check as _);
-                let status = unsafe { fm_ranker_set_interrupt_check(self.ranker(slot), function, data) };
-                self.set(slot, status, Some(true));
+                set!(slot, fm_ranker_set_interrupt_check(function, data), Some(true));
             }
             _ => unreachable!("it is in another match"),
         }
@@ -478,7 +474,7 @@ impl Player {
         let ranking = self.ranking(slot);
         let (mut summary, mut mirror) = ([MARK; size_of::<fm_summary>()], [MARK; size_of::<fm_mirror>()]);
         let mut place = MaybeUninit::<(fm_summary, fm_mirror)>::uninit();
-        // SAFETY: NULL or a ranking, and NULL or a place for the output, all of whose bytes are set.
+        // SAFETY: NULL or a ranking; NULL or a place for the output, all of whose bytes are set.
         let status = unsafe {
             place.as_mut_ptr().write_bytes(MARK, 1);
             let to_summary = &raw mut (*place.as_mut_ptr()).0;
