@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use support::build::{root, run};
+use support::librepo_calls::{World, have_librepo};
 use support::programs::{have, module, program};
 
 /// The host of the nightly toolchain; none if there is no such toolchain, and the test is skipped.
@@ -57,14 +58,16 @@ fn build(host: &str, source: &str, library: &Path, packages: &[&str]) -> PathBuf
     command.args(["-std=gnu11", "-Wno-pedantic", "-fsanitize=address", "-c", "-Dmain=c_main"]);
     command.args(flags.split_whitespace().filter(|flag| !flag.starts_with("-l")));
     run(command.arg(root().join(source)).arg("-o").arg(&object));
-    let start = directory.join("start.rs");
+    let start = directory.join(format!("{name}.rs"));
     fs::write(&start, START).expect("the target directory can be written");
     let output = directory.join(name);
     let mut command = rustc();
     command.args(["-Zsanitizer=address", "--edition", "2024", "--target", host]).arg(&start);
     command.arg("-o").arg(&output);
     // The library contains a standard library of its own, equal to the program's.
-    let others = ["-Wl,--allow-multiple-definition", "-Wl,--export-dynamic"].map(String::from);
+    // Programs of the drop-in look for its functions at run time.
+    let others = ["--allow-multiple-definition", "--export-dynamic", "--undefined=lr_fastestmirror"];
+    let others = others.map(|option| format!("-Wl,{option}"));
     let files = [object.display().to_string(), library.display().to_string()];
     let libraries = flags.split_whitespace().filter(|flag| flag.starts_with("-l")).map(String::from);
     for argument in files.into_iter().chain(others).chain(libraries) {
@@ -110,5 +113,29 @@ fn address_sanitizer_finds_nothing_in_c_programs() {
             let output = run(Command::new(build(host, source, &library, packages)).args(&urls));
             assert!(output.lines().next().is_some_and(|first| first.ends_with("/open")), "{output}");
         }
+    }
+}
+
+#[test]
+fn address_sanitizer_finds_nothing_in_the_drop_in() {
+    let (Some(host), true) = (nightly(), have_librepo()) else { return };
+    let library = library(host, "fastestmirror-librepo", "libfastestmirror_librepo.a");
+    let caller = build(host, "dropin/tests/c/call.c", &library, &["librepo", "glib-2.0"]);
+    let world = World::start();
+    let (live, refusing, cache) = (world.live(), world.refusing(), world.file("cache"));
+    let calls: [(&str, &[&str]); 6] = [
+        ("order", &["--cache", &cache, &refusing, &live, "file:///srv"]),
+        ("detailed", &["--cache", &cache, &refusing, &live, "nonsense"]),
+        ("detailed", &["--no-handle", &refusing, &live]),
+        ("internal", &["--one-by-one", "--no-callback", &refusing, &live, "+", &live, &refusing]),
+        ("order", &["--no-list"]),
+        ("internal", &["--meddle", &refusing, &live]),
+    ];
+    for (function, arguments) in calls {
+        let mut command = Command::new(&caller);
+        let output = run(command.args(["loaded", function, "--repeat", "3"]).args(arguments));
+        // The functions are those of this program.
+        let path = format!("library {}\n", caller.display());
+        assert!(output.starts_with(&path), "{output}");
     }
 }
