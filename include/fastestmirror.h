@@ -97,7 +97,7 @@ typedef enum fm_status {
    */
   FM_ALL_EXCLUDED = 2,
   /**
-   * The system has no file descriptor left to measure with.
+   * The system has no file descriptor left to measure with, or no random numbers.
    */
   FM_SYSTEM = 3,
   /**

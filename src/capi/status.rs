@@ -15,7 +15,7 @@ pub enum fm_status {
     FM_INVALID_ARGUMENT = 1,
     /// The filters exclude every mirror.
     FM_ALL_EXCLUDED = 2,
-    /// The system has no file descriptor left to measure with.
+    /// The system has no file descriptor left to measure with, or no random numbers.
     FM_SYSTEM = 3,
     /// The ranker is in use: by another thread, or by the call that is calling this callback.
     FM_BUSY = 4,
@@ -61,7 +61,7 @@ pub extern "C" fn fm_status_text(status: c_int) -> *const c_char {
         0 => c"success",
         1 => c"invalid argument",
         2 => c"the filters exclude every mirror",
-        3 => c"the system has no file descriptor left",
+        3 => c"the system has no file descriptor left, or no random numbers",
         4 => c"the ranker is in use",
         5 => c"internal error (a bug in libfastestmirror)",
         _ => c"unknown status",

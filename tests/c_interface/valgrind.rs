@@ -161,6 +161,14 @@ fn valgrind_finds_nothing_in_the_programs_of_the_drop_in() {
             run(Command::new("cc").args(["-g", "-o"]).arg(&program).arg(root().join(source)).arg("-ldl"));
             assert_eq!(run(valgrind(ALL_LEAKS, &program).arg(ours())), "ok\n");
         }
+        "agree.c" => {
+            let directory = librepo_calls::scratch().join("valgrind");
+            fs::create_dir_all(&directory).expect("the target directory can be written");
+            let shared = ["-DLIBRARY", "-shared", "-fPIC"];
+            let library = compile(source, "valgrind/agree.so", &shared, &["librepo"]);
+            let program = compile(source, "valgrind/agree", &[], &["glib-2.0"]);
+            assert_eq!(run(valgrind(ALL_LEAKS, &program).arg(library)).lines().count(), 3);
+        }
         // dropin/tests/in_place.rs has its other functions and options.
         "call.c" => {
             let mut command = valgrind(ALL_LEAKS, librepo_calls::caller().expect("librepo is here"));

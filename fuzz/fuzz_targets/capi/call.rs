@@ -37,6 +37,7 @@ pub(crate) enum Call {
     Excluded(Slot, usize, bool),
     Warning(Slot, usize),
     Texts(i32),
+    PublicOnly(Slot, i32),
 }
 
 /// What a callback does besides returning.

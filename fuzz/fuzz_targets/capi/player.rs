@@ -259,6 +259,9 @@ impl Player {
                 let limits = (endpoints.into(), per_host.into());
                 set!(slot, fm_ranker_set_limits(limits.0, limits.1), Some(true));
             }
+            Call::PublicOnly(slot, number) => {
+                set!(slot, fm_ranker_set_public_only(number), Some(true));
+            }
             Call::Progress(slot, deed) => {
                 let data = self.deeds(slot, |deeds| deeds.progress = deed.unwrap_or(Deed::Nothing));
                 let function: fm_progress_fn = deed.map(|_| on_progress as _);
