@@ -582,6 +582,30 @@ fn any_single_call_may_fail() {
 }
 
 #[test]
+fn process_killed_at_any_call_leaves_the_old_cache_or_a_new_one() {
+    if cannot_inject() {
+        return;
+    }
+    let endpoints = Endpoints::start();
+    // In place, where the cache cannot be replaced, it may also be the beginning of the new one.
+    for (how, in_place) in [("replaced", ""), ("written in place", "rename=EBUSY;")] {
+        let (_directory, path) = cache();
+        let output = run(&mut endpoints.driver(&["kills", in_place], &path));
+        let words: Vec<&str> = output.trim().split(' ').collect();
+        let ["killed", killed, "old", old, "new", new, "stale", stale] = words[..] else {
+            panic!("{output}")
+        };
+        let [killed, old, new, stale] =
+            [killed, old, new, stale].map(|word| word.parse::<u32>().expect("a number"));
+        assert!(killed > 100 && old > 0 && new > 0 && stale > 0 && old + new == killed, "{output}");
+        lab::figure(&format!(
+            "a process that was killed at each of its {killed} calls: the cache, {how}, is the old one \
+             {old} times, and {stale} times a temporary file is left until the next run"
+        ));
+    }
+}
+
+#[test]
 fn every_import_has_a_row_or_a_reason() {
     if cannot_inject() {
         return;

@@ -14,6 +14,7 @@
 #include "faults.h"
 #include "process.h"
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { MIRRORS = 7, MANY = 64 };
@@ -306,6 +307,61 @@ static int sweep(char **arguments)
     return 0;
 }
 
+/* Kills a process before each call that it makes while it ranks, one in each run, and so on both
+ * sides of each. The cache is the old one or a whole new one then, and the next run writes it. */
+static int kills(char **arguments)
+{
+    const char *in_place = arguments[0], *cache = arguments[1];
+    static struct bytes kept, left;
+    struct result result;
+    char temporary[512];
+    int killed = 0, old = 0, whole = 0, stale = 0;
+    make_urls(arguments[2], arguments[3]);
+    make_cache(cache, 0, arguments[2]);
+    load(cache, &kept);
+    snprintf(temporary, sizeof temporary, "%s.new", cache);
+    struct job job = { list, MIRRORS, cache, 2 };
+    for (unsigned i = 0; faults_function(i); i++) {
+        for (int call = 1;; call++) {
+            char spec[128];
+            snprintf(spec, sizeof spec, "%s%s@%d=killed", in_place, faults_function(i), call);
+            store(cache, &kept);
+            pid_t child = fork();
+            CHECK(child >= 0);
+            if (child == 0) {
+                rank(spec, &job, &result);
+                _exit(0);
+            }
+            int status;
+            CHECK(waitpid(child, &status, 0) == child);
+            if (WIFEXITED(status))
+                break;
+            CHECK(WTERMSIG(status) == SIGKILL);
+            killed++;
+            load(cache, &left);
+            stale += access(temporary, F_OK) == 0;
+            int is_old = left.length == kept.length && memcmp(left.data, kept.data, kept.length) == 0;
+            old += is_old;
+            /* The new one has the old record, and one or a note of each mirror, or is the beginning
+             * of that where it was written in place. */
+            if (*in_place)
+                whole += !is_old && left.length < sizeof left.data;
+            else if (!is_old) {
+                left.data[left.length] = 0;
+                CHECK(left.length > kept.length && left.data[left.length - 1] == '\n');
+                CHECK(strncmp(left.data, kept.data, strlen("[:_librepo_:]\nversion=1\n")) == 0);
+                CHECK(strstr(left.data, "[http://127.0.0.9:"));
+                whole++;
+            }
+            rank(NULL, &job, &result);
+            CHECK(result.status == FM_OK && result.is_whole && (*in_place || !result.warnings[0]));
+            CHECK(access(temporary, F_OK) != 0);
+        }
+    }
+    printf("killed %d old %d new %d stale %d\n", killed, old, whole, stale);
+    return 0;
+}
+
 /* How often a ranking calls each function. */
 static int functions(char **arguments)
 {
@@ -326,6 +382,8 @@ int main(int argc, char **argv)
         return row(argv + 2, argc > 7 ? atof(argv[7]) : 1);
     if (argc == 6 && strcmp(argv[1], "sweep") == 0)
         return sweep(argv + 2);
+    if (argc == 6 && strcmp(argv[1], "kills") == 0)
+        return kills(argv + 2);
     if (argc == 6 && strcmp(argv[1], "functions") == 0)
         return functions(argv + 2);
     fprintf(stderr, "usage: see the source\n");

@@ -11,7 +11,7 @@
  * The context is the end of what the call is about: a path, a name, "netlink", "TCP_INFO". Of the
  * calls that match, "3" is the third, "3+" that and all later ones, "3+2" the third, fifth and so
  * on; without calls it is every one. The effect is the name of an errno, or a word that the
- * function in shim.c knows. */
+ * function in shim.c knows. Every function knows "killed": the process is, before the call. */
 void faults_arm(const char *spec);
 
 /* How often the calls have had the effect, all faults together. */

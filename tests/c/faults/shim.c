@@ -264,6 +264,8 @@ static int effect(enum function function, const char *context)
             continue;
         hits++;
         word = fault->word;
+        if (strcmp(word, "killed") == 0)
+            raise(SIGKILL);
         return fault->error ? fault->error : -1;
     }
     return 0;
