@@ -34,6 +34,9 @@ VERSION != sed -n '/^version = /{ s/.*"\(.*\)"/\1/p; q; }' Cargo.toml
 # The number in the soname, by the rule of build.rs: 0.MINOR, and from 1.0 on MAJOR.
 SOVERSION != echo "$(VERSION)" | sed -e '/^0\./!s/\..*//' -e 's/^\(0\.[0-9]*\)\..*/\1/'
 
+# Of the library's page, each function has a link.
+PAGES = fastestmirror.1 fastestmirror.3 fastestmirror.7
+
 # The loader's cache changes with what root installs on this machine.
 REFRESH = if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ]; then $(LDCONFIG); fi
 
@@ -61,10 +64,13 @@ install: $(OUT)/completions.fish
 	$(INSTALL) -m 644 $(OUT)/completions.bash "$(DESTDIR)$(BASHCOMPDIR)/fastestmirror"
 	$(INSTALL) -m 644 $(OUT)/completions.zsh "$(DESTDIR)$(ZSHCOMPDIR)/_fastestmirror"
 	$(INSTALL) -m 644 $(OUT)/completions.fish "$(DESTDIR)$(FISHCOMPDIR)/fastestmirror.fish"
-	for page in docs/man/*.[1-8]; do \
-	    [ -f "$$page" ] || continue; \
+	for page in $(PAGES); do \
 	    section="$(DESTDIR)$(MANDIR)/man$${page##*.}"; \
-	    $(INSTALL) -d "$$section" && $(INSTALL) -m 644 "$$page" "$$section" || exit 1; \
+	    $(INSTALL) -d "$$section" && $(INSTALL) -m 644 "docs/man/$$page" "$$section" || exit 1; \
+	done
+	for function in $$(cat tests/c/symbols.txt); do \
+	    page="$(DESTDIR)$(MANDIR)/man3/$$function.3"; \
+	    echo '.so man3/fastestmirror.3' >"$$page" && chmod 644 "$$page" || exit 1; \
 	done
 	$(REFRESH)
 
@@ -74,8 +80,8 @@ uninstall:
 	rm -f "$(DESTDIR)$(BASHCOMPDIR)/fastestmirror" "$(DESTDIR)$(ZSHCOMPDIR)/_fastestmirror"
 	rm -f "$(DESTDIR)$(FISHCOMPDIR)/fastestmirror.fish"
 	for suffix in a so so.$(SOVERSION) so.$(VERSION); do rm -f "$(DESTDIR)$(LIBDIR)/libfastestmirror.$$suffix"; done
-	for page in docs/man/*.[1-8]; do \
-	    rm -f "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; \
+	for page in $(PAGES) $$(sed 's/$$/.3/' tests/c/symbols.txt); do \
+	    rm -f "$(DESTDIR)$(MANDIR)/man$${page##*.}/$$page"; \
 	done
 	$(REFRESH)
 
@@ -86,6 +92,7 @@ uninstall:
 LIBREPO =
 ACTIVATE = yes
 LIBEXECDIR = $(PREFIX)/libexec
+DROPIN_PAGES = fm-librepo.1 fastestmirror.conf.5
 DROPINDIR = $(LIBDIR)/fastestmirror
 REPORT = $(LIBEXECDIR)/fastestmirror/report-librepo
 ACTIVATION = $(SYSCONFDIR)/ld.so.conf.d/00-fastestmirror-librepo.conf
@@ -111,6 +118,10 @@ install-dropin: $(OUT)/libfastestmirror_librepo.a
 	if [ -f dropin/fastestmirror.conf ] && ! [ -e "$$settings" ]; then \
 	    $(INSTALL) -d "$(DESTDIR)$(SYSCONFDIR)" && $(INSTALL) -m 644 dropin/fastestmirror.conf "$$settings"; \
 	fi
+	for page in $(DROPIN_PAGES); do \
+	    section="$(DESTDIR)$(MANDIR)/man$${page##*.}"; \
+	    $(INSTALL) -d "$$section" && $(INSTALL) -m 644 "docs/man/$$page" "$$section" || exit 1; \
+	done
 	if [ -z "$(DESTDIR)" ] && ! report=$$(LD_LIBRARY_PATH="$(DROPINDIR)" "$(REPORT)"); then \
 	    echo "$$report"; echo 'The drop-in cannot be loaded, and is not put into effect.'; exit 1; \
 	fi
@@ -128,6 +139,7 @@ uninstall-dropin:
 	rm -f "$(DESTDIR)$(BINDIR)/fm-librepo" "$(DESTDIR)$(REPORT)" "$(DESTDIR)$(DROPINDIR)/librepo.so.0"
 	settings="$(DESTDIR)$(SYSCONFDIR)/fastestmirror.conf"; \
 	if cmp -s dropin/fastestmirror.conf "$$settings"; then rm -f "$$settings"; fi
+	for page in $(DROPIN_PAGES); do rm -f "$(DESTDIR)$(MANDIR)/man$${page##*.}/$$page"; done
 	-rmdir "$(DESTDIR)$(DROPINDIR)" "$(DESTDIR)$(LIBEXECDIR)/fastestmirror"
 
 .PHONY: all install uninstall install-dropin uninstall-dropin

@@ -154,12 +154,11 @@ fn expected() -> BTreeMap<String, String> {
     add("share/bash-completion/completions/fastestmirror", "644");
     add("share/fish/vendor_completions.d/fastestmirror.fish", "644");
     add("share/zsh/site-functions/_fastestmirror", "644");
-    let pages = fs::read_dir(root().join("docs/man")).into_iter().flatten();
-    for page in pages.map(|page| page.expect("an entry").file_name().into_string().expect("ASCII")) {
-        let section = page.rsplit('.').next().expect("rsplit returns a part");
-        if matches!(section, "1" | "3" | "5" | "7") {
-            add(&format!("share/man/man{section}/{page}"), "644");
-        }
+    for page in ["man1/fastestmirror.1", "man3/fastestmirror.3", "man7/fastestmirror.7"] {
+        add(&format!("share/man/{page}"), "644");
+    }
+    for function in include_str!("c/symbols.txt").lines() {
+        add(&format!("share/man/man3/{function}.3"), "644");
     }
     expected
 }
@@ -194,6 +193,23 @@ fn install_copies_exactly_these_files() {
 
     run(&mut clone.make(&["uninstall", &assignment("DESTDIR", &stage)]));
     assert_eq!(contents(&stage), BTreeMap::new());
+}
+
+#[test]
+fn each_function_leads_to_the_page_of_the_library() {
+    let Some(clone) = clone() else { return };
+    if !have("mandoc", program("mandoc").arg("/dev/null")) {
+        return;
+    }
+    let stage = directory();
+    run(&mut clone.make(&["install", &assignment("DESTDIR", stage.path())]));
+    let pages = stage.path().join("usr/local/share/man");
+    let show = |page: &str| run(program("mandoc").current_dir(&pages).arg(format!("man3/{page}.3")));
+    let library = show("fastestmirror");
+    assert!(library.contains("fm_rank, fm_ranker_cancel"), "{library}");
+    for function in ["fm_rank", "fm_version"] {
+        assert_eq!(show(function), library);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //!
 //! The loader's cache is that of a mount namespace of each test; the machine's stays as it is.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -538,7 +539,20 @@ fn uninstalling_leaves_nothing_but_changed_settings() {
     fs::write(&settings, "[main]\nslack = 5\n").expect("a directory of this test");
     run(&mut installed.make("install-dropin", None));
     let listed = || run(program("find").arg(installed.path("")).args(["-type", "f"]));
-    assert!(listed().lines().count() >= 5, "{}", listed());
+    let root = installed.path("").display().to_string();
+    let files = listed();
+    let mut files: Vec<&str> = files.lines().filter_map(|file| file.strip_prefix(&root)).collect();
+    files.sort_unstable();
+    let expected = [
+        &format!("etc/ld.so.conf.d/{ACTIVATION}"),
+        "etc/fastestmirror.conf",
+        "usr/bin/fm-librepo",
+        "usr/lib/fastestmirror/librepo.so.0",
+        "usr/libexec/fastestmirror/report-librepo",
+        "usr/share/man/man1/fm-librepo.1",
+        "usr/share/man/man5/fastestmirror.conf.5",
+    ];
+    assert_eq!(files, BTreeSet::from(expected).into_iter().collect::<Vec<_>>());
     installed.uninstall();
     assert_eq!(listed().trim(), settings.display().to_string());
     assert_eq!(fs::read_to_string(settings).expect("it is there"), "[main]\nslack = 5\n");

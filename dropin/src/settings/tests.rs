@@ -351,6 +351,32 @@ fn documentation_has_the_table() {
     }
 }
 
+#[test]
+fn man_page_has_all_settings() {
+    let path = support::build::root().join("docs/man/fastestmirror.conf.5.scd");
+    let page = fs::read_to_string(path).expect("the page").replace('\\', "");
+    let (_, settings) = page.split_once("\n# SETTINGS\n").expect("a section");
+    let settings = settings.split("\n# ").next().expect("split returns a part");
+    // A name stands alone in its line, and what is indented below it is about it.
+    let mut entries: Vec<(&str, String)> = Vec::new();
+    for line in settings.lines().take_while(|line| !line.starts_with("Values ")) {
+        if let Some(name) = line.strip_prefix('*').and_then(|line| line.strip_suffix('*')) {
+            entries.push((name, String::new()));
+        } else if let (Some(text), Some(entry)) = (line.strip_prefix('\t'), entries.last_mut()) {
+            entry.1 += &format!("{text} ");
+        }
+    }
+    assert!(entries.iter().map(|entry| entry.0).eq(KEYS.iter().map(|key| key.name)), "{entries:#?}");
+    let prose = settings.replace('\n', " ");
+    for (key, (name, text)) in KEYS.iter().zip(&entries) {
+        let default = format!("Default: {}", if key.default.is_empty() { "" } else { key.default });
+        assert!(text.contains(&default), "{name}: {default:?} in {text}");
+        let allowed = key.allowed().replace('`', "");
+        let prose = if matches!(key.kind, Kind::Flag(_) | Kind::Patterns(_)) { &prose } else { text };
+        assert!(prose.contains(&allowed), "{name}: {allowed:?} in {prose}");
+    }
+}
+
 proptest! {
     /// Whatever the file and a variable hold, there is no panic, and what is set is allowed.
     #[test]
