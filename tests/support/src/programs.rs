@@ -68,7 +68,8 @@ pub fn make_package(scratch: &Path, directory: &Path, name: &str, sections: &str
 }
 
 /// nginx as the server of all mirrors, over http and https. Dropping it stops nginx. Its log,
-/// `access.log`, has a line for each request: scheme, host, method, path, status.
+/// `access.log`, has a line for each request: scheme, host, method, path, status. `error.log` has
+/// what nginx says at the level `info`.
 #[derive(Debug)]
 pub struct Nginx(Child);
 
@@ -86,10 +87,11 @@ impl Nginx {
             writeln!(temporary, "{kind}_temp_path {};", path(kind)).expect("a string");
         }
         let config = format!(
-            "daemon off; error_log stderr; pid {}; events {{ worker_connections 4096; }} http {{ {temporary}
+            "daemon off; error_log {} info; pid {}; events {{ worker_connections 4096; }} http {{ {temporary}
              log_format lab '$scheme $host $request_method $request_uri $status'; access_log {} lab;
              server {{ listen 80; listen [::]:80; listen 443 ssl; listen [::]:443 ssl;
              ssl_certificate {}; ssl_certificate_key {}; root {}; }} }}",
+            path("error.log"),
             path("pid"),
             path("access.log"),
             path("ca.pem"),
