@@ -198,7 +198,7 @@ fn slack_shares_the_load_as_the_table_has_it() {
     /// From the example in the page.
     const LATENCIES: [f64; 5] = [0.8, 2.0, 3.0, 4.0, 8.0];
     const GBIT: f64 = 1.4e6 * 100e6 * 8.0 / (24.0 * 3600.0) / 1e9;
-    const CLIENTS: u32 = 2_000;
+    const CLIENTS: u32 = 800;
     let rows = table("slack in ms");
     assert_eq!(rows.len(), 4, "{rows:?}");
     // Each client has just measured all mirrors, and its cache says so: no packet is sent.
@@ -243,7 +243,8 @@ fn slack_shares_the_load_as_the_table_has_it() {
 fn rates_of_syns_follow_from_the_limits() {
     const MACHINES: f64 = 1.4e6;
     let rates: Vec<f64> = table("your mirror").into_iter().flatten().collect();
-    let expected = [MACHINES / 3600.0, MACHINES / (30.0 * 24.0 * 3600.0)];
+    let hourly = MACHINES / 3600.0;
+    let expected = [hourly, hourly, MACHINES / (30.0 * 24.0 * 3600.0)];
     assert_eq!(rates.len(), expected.len());
     for (rate, expected) in rates.iter().zip(expected) {
         assert!((rate / expected - 1.0).abs() < 0.01, "{rate}, and not {expected}");
