@@ -429,7 +429,9 @@ impl Lock {
         const GROUP_WRITES: u32 = 0o020;
         const GROUP_LOCKS: u32 = 0o060;
         let is_admitted = ours.mode() & GROUP_LOCKS == GROUP_LOCKS && ours.gid() == cache.group;
-        if cache.mode & GROUP_WRITES != 0 && !is_admitted {
+        // It may be some other file that got a second name here.
+        let is_ours = ours.nlink() == 1;
+        if cache.mode & GROUP_WRITES != 0 && !is_admitted && is_ours {
             // The lock may belong to another user, who has to do this.
             let _ = fchown(&self.0, None, Some(cache.group))
                 .and_then(|()| self.0.set_permissions(Permissions::from_mode(NEW_FILE_MODE | GROUP_LOCKS)));

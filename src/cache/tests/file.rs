@@ -462,6 +462,25 @@ fn cache_of_a_group_is_written_by_all_its_members() {
     assert_eq!(fs::metadata(&path).unwrap().len(), 0);
 }
 
+/// Where the system does not forbid it, who may write to the directory can make any file the lock.
+#[test]
+fn lock_that_is_another_file_keeps_its_mode_and_group() {
+    let directory = directory();
+    let (path, victim) = (directory.path().join("cache"), directory.path().join("victim"));
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o660)).unwrap();
+    if is_root() {
+        chown(&path, None, Some(12)).unwrap();
+    }
+    fs::write(&victim, "").unwrap();
+    fs::set_permissions(&victim, Permissions::from_mode(0o600)).unwrap();
+    fs::hard_link(&victim, directory.path().join("cache.lock")).unwrap();
+    let before = fs::metadata(&victim).unwrap();
+    assert_eq!(write(&path), Status::Fine);
+    let after = fs::metadata(&victim).unwrap();
+    assert_eq!((after.mode(), after.gid()), (before.mode(), before.gid()));
+}
+
 /// A container gets its cache as a mount of one file, which cannot be replaced.
 #[test]
 fn mounted_file_is_written_in_place() {
