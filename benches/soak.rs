@@ -21,7 +21,7 @@ const CLIENT: &str = "FASTESTMIRROR_SOAK_RANKINGS";
 const CHECKPOINTS: [usize; 4] = [1, 10, 50, 100];
 
 /// How many threads of lookups that hang a process may have: twice as many as a run uses.
-const MOST_WORKERS: usize = 128;
+const MOST_WORKERS: usize = 160;
 /// How many descriptors the system's resolver uses for a lookup.
 const PER_LOOKUP: usize = 3;
 /// How many descriptors a run with our few mirrors may have beside those of lookups.

@@ -8,7 +8,6 @@ use std::mem::{self, MaybeUninit};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Turns the -1 that a system call returns into its errno.
@@ -72,7 +71,7 @@ impl Epoll {
     }
 }
 
-/// Wakes an `Epoll` from another thread or from a signal handler: `eventfd`(2).
+/// Wakes an `Epoll` from another thread: `eventfd`(2).
 #[derive(Debug)]
 pub(crate) struct Waker(OwnedFd);
 
@@ -84,7 +83,7 @@ impl Waker {
         Ok(Waker(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// Makes the descriptor readable. This is async-signal-safe.
+    /// Makes the descriptor readable.
     pub(crate) fn wake(&self) {
         let one = 1u64;
         // The call fails only if the counter is full. Then the descriptor is readable already.
@@ -444,11 +443,6 @@ pub(crate) fn with_signals_blocked<T>(body: impl FnOnce() -> T) -> T {
 /// `pthread_key_create`(3). It needs one for the first thread that it starts, and ends the process
 /// if the program has used up all keys (1024 with glibc).
 pub(crate) fn check_thread_keys() -> io::Result<()> {
-    /// Whether std has got its key by now.
-    static IS_CHECKED: AtomicBool = AtomicBool::new(false);
-    if IS_CHECKED.load(Relaxed) {
-        return Ok(());
-    }
     // std makes a second one if the first is zero.
     let mut keys = Vec::new();
     let mut error = 0;
@@ -464,7 +458,6 @@ pub(crate) fn check_thread_keys() -> io::Result<()> {
         // SAFETY: a key that was just made and that nothing else uses.
         unsafe { libc::pthread_key_delete(key) };
     }
-    IS_CHECKED.store(error == 0, Relaxed);
     if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
 }
 

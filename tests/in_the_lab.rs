@@ -230,24 +230,24 @@ fn hanging_lookups_do_not_accumulate_over_runs() {
         let world = start((0..200).map(hung).collect());
         let count = |directory: &str| std::fs::read_dir(directory).unwrap().count();
         let before = (count("/proc/self/task"), count("/proc/self/fd"));
-        // Each lookup hangs for two seconds, and all these runs together take one.
+        // Each lookup hangs for two seconds, and all these runs together take about one.
         let mut elapsed = Vec::new();
-        for _ in 0..10 {
-            let ranking = Ranker::new().timeout(ms(100)).unwrap().rank(urls(&world)).unwrap();
+        for _ in 0..40 {
+            let ranking = Ranker::new().timeout(ms(40)).unwrap().rank(urls(&world)).unwrap();
             elapsed.push(ranking.elapsed.as_secs_f64() * 1e3);
             // Each run gets half of the threads that are left, and at last there is none.
             if ranking.stop_reason != StopReason::Timeout {
                 assert_eq!(ranking.stop_reason, StopReason::Complete);
                 let why =
-                    "200 names could not be looked up: 128 lookups of earlier runs have not returned yet";
+                    "200 names could not be looked up: 160 lookups of this process have not returned yet";
                 assert_eq!(ranking.warnings, [why]);
                 break;
             }
         }
         assert!(elapsed.len() > 7, "{} runs", elapsed.len());
-        assert_between(100.0, elapsed[..7].iter().copied().fold(f64::INFINITY, f64::min), 120.0);
+        assert_between(40.0, elapsed[..7].iter().copied().fold(f64::INFINITY, f64::min), 60.0);
         let (threads, descriptors) = (count("/proc/self/task") - before.0, count("/proc/self/fd") - before.1);
-        assert!(threads <= 128, "{threads} threads");
+        assert!(threads <= 160, "{threads} threads");
         assert!(descriptors <= threads + 10, "{descriptors} descriptors of {threads} lookups");
     });
 }

@@ -330,7 +330,7 @@ fn three_mute_name_servers_leave_half_of_the_descriptors_free() {
             assert!(ranking.mirrors[0].url.contains("127.0.0.1"), "{:?}", ranking.mirrors[0]);
             is_refused |= ranking.warnings.iter().any(|warning| {
                 warning.starts_with("70 names could not be looked up: ")
-                    && warning.ends_with(" lookups of earlier runs have not returned yet")
+                    && warning.ends_with(" lookups of this process have not returned yet")
             });
             most = most.max(open_descriptors() - before);
         }

@@ -8,10 +8,11 @@ use roxmltree::{Document, Node};
 
 /// The file of a repository that its metalink is about.
 const REPOMD: &str = "repomd.xml";
-/// The longest tag or text that is read, in bytes; real ones have a few hundred. The parser
-/// compares every attribute of a tag with every other one, so a huge tag would keep it busy for
-/// hours.
+/// The longest tag or text that is read, in bytes; real ones have a few hundred.
 const MAX_PIECE: usize = 16 << 10;
+/// How many attributes a tag may have; real ones have six. The parser compares each with every
+/// other one.
+const MAX_ATTRIBUTES: usize = 100;
 /// How many name spaces may be declared; real ones declare two. The parser copies those of the
 /// outer elements for each element that declares another.
 const MAX_NAME_SPACES: usize = 100;
@@ -39,6 +40,11 @@ pub(crate) fn parse(text: &str) -> Result<Input, Fault> {
         if piece.len() > MAX_PIECE {
             let line = lines_before + lines(&xml[..at]) + 1;
             return Err(fault(line, "not a metalink: a tag or text is longer than 16 KiB"));
+        }
+        let tag = piece.split('>').next().unwrap_or_default();
+        if tag.bytes().filter(|&byte| byte == b'=').count() > MAX_ATTRIBUTES {
+            let line = lines_before + lines(&xml[..at]) + 1;
+            return Err(fault(line, "not a metalink: a tag has more than 100 attributes"));
         }
         at += piece.len() + 1;
     }
@@ -235,6 +241,11 @@ mod tests {
                 format!("<metalink>\n<a{attributes}/>"),
                 2,
                 "not a metalink: a tag or text is longer than 16 KiB",
+            ),
+            (
+                format!("<metalink>\n<a{}/>", &attributes[..1500]),
+                2,
+                "not a metalink: a tag has more than 100 attributes",
             ),
         ];
         for (xml, line, reason) in table {

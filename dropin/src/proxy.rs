@@ -65,9 +65,12 @@ pub(crate) enum Answer {
     Unknown,
 }
 
+/// So many endpoints are measured in a call at most.
+const MAX_QUESTIONS: usize = 2048;
+
 /// How long libcurl is asked in one call, about all lists of mirrors together.
 pub(crate) struct Patience {
-    /// How many questions are left: so many endpoints are measured in a call at most.
+    /// How many questions about a mirror's own name are left.
     questions: usize,
     deadline: Instant,
     interrupt: Option<InterruptFlag>,
@@ -75,7 +78,7 @@ pub(crate) struct Patience {
 
 impl Patience {
     pub(crate) fn new(deadline: Instant, interrupt: Option<InterruptFlag>) -> Patience {
-        Patience { questions: 2048, deadline, interrupt }
+        Patience { questions: MAX_QUESTIONS, deadline, interrupt }
     }
 
     fn is_over(&self) -> bool {
@@ -99,8 +102,12 @@ pub(crate) unsafe fn first_behind_proxy(
     // Mostly there is no proxy, and one question for each scheme is enough. Only where there is
     // one, the mirrors' own names matter, because of its exceptions.
     let mut answers = HashMap::new();
+    let is_first = patience.questions == MAX_QUESTIONS;
     for (index, url) in urls.iter().enumerate() {
         let Mirror::Remote(protocol, endpoint) = Mirror::parse(url) else { continue };
+        if patience.is_over() {
+            return Answer::Unknown;
+        }
         let anywhere = Host::Address(DOCUMENTATION.into());
         let ask = || query.is_proxied(protocol.scheme(), &anywhere, endpoint.port);
         if !*answers.entry((protocol, None)).or_insert_with(ask) {
@@ -109,12 +116,12 @@ pub(crate) unsafe fn first_behind_proxy(
         let is_proxied = match answers.entry((protocol, Some(endpoint.host.clone()))) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(new) => {
-                if patience.is_over() {
-                    return Answer::Unknown;
+                match patience.questions.checked_sub(1) {
+                    Some(left) => patience.questions = left,
+                    // The others of a list that is alone would not be measured.
+                    None if is_first => return Answer::No,
+                    None => return Answer::Unknown,
                 }
-                // All others would not be measured.
-                let Some(left) = patience.questions.checked_sub(1) else { return Answer::No };
-                patience.questions = left;
                 *new.insert(query.is_proxied(protocol.scheme(), &endpoint.host, endpoint.port))
             }
         };

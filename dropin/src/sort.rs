@@ -117,8 +117,7 @@ fn measure(
     if repositories > 1 && !is_decided {
         // The stages have been called; of these runs there are log lines alone.
         ranker.observer(move |event| log.event(event));
-        ranker.timeout(timeout.saturating_sub(start.elapsed()))?;
-        remeasure_unanswered(log, &mut ranker, measurable, &mut ranking);
+        remeasure_unanswered(log, &mut ranker, start + timeout, measurable, &mut ranking)?;
     }
     Ok(Some(ranking))
 }
@@ -141,19 +140,66 @@ fn depends_on_latency(urls: &[&String]) -> bool {
     false
 }
 
+/// How often repositories without an answer are measured once more. Each time, an endpoint that is
+/// silent gets two more attempts.
+const MORE_PASSES: usize = 2;
+
 /// Measures the repositories that have no mirror known to answer once more, all of them together,
-/// in what is left of the timeout. A fallback of one repository is of no use to another, and among
+/// until the deadline of the call. A fallback of one repository is of no use to another, and among
 /// nearer mirrors of other repositories, measuring may have stopped before any of its own could
 /// answer.
-fn remeasure_unanswered(log: Log, ranker: &mut Ranker, lists: Vec<MirrorList>, ranking: &mut Ranking) {
-    // Where no mirror of any repository has answered, or the timeout was reached, another pass
-    // would find nothing. A mirror that was heard a while ago may not be there any more.
-    let is_heard = |mirror: &RankedMirror| matches!(mirror.outcome, Outcome::Measured(_));
-    let is_idle = ranking.stop_reason == StopReason::Idle;
-    let is_over = matches!(ranking.stop_reason, StopReason::Timeout | StopReason::Cancelled);
-    if is_over || !is_idle && !ranking.mirrors.iter().any(is_heard) {
-        return;
+fn remeasure_unanswered(
+    log: Log,
+    ranker: &mut Ranker,
+    deadline: Instant,
+    mut lists: Vec<MirrorList>,
+    ranking: &mut Ranking,
+) -> Result<(), Error> {
+    // Each repository needs a mirror of its own.
+    ranker.fallbacks(Ranker::ALL);
+    let mut may_help = another_pass_may_help(ranking);
+    for _ in 0..MORE_PASSES {
+        lists = without_answer(lists, ranking);
+        if lists.is_empty() || !may_help {
+            break;
+        }
+        log.debug(&format!(
+            "measuring once more: no mirror of {} of the repositories is known to answer",
+            lists.len()
+        ));
+        let positions: Vec<usize> = lists.iter().flat_map(|list| &list.positions).copied().collect();
+        ranker.timeout(deadline.saturating_duration_since(Instant::now()))?;
+        let again = match ranker.rank(lists.iter().flat_map(|list| &list.urls)) {
+            Ok(again) => again,
+            // The results for the other repositories still count.
+            Err(error) => {
+                log.debug(&format!("keeping their given order: {error}"));
+                break;
+            }
+        };
+        may_help = another_pass_may_help(&again);
+        ranking.mirrors.retain(|mirror| positions.binary_search(&mirror.index).is_err());
+        for mut mirror in again.mirrors {
+            mirror.index = positions[mirror.index];
+            ranking.mirrors.push(mirror);
+        }
     }
+    Ok(())
+}
+
+/// Whether mirrors that have not answered may do so in another pass: there is time left, and a
+/// mirror has answered, which shows that the network is there. (If all was known, none was asked.)
+fn another_pass_may_help(ranking: &Ranking) -> bool {
+    let is_heard = |mirror: &RankedMirror| matches!(mirror.outcome, Outcome::Measured(_));
+    match ranking.stop_reason {
+        StopReason::Timeout | StopReason::Cancelled => false,
+        StopReason::Idle => true,
+        _ => ranking.mirrors.iter().any(is_heard),
+    }
+}
+
+/// Returns the lists of which no mirror is known to answer, but may.
+fn without_answer(lists: Vec<MirrorList>, ranking: &Ranking) -> Vec<MirrorList> {
     let mut place = vec![None; ranking.mirrors.iter().map(|mirror| mirror.index + 1).max().unwrap_or(0)];
     for (at, mirror) in ranking.mirrors.iter().enumerate() {
         place[mirror.index] = Some(at);
@@ -166,31 +212,7 @@ fn remeasure_unanswered(log: Log, ranker: &mut Ranker, lists: Vec<MirrorList>, r
         let mut own = list.positions.iter().filter_map(|&index| Some(&ranking.mirrors[place[index]?]));
         !own.clone().any(is_usable) && own.any(may_answer)
     };
-    let left: Vec<MirrorList> = lists.into_iter().filter(is_left).collect();
-    if left.is_empty() {
-        return;
-    }
-    log.debug(&format!(
-        "measuring once more: no mirror of {} of the repositories is known to answer",
-        left.len()
-    ));
-    let (mut positions, mut urls) = (Vec::new(), Vec::new());
-    for list in left {
-        positions.extend(list.positions);
-        urls.extend(list.urls);
-    }
-    // Each repository needs one of its own.
-    ranker.fallbacks(Ranker::ALL);
-    let again = match ranker.rank(urls) {
-        Ok(again) => again,
-        // The results for the other repositories still count.
-        Err(error) => return log.debug(&format!("keeping their given order: {error}")),
-    };
-    ranking.mirrors.retain(|mirror| positions.binary_search(&mirror.index).is_err());
-    for mut mirror in again.mirrors {
-        mirror.index = positions[mirror.index];
-        ranking.mirrors.push(mirror);
-    }
+    lists.into_iter().filter(is_left).collect()
 }
 
 /// Whether these mirrors can be reached, and directly, as far as librepo and libcurl are concerned.

@@ -401,6 +401,36 @@ fn batch_leaves_no_list_without_a_mirror_that_answers() {
     });
 }
 
+/// One list is measured after the first pass, and the farthest after the second: the answers of the
+/// nearer ones end the wait for it.
+#[test]
+fn batch_measures_far_lists_after_near_ones() {
+    if caller().is_none() {
+        return;
+    }
+    lab::isolated!(|| {
+        let mirror = |name: &str, rtt: f64| {
+            lab::Mirror::new(&format!("{name}.lab.example")).ipv4(lab::answer(lab::ms(rtt)))
+        };
+        let dead = |name: &str| lab::Mirror::new(&format!("{name}.lab.example")).ipv4(lab::Fate::Silent);
+        let mirrors = [
+            mirror("near", 1.0),
+            dead("first"),
+            mirror("middle", 80.0),
+            dead("second"),
+            mirror("far", 400.0),
+        ];
+        let _world = lab::World::start(lab::Spec::new().mirrors(mirrors)).expect("a world");
+        let url = |name: &str| format!("http://{name}.lab.example/");
+        let [near, first, middle, second, far] = ["near", "first", "middle", "second", "far"].map(url);
+        let output = call_ours("internal", &[&near, "+", &first, &middle, "+", &second, &far]);
+        for line in ["middle", "far"] {
+            let measured = |found: &&str| found.contains(&url(line)) && found.contains(": measured");
+            assert!(lines(&output, "log ").iter().any(measured), "{line}: {output}");
+        }
+    });
+}
+
 /// However many repositories have no mirror that answers, there is one deadline for all.
 #[test]
 fn batch_without_answers_takes_one_timeout() {

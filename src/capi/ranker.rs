@@ -133,7 +133,7 @@ pub(super) unsafe fn with_ranker(
 /// stopped already. May be called from a signal handler.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_cancel(ranker: *const fm_ranker) {
-    // SAFETY: the caller's promise. No guard: an atomic store and a write(2) do not panic.
+    // SAFETY: the caller's promise. No guard: an atomic store does not panic.
     if let Some(ranker) = unsafe { ranker.as_ref() } {
         ranker.cancel.cancel();
     }

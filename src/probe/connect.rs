@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-/// The token of everything that is waited for besides the sockets.
+/// The token of the waker.
 const OTHER: u64 = u64::MAX;
 
 /// A timed handshake.

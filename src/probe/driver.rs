@@ -11,7 +11,7 @@ use super::schedule::{
 use super::{Cancel, Job, Measured, ProbeResult, ProbeTarget};
 use crate::event::Progress;
 use crate::hosts::{HostId, ListedEndpoint, ListedHost};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, StopReason};
 use crate::sys::{self, NotFound, Waker};
 use crate::url::{self, Family, Host};
 use std::io;
@@ -103,9 +103,11 @@ pub(crate) fn measure(job: Job<'_>) -> io::Result<Measured> {
                 driver.take_news(until.saturating_duration_since(now).min(longest_wait))?;
                 last_news = Instant::now();
             }
-            // What has arrived while this was being decided still counts.
+            // What has arrived while this was being decided still counts. It changes the decision
+            // unless there is no time left.
             Step::Stop(stop_reason) => {
-                if !driver.take_news(Duration::ZERO)? {
+                let is_over = matches!(stop_reason, StopReason::Timeout | StopReason::Cancelled);
+                if !driver.take_news(Duration::ZERO)? || is_over {
                     break stop_reason;
                 }
             }

@@ -7,6 +7,9 @@ use crate::sys;
 
 /// How many lookups may be under way at once: as many as resolvers in homes and containers bear.
 const LOOKUPS: usize = 64;
+/// How many lookups may be under way in the process, those of other runs and those that hang among
+/// them.
+const PROCESS_LOOKUPS: usize = 160;
 /// How many attempts may be under way at once, so that a long list does not fill the connection
 /// table of a home router.
 pub(super) const IN_FLIGHT: usize = 512;
@@ -37,7 +40,7 @@ fn share_of(limit: usize, open: usize, workers: usize) -> Share {
     // of its lookups.
     let run = LOOKUPS.min(ours / (2 * LOOKUP_DESCRIPTORS)).max(1);
     // Those that hang must not take more than half either, however often a list is ranked.
-    let process = (2 * LOOKUPS).min(limit / 2 / LOOKUP_DESCRIPTORS).max(1);
+    let process = PROCESS_LOOKUPS.min(limit / 2 / LOOKUP_DESCRIPTORS).max(1);
     Share { lookups: WorkerLimits { run, process }, descriptors: ours.saturating_sub(2) }
 }
 
@@ -63,15 +66,15 @@ mod tests {
                 assert!(lookups.process * LOOKUP_DESCRIPTORS <= limit / 2, "{limit}: {lookups:?}");
             }
         }
-        let least = Share { lookups: WorkerLimits { run: 1, process: 128 }, descriptors: 0 };
+        let least = Share { lookups: WorkerLimits { run: 1, process: 160 }, descriptors: 0 };
         assert_eq!(
             share_of(1024, 1022, 0),
             least,
             "one lookup at least; the schedule has one socket at least"
         );
-        let common = Share { lookups: WorkerLimits { run: 64, process: 128 }, descriptors: 505 };
+        let common = Share { lookups: WorkerLimits { run: 64, process: 160 }, descriptors: 505 };
         assert_eq!(share_of(1024, 10, 0), common, "a common process");
-        let after_hung_lookups = share_of(1024, 10 + 3 * 128, 128);
-        assert!(after_hung_lookups.descriptors >= 100, "{after_hung_lookups:?}");
+        let after_hung_lookups = share_of(1024, 10 + 3 * 160, 160);
+        assert!(after_hung_lookups.descriptors >= 20, "{after_hung_lookups:?}");
     }
 }

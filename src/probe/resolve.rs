@@ -54,8 +54,9 @@ pub(super) struct Resolver {
 /// Why no name of a run was looked up.
 #[derive(Debug)]
 pub(super) enum NoWorker {
-    /// The threads that the process may have are in lookups that hang.
-    AllHang(usize),
+    /// The threads that the process may have are all in lookups, of earlier runs or of others that
+    /// are under way.
+    AllBusy(usize),
     /// No thread could be started.
     NoThread(io::Error),
 }
@@ -63,8 +64,8 @@ pub(super) enum NoWorker {
 impl fmt::Display for NoWorker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NoWorker::AllHang(lookups) => {
-                write!(f, "{lookups} lookups of earlier runs have not returned yet")
+            NoWorker::AllBusy(lookups) => {
+                write!(f, "{lookups} lookups of this process have not returned yet")
             }
             NoWorker::NoThread(error) => write!(f, "no thread can be started: {error}"),
         }
@@ -137,7 +138,7 @@ impl Resolver {
             waker: Arc::downgrade(&waker),
             lookup,
         });
-        let mut no_worker = permits.is_empty().then(|| NoWorker::AllHang(Permit::count()));
+        let mut no_worker = permits.is_empty().then(|| NoWorker::AllBusy(Permit::count()));
         let mut workers: Vec<Worker> = Vec::new();
         sys::with_signals_blocked(|| {
             for permit in permits {
@@ -232,9 +233,13 @@ impl Permit {
     }
 
     /// Returns how many permits a run gets: at most half of those that are left, so that lookups
-    /// that hang in one run do not take all from the next.
+    /// that hang in one run do not take all from the next. A fifth is for runs that come when most
+    /// are taken, a few for each.
     fn granted(wanted: usize, used: usize, limit: usize) -> usize {
-        wanted.min(limit.saturating_sub(used).div_ceil(2))
+        const FEW: usize = 2;
+        let left = limit.saturating_sub(used);
+        let half = left.saturating_sub(limit / 5).div_ceil(2);
+        wanted.min(half.max(FEW).min(left))
     }
 
     fn take(wanted: usize, limit: usize) -> Vec<Permit> {
@@ -408,15 +413,17 @@ mod tests {
     #[test]
     fn workers_are_limited_however_many_lookups_hang() {
         let (mut used, mut runs) = (0, 0);
-        while Permit::granted(64, used, 128) > 0 {
-            used += Permit::granted(64, used, 128);
+        while Permit::granted(64, used, 160) > 0 {
+            used += Permit::granted(64, used, 160);
             runs += 1;
         }
-        assert_eq!(used, 128);
-        assert!(runs >= 7, "{runs} runs took all");
-        assert_eq!(Permit::granted(64, 0, 128), 64, "a run gets what it wants if nothing hangs");
-        assert_eq!(Permit::granted(64, 200, 128), 0, "another limit may have been higher");
-        assert_eq!(Permit::granted(1, 0, 1), 1);
+        assert_eq!(used, 160);
+        assert!(runs >= 20, "{runs} runs took all");
+        assert_eq!(Permit::granted(64, 0, 160), 64, "a run gets what it wants if nothing hangs");
+        assert_eq!(Permit::granted(64, 200, 160), 0, "another limit may have been higher");
+        for limit in [1, 2, 3, 9] {
+            assert!(Permit::granted(64, 0, limit) >= 1, "{limit}");
+        }
     }
 
     #[test]
@@ -425,7 +432,7 @@ mod tests {
         epoll.add_readable(std::os::fd::AsFd::as_fd(&waker), 0).unwrap();
         let limits = WorkerLimits { run: 4, process: 0 };
         let resolver = Resolver::start(names(3), limits, waker, Arc::new(|_| address()));
-        assert!(matches!(resolver.no_worker(), Some(NoWorker::AllHang(_))));
+        assert!(matches!(resolver.no_worker(), Some(NoWorker::AllBusy(_))));
         let found = wait_for(&(resolver, epoll), 3);
         assert!(found.iter().all(|(_, found)| matches!(found, Ok(Err(NotFound::NoRoom)))));
     }

@@ -386,9 +386,7 @@ impl Schedule {
         let group = *self.groups.entry(addresses.first.ip().to_canonical()).or_insert(host);
         if group != host {
             self.hosts[host.0].group = group;
-            if self.hosts[host.0].cached.is_some() {
-                self.refresh_latencies();
-            }
+            self.latencies.move_to(host, group);
         }
         let mut next = self.hosts[host.0].first_endpoint;
         while let Some(endpoint) = next {

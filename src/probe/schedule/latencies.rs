@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::hosts::HostId;
+use std::mem;
 use std::time::Duration;
 
 /// The lowest latency of each host, direct and detoured hosts apart.
@@ -51,6 +52,21 @@ impl Latencies {
             HostLatency { direct: Some(new), .. } => insert(&mut self.direct, new),
             HostLatency { detoured: Some(new), .. } => insert(&mut self.detoured, new),
             HostLatency { direct: None, detoured: None } => {}
+        }
+    }
+
+    /// Makes the latencies of a host those of another one, which it turns out to be.
+    pub(super) fn move_to(&mut self, host: HostId, other: HostId) {
+        let HostLatency { direct, detoured } = mem::take(&mut self.hosts[host.0]);
+        match (direct, detoured) {
+            (Some(old), _) => remove(&mut self.direct, old),
+            (None, Some(old)) => remove(&mut self.detoured, old),
+            (None, None) => {}
+        }
+        for (latency, is_detoured) in [(direct, false), (detoured, true)] {
+            if let Some(latency) = latency {
+                self.add(other, latency, is_detoured);
+            }
         }
     }
 

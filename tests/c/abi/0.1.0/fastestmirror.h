@@ -42,18 +42,24 @@
  *   thread that called fm_rank(). They may call fm_ranker_cancel(), and nothing else with this
  *   ranker; they must return (no longjmp, no C++ exception).
  * Processes. After a fork the child may use the library with rankers of its own, and free those it
- *   has inherited. Nothing outlives a call but the threads of name lookups that hang, at most 128
- *   in a process, with the system resolver's own descriptors (one for each name server) and 1 MiB
- *   of address space each, until the lookup returns; so the shared library is never unloaded, even
- *   by dlclose(). While they hang, the resolver may use a descriptor that the program has closed and
- *   opened anew, and unshare(CLONE_NEWUSER) fails, as in any program with threads. They keep the
- *   root and the working directory of the time of their call: chroot() and chdir() do not change
- *   theirs, and a file system that holds it stays busy.
+ *   has inherited; a callback must not fork and return in the child. A thread in fm_rank() must not
+ *   be canceled (pthread_cancel()), and a signal handler must not jump out of it: the ranker would
+ *   stay busy. A callback must not close descriptors that it has not opened.
+ * Hanging lookups. A name lookup cannot be stopped from outside. One that hangs keeps its thread
+ *   after the call, until the system's resolver returns, which may be never. A process has at most
+ *   160 threads for lookups. Each has the resolver's own descriptors (one for each name server), and
+ *   address space for a stack of 1 MiB and for what malloc() sets aside for a thread (glibc: up to
+ *   64 MiB). The shared library is never unloaded, even by dlclose().
+ *   While they hang, unshare(CLONE_NEWUSER) fails, as in any program with threads, and the resolver
+ *   may use a descriptor that the program has closed and opened anew. They keep their root and
+ *   working directory when the program changes its own, where unshare(CLONE_FS) is allowed; a file
+ *   system that holds these stays busy.
  * Side effects. The library never prints, never exits, installs no signal handler and reads no
  *   environment variable (the system's resolver may). Its threads do nothing but name lookups, with
  *   all signals blocked but those of faults (SIGSEGV and its like). fm_rank() takes up to 64 KiB of
  *   the caller's stack. An internal error (a bug) that it catches is FM_INTERNAL. When the system
- *   has no memory left, the process aborts with a line on standard error: the one exception.
+ *   has no memory left, the process aborts with a line on standard error. That and the signal of
+ *   RLIMIT_FSIZE, when a cache is written that may not grow so far, are the exceptions.
  * Versions. Until 1.0 a change of the ABI, structs included, changes the soname.
  */
 
