@@ -47,9 +47,9 @@
  *   stay busy. A callback must not close descriptors that it has not opened.
  * Hanging lookups. A name lookup cannot be stopped from outside. One that hangs keeps its thread
  *   after the call, until the system's resolver returns, which may be never. A process has at most
- *   160 threads for lookups. Each has the resolver's own descriptors (one for each name server), and
- *   address space for a stack of 1 MiB and for what malloc() sets aside for a thread (glibc: up to
- *   64 MiB). The shared library is never unloaded, even by dlclose().
+ *   160 threads for lookups. Each has the resolver's own descriptors (one for each name server),
+ *   and address space for a stack of 1 MiB and for what malloc() sets aside for a thread (glibc: up
+ *   to 64 MiB). The shared library is never unloaded, even by dlclose().
  *   While they hang, unshare(CLONE_NEWUSER) fails, as in any program with threads, and the resolver
  *   may use a descriptor that the program has closed and opened anew. They keep their root and
  *   working directory when the program changes its own, where unshare(CLONE_FS) is allowed; a file
@@ -549,8 +549,8 @@ int fm_ranker_set_log(fm_ranker *ranker, fm_log_fn log, void *userdata);
 
 /**
  * Sets the function that is asked whether to stop measuring, on the thread that called fm_rank(),
- * or none with NULL: for a flag that the program's own signal handler sets. Where the handler can
- * call fm_ranker_cancel(), that is quicker.
+ * or none with NULL: for a flag that the program's own signal handler sets. It is called at least
+ * every 20 ms.
  */
 int fm_ranker_set_interrupt_check(fm_ranker *ranker, fm_interrupt_fn check, void *userdata);
 

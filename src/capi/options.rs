@@ -402,8 +402,8 @@ pub unsafe extern "C" fn fm_ranker_set_log(
 }
 
 /// Sets the function that is asked whether to stop measuring, on the thread that called fm_rank(),
-/// or none with NULL: for a flag that the program's own signal handler sets. Where the handler can
-/// call fm_ranker_cancel(), that is quicker.
+/// or none with NULL: for a flag that the program's own signal handler sets. It is called at least
+/// every 20 ms.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_interrupt_check(
     ranker: *mut fm_ranker,
