@@ -13,8 +13,9 @@ pub enum fm_log_level {
     FM_LOG_WARNING = 1,
 }
 
-/// Called whenever more endpoints have an outcome: `completed` of `total`, which need not become
-/// equal; `best` is the lowest latency so far in seconds, negative while there is none. As every
+/// Called with `completed` 0 when measuring begins, and whenever more endpoints have an outcome:
+/// `completed` of `total`, which need not become equal; `best` is the lowest latency so far in
+/// seconds, negative while there is none. Not called if there is nothing to measure. As every
 /// callback it may call fm_ranker_cancel(), and nothing else with this ranker; it must return (no
 /// longjmp, no C++ exception).
 pub type fm_progress_fn =
@@ -56,10 +57,15 @@ pub(super) struct Callbacks {
 
 impl Callbacks {
     pub(super) fn call(&self, event: &Event<'_>) {
-        if let (Event::Progress(progress), Some((function, userdata))) = (event, self.progress) {
-            let best = progress.best.map_or(-1.0, |best| best.as_secs_f64());
+        let progress = match event {
+            Event::Measuring { endpoints } => Some((0, *endpoints, None)),
+            Event::Progress(progress) => Some((progress.completed, progress.total, progress.best)),
+            _ => None,
+        };
+        if let (Some((completed, total, best)), Some((function, userdata))) = (progress, self.progress) {
+            let best = best.map_or(-1.0, |best| best.as_secs_f64());
             // SAFETY: the function and its data are what the caller passed together.
-            unsafe { function(progress.completed, progress.total, best, userdata.pointer()) };
+            unsafe { function(completed, total, best, userdata.pointer()) };
         }
         if let Some((function, userdata)) = self.log {
             event.log(&mut |level, line| {

@@ -295,7 +295,7 @@ static void cache_is_used_by_the_next_run(void)
 struct progress {
     fm_ranker *ranker;
     pthread_t thread;
-    int calls, cancel;
+    int calls, begins, cancel;
     size_t completed, total;
     double best;
 };
@@ -309,10 +309,14 @@ static void on_progress(size_t completed, size_t total, double best, void *userd
     CHECK(fm_ranker_set_seed(progress->ranker, 1) == FM_BUSY);
     CHECK_TEXT(fm_ranker_error(progress->ranker), "the ranker is in use");
     progress->calls++;
+    if (completed == 0) {
+        progress->begins++;
+        CHECK(total > 0 && best < 0);
+    }
     progress->completed = completed;
     progress->total = total;
     progress->best = best;
-    if (progress->cancel)
+    if (progress->cancel && completed > 0)
         fm_ranker_cancel(progress->ranker);
 }
 
@@ -330,11 +334,12 @@ static int rank_to_the_end(fm_ranker *ranker, const char *const *urls, size_t co
 static void callbacks_run_on_the_calling_thread(void)
 {
     const char *urls[] = { open_url, silent_url, other_url };
-    struct progress progress = { new_ranker(), pthread_self(), 0, 0, 0, 0, -1 };
+    struct progress progress = { new_ranker(), pthread_self(), 0, 0, 0, 0, 0, -1 };
     CHECK(fm_ranker_set_progress(progress.ranker, on_progress, &progress) == FM_OK);
     CHECK(fm_ranker_set_fallbacks(progress.ranker, FM_FALLBACKS_ALL) == FM_OK);
     CHECK(rank_to_the_end(progress.ranker, urls, 3) == FM_STOP_QUIET);
-    CHECK(progress.calls >= 1 && progress.completed == 2 && progress.total == 3 && progress.best > 0);
+    CHECK(progress.calls >= 2 && progress.completed == 2 && progress.total == 3 && progress.best > 0);
+    CHECK(progress.begins == 1);
 
     /* A callback may cancel. */
     progress.cancel = 1;
@@ -349,7 +354,14 @@ static void callbacks_run_on_the_calling_thread(void)
     progress.cancel = 0;
     CHECK(rank_to_the_end(progress.ranker, urls, 1) == FM_STOP_COMPLETE);
 
+    /* Nothing is measured, and so nothing begins. */
+    progress.begins = 0;
+    CHECK(fm_ranker_set_timeout(progress.ranker, 0) == FM_OK);
+    rank_to_the_end(progress.ranker, urls, 3);
+    CHECK(progress.begins == 0);
+
     progress.calls = 0;
+    CHECK(fm_ranker_set_timeout(progress.ranker, 600) == FM_OK);
     CHECK(fm_ranker_set_progress(progress.ranker, NULL, NULL) == FM_OK);
     CHECK(rank_to_the_end(progress.ranker, urls, 1) == FM_STOP_COMPLETE);
     CHECK(progress.calls == 0);
