@@ -1,14 +1,14 @@
 //! librepo's own test suites, run over this library: through Debian's Python binding with it
-//! preloaded, in the drop-in directory, and in a librepo that is built with it inside. Log lines
-//! count the calls that reached it. The same run without it shows that those calls would have gone
-//! to librepo's own functions.
+//! preloaded, in the drop-in directory, and in a librepo that is built with it inside or linked to
+//! it through the adapter. Log lines count the calls that reached it. The same run without it shows
+//! that those calls would have gone to librepo's own functions.
 
 use lab::figure;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use support::build::{dropin, run};
+use support::build::{dropin, run, soname};
 use support::dropin_directory::{Installed, have_tools};
 use support::librepo_source::built::{Built, python_suite};
 use support::librepo_source::{RELEASES, Release, or_skip};
@@ -146,26 +146,51 @@ fn pass_with_the_library(test: &str, release: &Release) {
     });
 }
 
+#[test]
+fn suites_of_1_20_0_pass_with_the_adapter() {
+    let release = &RELEASES[1];
+    if !lab::is_inside() {
+        let Some(built) = Built::with_adapter(release) else { return };
+        let libraries = [built.original(), built.ours()].map(|directory| directory.join("librepo.so.0"));
+        let [original, ours] = libraries.each_ref().map(|library| exports(library));
+        assert_eq!(original, ours);
+        let [original, mut ours] = libraries.each_ref().map(|library| needed(library));
+        assert!(ours.remove(&soname()), "{ours:?}");
+        assert_eq!(original, ours);
+    }
+    lab::isolated!(|| {
+        let built = Built::of_adapter(release);
+        let suites = [built.original(), built.ours()].map(|library| {
+            c(&mut built.c_suite(&library), release.c_tests);
+            python(&mut built.python_suite(&library), release.python_tests)
+        });
+        compare_calls(&format!("librepo {}, adapter", release.version), &suites[1], &suites[0]);
+    });
+}
+
+/// The exported symbols: name and kind, without address and size.
+fn exports(library: &Path) -> BTreeSet<String> {
+    let symbols = run(Command::new("nm").args(["-D", "--defined-only", "--format=posix"]).arg(library));
+    symbols.lines().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// The names of the libraries that it needs, and its own.
+fn needed(library: &Path) -> BTreeSet<String> {
+    let dynamic = run(Command::new("readelf").arg("-d").arg(library));
+    let needed = dynamic.lines().filter(|line| line.contains("(NEEDED)") || line.contains("(SONAME)"));
+    needed.filter_map(|line| line.split(['[', ']']).nth(1).map(str::to_owned)).collect()
+}
+
 fn compare_libraries(release: &Release, built: &Built) {
     let libraries = [built.original(), built.ours()].map(|directory| directory.join("librepo.so.0"));
-    let exports = |library: &Path| -> BTreeSet<String> {
-        let symbols = run(Command::new("nm").args(["-D", "--defined-only", "--format=posix"]).arg(library));
-        // Name and kind, without address and size.
-        symbols.lines().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
-    };
-    let [original, ours] = [exports(&libraries[0]), exports(&libraries[1])];
+    let [original, ours] = libraries.each_ref().map(|library| exports(library));
     assert_eq!(original, ours);
     assert!(
         ours.contains("lr_fastestmirror T") && ours.contains("lr_fastestmirror_error_quark T"),
         "{ours:?}"
     );
 
-    let needed = |library: &Path| -> BTreeSet<String> {
-        let dynamic = run(Command::new("readelf").arg("-d").arg(library));
-        let needed = dynamic.lines().filter(|line| line.contains("(NEEDED)") || line.contains("(SONAME)"));
-        needed.filter_map(|line| line.split(['[', ']']).nth(1).map(str::to_owned)).collect()
-    };
-    let [original, ours] = [needed(&libraries[0]), needed(&libraries[1])];
+    let [original, ours] = libraries.each_ref().map(|library| needed(library));
     assert!(original.is_subset(&ours), "{original:?} {ours:?}");
     let more: Vec<_> = ours.difference(&original).map(String::as_str).collect();
     let part_of_system =

@@ -103,3 +103,24 @@ pub fn dropin() -> &'static Path {
         target().join("release")
     })
 }
+
+/// Installs the C library and the command below this prefix, with the Makefile, which builds them
+/// first with the profile of this test.
+pub fn install(prefix: &Path) {
+    let (profile, out) = if cfg!(debug_assertions) { ("dev", "debug") } else { ("release", "release") };
+    let make = |arguments: &[&str]| {
+        let mut make = Command::new("make");
+        make.current_dir(root()).args(["--no-print-directory", "CARGOFLAGS=--quiet --offline"]);
+        // Cargo has set these for this test.
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG_")) {
+            make.env_remove(name);
+        }
+        make.arg(format!("CARGO={}", env!("CARGO"))).arg(format!("PROFILE={profile}"));
+        make.arg(format!("CARGO_TARGET_DIR={}", target().display()));
+        make.arg(format!("OUT={}", target().join(out).display()));
+        run(make.args(arguments));
+    };
+    make(&["all"]);
+    // The cache of the machine's loader is none of this prefix's business.
+    make(&["install", "LDCONFIG=true", &format!("PREFIX={}", prefix.display())]);
+}

@@ -1,9 +1,10 @@
-//! Builds librepo and its test suites, unmodified and with this library inside, as contrib/librepo
-//! describes.
+//! Builds librepo and its test suites, unmodified and with this library, as contrib/librepo
+//! describes: inside of it, or linked through the adapter.
 
 use super::{Release, WithAdded, home, lock, partial};
-use crate::build::{root, run};
+use crate::build::{install, root, run};
 use crate::programs::{have, module, program, python};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,41 +13,72 @@ use std::process::Command;
 const MODULES: [&str; 9] =
     ["glib-2.0", "libcurl", "libxml-2.0", "openssl", "gpgme", "libselinux", "zck", "check", "python3"];
 
+/// The source of the adapter, which becomes one of librepo's own.
+const ADAPTER: &str = "fastestmirror_lib.c";
+
 /// librepo's test suites, and two libraries to run them with.
 #[derive(Debug)]
 pub struct Built {
     tree: PathBuf,
     build: PathBuf,
+    /// Where the shared library is installed to which the adapter is linked.
+    prefix: Option<PathBuf>,
 }
 
 impl Built {
     /// Builds both libraries, one of them with this library as the static library `archive`. If
     /// something is missing, the test is skipped.
     pub fn new(release: &Release, archive: &Path) -> Option<Built> {
-        let source = release.source().filter(|_| has_tools())?;
-        let built = Built::of(release);
-        let _lock = lock(&built.tree);
-        let patch = fs::read(root().join("contrib/librepo/fastestmirror.patch")).expect("the patch");
-        let mark = built.build.with_added("unfinished");
-        if fs::read(built.tree.join("applied.patch")).ok().as_ref() != Some(&patch) || mark.exists() {
-            built.start_over(&source, &patch);
-        }
-        fs::write(&mark, "").expect("the target directory can be written");
-        if !built.original().is_dir() {
-            built.make(None);
-            let original = partial(&built.original());
-            fs::copy(built.ours().join("librepo.so.0"), original.join("librepo.so.0")).expect("a library");
-            fs::rename(original, built.original()).expect("the target directory can be written");
-        }
-        built.make(Some(archive));
-        fs::remove_file(mark).expect("a file of this test");
-        Some(built)
+        let option = format!("-DFASTESTMIRROR_LIBRARY={}", archive.display());
+        Built::of(release).make_both(release, "fastestmirror.patch", "-DFASTESTMIRROR_LIBRARY=", &option)
     }
 
-    /// The build that another process has made.
+    /// Builds both libraries, one of them with the adapter, which is linked to a shared library
+    /// that `make install` has installed and pkg-config finds. If something is missing, the test is
+    /// skipped.
+    pub fn with_adapter(release: &Release) -> Option<Built> {
+        let (off, on) = ("-DUSE_LIBFASTESTMIRROR=OFF", "-DUSE_LIBFASTESTMIRROR=ON");
+        Built::of_adapter(release).make_both(release, "use-libfastestmirror.patch", off, on)
+    }
+
+    /// The build with this library inside that another process has made.
     pub fn of(release: &Release) -> Built {
         let directory = |what| home().join(release.version).with_added(what);
-        Built { tree: directory("tree"), build: directory("build") }
+        Built { tree: directory("tree"), build: directory("build"), prefix: None }
+    }
+
+    /// The build with the adapter that another process has made.
+    pub fn of_adapter(release: &Release) -> Built {
+        let directory = |what| home().join(release.version).with_added("adapter").with_added(what);
+        Built { tree: directory("tree"), build: directory("build"), prefix: Some(directory("prefix")) }
+    }
+
+    fn make_both(self, release: &Release, patch: &str, without: &str, with: &str) -> Option<Built> {
+        let source = release.source().filter(|_| has_tools())?;
+        let _lock = lock(&self.tree);
+        let read = |name: &str| fs::read(root().join("contrib/librepo").join(name)).expect(name);
+        let patch = read(patch);
+        let mark = self.build.with_added("unfinished");
+        if fs::read(self.tree.join("applied.patch")).ok().as_ref() != Some(&patch) || mark.exists() {
+            self.start_over(&source, &patch);
+        }
+        fs::write(&mark, "").expect("the target directory can be written");
+        if let Some(prefix) = &self.prefix {
+            install(prefix);
+            let (adapter, copy) = (read(ADAPTER), self.tree.join("librepo").join(ADAPTER));
+            if fs::read(&copy).ok().as_ref() != Some(&adapter) {
+                fs::write(copy, adapter).expect("the target directory can be written");
+            }
+        }
+        if !self.original().is_dir() {
+            self.make(without);
+            let original = partial(&self.original());
+            fs::copy(self.ours().join("librepo.so.0"), original.join("librepo.so.0")).expect("a library");
+            fs::rename(original, self.original()).expect("the target directory can be written");
+        }
+        self.make(with);
+        fs::remove_file(mark).expect("a file of this test");
+        Some(self)
     }
 
     fn start_over(&self, source: &Path, patch: &[u8]) {
@@ -63,8 +95,7 @@ impl Built {
     }
 
     /// Builds what has changed since the last time, which is the link of the library.
-    fn make(&self, archive: Option<&Path>) {
-        let archive = archive.map(|path| path.display().to_string()).unwrap_or_default();
+    fn make(&self, option: &str) {
         let mut cmake = Command::new("cmake");
         cmake.current_dir(&self.build).arg(&self.tree).args([
             "-Wno-dev",
@@ -72,8 +103,11 @@ impl Built {
             "-DENABLE_DOCS=OFF",
             "-DENABLE_EXAMPLES=OFF",
             "-DPYTHON_EXECUTABLE=/usr/bin/python3",
-            &format!("-DFASTESTMIRROR_LIBRARY={archive}"),
+            option,
         ]);
+        if let Some(prefix) = &self.prefix {
+            cmake.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+        }
         run(&mut cmake);
         run(Command::new("cmake").current_dir(&self.build).args(["--build", ".", "--parallel", "2"]));
     }
@@ -83,22 +117,34 @@ impl Built {
         self.build.join("original")
     }
 
-    /// The directory of librepo.so.0 with this library inside.
+    /// The directory of librepo.so.0 with this library.
     pub fn ours(&self) -> PathBuf {
         self.build.join("librepo")
+    }
+
+    /// What `LD_LIBRARY_PATH` has to be for the library in this directory.
+    pub fn search_path(&self, library: &Path) -> OsString {
+        let mut path = library.as_os_str().to_owned();
+        if let Some(prefix) = &self.prefix {
+            path.push(":");
+            path.push(prefix.join("lib"));
+        }
+        path
     }
 
     /// librepo's C suite with the library in this directory.
     pub fn c_suite(&self, library: &Path) -> Command {
         let mut command = Command::new(self.build.join("tests/test_main"));
-        command.env("LD_LIBRARY_PATH", library).arg(self.tree.join("tests/test_data/"));
+        command.env("LD_LIBRARY_PATH", self.search_path(library)).arg(self.tree.join("tests/test_data/"));
         command
     }
 
     /// librepo's Python suite with the binding built here and the library in this directory.
     pub fn python_suite(&self, library: &Path) -> Command {
         let mut command = python_suite(&self.tree);
-        command.env("LD_LIBRARY_PATH", library).env("PYTHONPATH", self.build.join("librepo/python"));
+        command
+            .env("LD_LIBRARY_PATH", self.search_path(library))
+            .env("PYTHONPATH", self.build.join("librepo/python"));
         command
     }
 }
