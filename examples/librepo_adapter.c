@@ -1,5 +1,5 @@
-/* What an adapter in librepo's own fastestmirror.c would be: puts the list of lr_fastestmirror() in
- * order. */
+/* Puts the list of lr_fastestmirror() in order: the core of an adapter for librepo. The whole one
+ * is contrib/librepo/fastestmirror_lib.c. */
 #include <fastestmirror.h>
 #include <glib.h>
 #include <stdio.h>

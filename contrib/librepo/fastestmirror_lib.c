@@ -7,8 +7,11 @@
  * mirrors nearer than twice the best, sorts the others, and reads and writes the cache file in
  * librepo's format. This file takes the options from the handle, calls the callback, and puts the
  * lists in the new order. Whatever goes wrong, the caller has all its mirrors and gets TRUE; an
- * error is reported for a NULL argument only. No environment variable and no file of settings is
- * read, except by libcurl, which is asked whether it would use a proxy. */
+ * error is reported for a NULL argument only.
+ *
+ * The drop-in of the same project stands before a librepo that is not rebuilt. It has what this
+ * file leaves out: the settings in fastestmirror.conf and in the variables FASTESTMIRROR_*. Here
+ * librepo's own options are all there is. */
 
 #define _GNU_SOURCE
 #include <fastestmirror.h>

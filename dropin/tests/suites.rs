@@ -157,6 +157,14 @@ fn suites_of_1_20_0_pass_with_the_adapter() {
         let [original, mut ours] = libraries.each_ref().map(|library| needed(library));
         assert!(ours.remove(&soname()), "{ours:?}");
         assert_eq!(original, ours);
+        if !cfg!(debug_assertions) {
+            let [original, ours] = libraries.each_ref().map(|library| stripped(library));
+            let library = stripped(&built.library().expect("the adapter is linked to it"));
+            figure(&format!(
+                "librepo.so {}, stripped: {original} KiB, {ours} KiB with the adapter; libfastestmirror.so: {library} KiB",
+                release.version
+            ));
+        }
     }
     lab::isolated!(|| {
         let built = Built::of_adapter(release);
@@ -197,11 +205,6 @@ fn compare_libraries(release: &Release, built: &Built) {
         |name: &&str| ["libgcc_s.", "libm.", "ld-linux"].iter().any(|it| name.starts_with(it));
     assert!(more.iter().all(part_of_system), "{more:?}");
 
-    let stripped = |library: &Path| {
-        let stripped = library.with_extension("stripped");
-        run(Command::new("strip").arg("-o").arg(&stripped).arg(library));
-        fs::metadata(stripped).expect("a library").len() / 1024
-    };
     figure(&format!(
         "librepo.so {}, stripped: {} KiB, and {} with this library inside, which also needs {}",
         release.version,
@@ -209,4 +212,12 @@ fn compare_libraries(release: &Release, built: &Built) {
         stripped(&libraries[1]),
         more.join(", ")
     ));
+}
+
+/// The size of a library without debugging information, in KiB.
+fn stripped(library: &Path) -> u64 {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let stripped = scratch.path().join("stripped");
+    run(Command::new("strip").arg("-o").arg(&stripped).arg(library));
+    fs::metadata(stripped).expect("a library").len() / 1024
 }

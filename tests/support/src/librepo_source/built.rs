@@ -122,6 +122,11 @@ impl Built {
         self.build.join("librepo")
     }
 
+    /// The shared library to which the adapter is linked.
+    pub fn library(&self) -> Option<PathBuf> {
+        self.prefix.as_ref().map(|prefix| prefix.join("lib/libfastestmirror.so"))
+    }
+
     /// What `LD_LIBRARY_PATH` has to be for the library in this directory.
     pub fn search_path(&self, library: &Path) -> OsString {
         let mut path = library.as_os_str().to_owned();
