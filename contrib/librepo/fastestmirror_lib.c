@@ -275,12 +275,11 @@ rank_mirrors(fm_ranker *ranker, GPtrArray *mirrors)
     return TRUE;
 }
 
-/* Among nearer mirrors of other repositories, measuring may stop before any mirror of a repository
- * can answer. Such repositories are measured once more, in what is left of the timeout. */
-static void
-remeasure_unanswered(fm_ranker *ranker, MirrorList *lists, guint count, double seconds)
+/* Finds the mirrors of those lists of which none has answered, but may. Returns whether a mirror of
+ * any list has answered. */
+static gboolean
+find_unheard(const MirrorList *lists, guint count, GPtrArray *unheard)
 {
-    g_autoptr(GPtrArray) unheard = g_ptr_array_new();
     gboolean anything_heard = FALSE;
     for (guint i = 0; i < count; i++) {
         gboolean heard = FALSE, open = FALSE;
@@ -292,14 +291,31 @@ remeasure_unanswered(fm_ranker *ranker, MirrorList *lists, guint count, double s
         if (!heard && open && lists[i].mirrors->len > 1)
             add_mirrors(unheard, &lists[i]);
     }
-    if (unheard->len == 0 || !anything_heard || seconds <= 0 || lr_interrupt)
-        return;
-    g_debug("libfastestmirror: measuring %u mirrors once more: none of their repositories is known to answer",
-            unheard->len);
-    fm_ranker_set_timeout(ranker, seconds);
+    return anything_heard;
+}
+
+/* Among nearer mirrors of other repositories, measuring may stop before any mirror of a repository
+ * can answer. Such repositories are measured once more, before the deadline, and as long as that
+ * makes them fewer. */
+static void
+remeasure_unanswered(fm_ranker *ranker, const MirrorList *lists, guint count, gint64 deadline)
+{
+    guint before = G_MAXUINT;
     fm_ranker_set_fallbacks(ranker, FM_FALLBACKS_ALL);
-    if (!rank_mirrors(ranker, unheard))
-        g_debug("libfastestmirror: keeping their given order: %s", fm_ranker_error(ranker));
+    while (!lr_interrupt) {
+        g_autoptr(GPtrArray) unheard = g_ptr_array_new();
+        double left = (double) (deadline - g_get_monotonic_time()) / G_USEC_PER_SEC;
+        if (!find_unheard(lists, count, unheard) || unheard->len == 0 || unheard->len >= before || left <= 0)
+            return;
+        before = unheard->len;
+        g_debug("libfastestmirror: measuring %u mirrors once more: they are all that their repositories have, and none is known to answer",
+                unheard->len);
+        fm_ranker_set_timeout(ranker, left);
+        if (!rank_mirrors(ranker, unheard)) {
+            g_debug("libfastestmirror: keeping their given order: %s", fm_ranker_error(ranker));
+            return;
+        }
+    }
 }
 
 /* The body of rank_lists(), between the first and the last stage. Returns an error, or NULL. */
@@ -309,8 +325,10 @@ measure(MirrorList *lists, guint count, gboolean latencies, Listener *listener)
     LrHandle *handle = lists[0].handle;
     g_autoptr(GPtrArray) mirrors = g_ptr_array_new();
     double timeout = handle ? handle->fastestmirrortimeout : LRO_FASTESTMIRRORTIMEOUT_DEFAULT;
-    gint64 start = g_get_monotonic_time();
     gchar *error = NULL;
+    /* What is no number becomes the default. */
+    timeout = timeout >= 0 ? MIN(timeout, 3600) : timeout < 0 ? 0 : LRO_FASTESTMIRRORTIMEOUT_DEFAULT;
+    gint64 deadline = g_get_monotonic_time() + (gint64) (timeout * G_USEC_PER_SEC);
     for (guint i = 0; i < count; i++) {
         if (lists[i].mirrors->len > 0 && may_be_measured(&lists[i]))
             add_mirrors(mirrors, &lists[i]);
@@ -323,7 +341,7 @@ measure(MirrorList *lists, guint count, gboolean latencies, Listener *listener)
 
     /* No latency changes the order of the mirrors of one host. */
     gboolean decided = !latencies && count_hosts(mirrors, FALSE) <= 1;
-    fm_ranker_set_timeout(ranker, decided ? 0 : CLAMP(timeout, 0, 3600));
+    fm_ranker_set_timeout(ranker, decided ? 0 : timeout);
     if (latencies)
         fm_ranker_set_fallbacks(ranker, FM_FALLBACKS_ALL);
     fm_ranker_set_log(ranker, on_log, NULL);
@@ -347,9 +365,8 @@ measure(MirrorList *lists, guint count, gboolean latencies, Listener *listener)
     if (rank_mirrors(ranker, mirrors)) {
         notify(listener, LR_FMSTAGE_FINISHING, NULL);
         fm_ranker_set_progress(ranker, NULL, NULL);
-        double elapsed = (double) (g_get_monotonic_time() - start) / G_USEC_PER_SEC;
         if (count > 1 && !decided)
-            remeasure_unanswered(ranker, lists, count, MIN(timeout, 3600) - elapsed);
+            remeasure_unanswered(ranker, lists, count, deadline);
     } else {
         error = g_strdup(fm_ranker_error(ranker));
     }

@@ -117,6 +117,16 @@ fn results_stages_and_errors_are_those_of_librepo() {
             assert!(!ours.contains(problem), "{ours}");
         }
     }
+    // librepo itself writes no list.
+    assert!(!ours("detailed", &[]).output().contains("no list was written"));
+    // Settings of the drop-in are none of the adapter's.
+    let output = ours("order", &[&refusing, &live]).env("FASTESTMIRROR_OFF", "1").output();
+    assert_eq!(order(&output), [1, 0], "{output}");
+    // The URLs of one host stay together, and local mirrors are first.
+    let (first, second) = (format!("{live}/1/"), format!("{live}/2/"));
+    let output = ours("internal", &[&first, &refusing, &second, "file:///srv"]).output();
+    assert_eq!(order(&output), [3, 0, 2, 1], "{output}");
+    assert!(output.contains("stage 3 2\n"), "two endpoints: {output}");
     // librepo itself crashes.
     for (function, arguments) in [
         ("order", &["--no-list", "http://a.example"][..]),
@@ -353,10 +363,19 @@ fn batch_agrees_on_an_order_and_leaves_no_list_without_a_mirror_that_answers() {
         let output = ours("internal", &batch).output();
         assert_eq!(order(&output).last(), Some(&0), "the dead one is last: {output}");
         assert!(output.contains("measuring 3 mirrors once more"), "{output}");
-        // Of the second run no stage is called.
+        // Of these runs no stage is called.
         for stage in ["stage 3", "stage 4", "stage 5"] {
             assert_eq!(lines(&output, stage).len(), 1, "{output}");
         }
+
+        // Where an order is wanted, far mirrors are not waited for. Where latencies are, they are.
+        let mut urls = vec![near.as_str()];
+        urls.extend(many.iter().map(String::as_str));
+        let unanswered = |output: &str| output.lines().filter(|line| line.ends_with(": unanswered")).count();
+        let output = ours("order", &urls).output();
+        assert!(unanswered(&output) >= 3 && order(&output)[0] == 0, "{output}");
+        let output = ours("detailed", &urls).output();
+        assert!(unanswered(&output) == 0 && !output.contains("not sorted"), "{output}");
 
         // All lists of a process prefer the same mirrors, and other processes others.
         let (there, back): (Vec<&str>, Vec<&str>) = (
