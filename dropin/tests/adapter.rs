@@ -1,6 +1,5 @@
-//! The adapter (contrib/librepo/fastestmirror_lib.c) in librepo 1.20.0, beside librepo's own code in
-//! the same version: equal wherever librepo makes a promise, and pinned where it differs on
-//! purpose.
+//! The adapter (contrib/librepo/fastestmirror_lib.c) in librepo 1.20.0, beside librepo's own code:
+//! equal wherever librepo makes a promise, and pinned where it differs on purpose.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -10,6 +9,7 @@ use std::process::Stdio;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 use support::build::soname;
+use support::dnf::{DEAD, POOL, Setup, Site, Task, have_all};
 use support::librepo_calls::{Call, World, caller, comparable, lines, order};
 use support::librepo_source::RELEASES;
 use support::librepo_source::built::Built;
@@ -427,4 +427,42 @@ fn calls_leave_nothing_behind_and_a_callback_may_change_its_handle() {
             assert!(output.status.success() && stderr.is_empty(), "{function} {arguments:?}: {stderr}");
         }
     }
+}
+
+/// The system's dnf, libdnf and Python binding, with the two builds in place of the system's
+/// librepo.
+#[test]
+fn dnf_downloads_from_one_near_mirror_and_does_not_wait_for_a_dead_one() {
+    if !have_all() {
+        return;
+    }
+    let Some(built) = built() else { return };
+    lab::isolated!(|| {
+        // Nothing is preloaded.
+        let site = Site::start(Path::new(""));
+        let setup_with = |directory: PathBuf, scheme| {
+            let path = built.search_path(&directory).into_string().expect("UTF-8");
+            let environment = vec![("LD_LIBRARY_PATH", &*path.leak())].leak();
+            Setup { scheme, list: "metalink", bad: Some(DEAD), fastestmirror: true, ours: false, environment }
+        };
+        for scheme in ["http", "https"] {
+            let [mut with, mut without] = [Vec::new(), Vec::new()];
+            for _ in 0..3 {
+                let run = site.run(Task::Makecache, setup_with(built.ours(), scheme));
+                assert!(run.log.contains("libfastestmirror 0."), "{}", run.log);
+                assert!(POOL.iter().any(|name| run.hosts("") == [*name]), "{:?}\n{}", run.hosts(""), run.log);
+                with.push(run.elapsed);
+                let run = site.run(Task::Makecache, setup_with(built.original(), scheme));
+                assert!(!run.log.contains("libfastestmirror"), "{}", run.log);
+                without.push(run.elapsed);
+            }
+            with.sort();
+            without.sort();
+            assert!(with[0] + Duration::from_secs(1) < without[0], "{with:?} {without:?}");
+            let [with, without] = [with, without].map(|times| times[1].as_secs_f64());
+            lab::figure(&format!(
+                "dnf makecache, {scheme}, 12 mirrors, one of them dead: {with:.2} s with the adapter, {without:.2} s without"
+            ));
+        }
+    });
 }
