@@ -2,7 +2,7 @@
 //! describes: inside of it, or linked through the adapter.
 
 use super::{Release, WithAdded, home, lock, partial};
-use crate::build::{install, root, run};
+use crate::build::{install, root, run, soname};
 use crate::programs::{have, module, program, python};
 use std::ffi::OsString;
 use std::fs;
@@ -59,7 +59,11 @@ impl Built {
         let read = |name: &str| fs::read(root().join("contrib/librepo").join(name)).expect(name);
         let patch = read(patch);
         let mark = self.build.with_added("unfinished");
-        if fs::read(self.tree.join("applied.patch")).ok().as_ref() != Some(&patch) || mark.exists() {
+        let is_outdated = fs::read(self.tree.join("applied.patch")).ok().as_ref() != Some(&patch);
+        // After a change of the soname everything has to be linked again.
+        let needs_relinking =
+            self.prefix.as_ref().is_some_and(|prefix| !prefix.join("lib").join(soname()).exists());
+        if is_outdated || needs_relinking || self.has_moved() || mark.exists() {
             self.start_over(&source, &patch);
         }
         fs::write(&mark, "").expect("the target directory can be written");
@@ -81,8 +85,15 @@ impl Built {
         Some(self)
     }
 
+    /// Whether CMake was run while the target directory was somewhere else.
+    fn has_moved(&self) -> bool {
+        let here = format!("CMAKE_HOME_DIRECTORY:INTERNAL={}", self.tree.display());
+        let cache = fs::read_to_string(self.build.join("CMakeCache.txt"));
+        cache.is_ok_and(|cache| !cache.lines().any(|line| line == here))
+    }
+
     fn start_over(&self, source: &Path, patch: &[u8]) {
-        for directory in [&self.tree, &self.build] {
+        for directory in [&self.tree, &self.build].into_iter().chain(&self.prefix) {
             let _ = fs::remove_dir_all(directory);
         }
         fs::create_dir(&self.build).expect("the target directory can be written");
