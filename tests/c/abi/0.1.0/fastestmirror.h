@@ -245,8 +245,9 @@ typedef enum fm_log_level {
 } fm_log_level;
 
 /**
- * Called whenever more endpoints have an outcome: `completed` of `total`, which need not become
- * equal; `best` is the lowest latency so far in seconds, negative while there is none. As every
+ * Called with `completed` 0 when measuring begins, and whenever more endpoints have an outcome:
+ * `completed` of `total`, which need not become equal; `best` is the lowest latency so far in
+ * seconds, negative while there is none. Not called if there is nothing to measure. As every
  * callback it may call fm_ranker_cancel(), and nothing else with this ranker; it must return (no
  * longjmp, no C++ exception).
  */
