@@ -425,7 +425,9 @@ fn is_key_name(name: &[u8]) -> bool {
     }
     let Some(mut locale) = locale.strip_prefix(b"[") else { return locale.is_empty() };
     loop {
-        let first = locale.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next());
+        // No more bytes than a character may have, since a chunk may be as long as the line.
+        let start = &locale[..locale.len().min(4)];
+        let first = start.utf8_chunks().next().and_then(|chunk| chunk.valid().chars().next());
         match first {
             Some(']') => return locale.len() == 1,
             Some(letter) if letter.is_alphanumeric() || "-_.@".contains(letter) => {

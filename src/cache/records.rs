@@ -46,7 +46,7 @@ use super::number;
 use super::policy::{self, Fact, Recalled, Remembered};
 use crate::network::Network;
 use crate::url::{Endpoint, Mirror};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -431,6 +431,9 @@ fn hide_passwords(file: &mut KeyFile<'_>, now: i64) {
         .filter(|name| name.contains(&b'@'))
         .map(<[u8]>::to_vec)
         .collect();
+    // The newest for each name, so that the group under it is read and changed once: it may be as
+    // large as the file.
+    let mut newest: BTreeMap<Vec<u8>, (i64, Duration)> = BTreeMap::new();
     for group in secret {
         let (kind, name) = GroupKind::of(&group);
         let Mirror::Remote(protocol, endpoint) = RecordName::mirror(name) else {
@@ -440,17 +443,26 @@ fn hide_passwords(file: &mut KeyFile<'_>, now: i64) {
             }
             continue;
         };
-        let clean = RecordName::canonical(protocol, endpoint);
-        let latency = |name: &[u8]| values(file, name).and_then(|values| values.latency());
-        let (old, new) = (latency(&group), latency(clean.as_bytes()));
-        if let (GroupKind::Record, Some(Fact { at, remembered: Remembered::Latency(latency) })) = (kind, old)
+        let latency = values(file, &group).and_then(|values| values.latency());
+        if let (GroupKind::Record, Some(Fact { at, remembered: Remembered::Latency(latency) })) =
+            (kind, latency)
         {
-            if policy::record_is_kept(at, now) && new.is_none_or(|new| new.at < at) {
-                file.set(clean.as_bytes(), TS, &at.to_string());
-                file.set(clean.as_bytes(), LATENCY, &number::format_double(latency.as_secs_f64()));
+            if policy::record_is_kept(at, now) {
+                let clean = RecordName::canonical(protocol, endpoint).as_bytes().to_vec();
+                let known = newest.entry(clean).or_insert((at, latency));
+                if known.0 < at {
+                    *known = (at, latency);
+                }
             }
         }
         file.remove(&group);
+    }
+    for (clean, (at, latency)) in newest {
+        let known = values(file, &clean).and_then(|values| values.latency());
+        if known.is_none_or(|known| known.at < at) {
+            file.set(&clean, TS, &at.to_string());
+            file.set(&clean, LATENCY, &number::format_double(latency.as_secs_f64()));
+        }
     }
 }
 

@@ -770,6 +770,102 @@ fn thirty_thousand_spellings_cost_no_time_and_no_record_of_others() {
     }
 }
 
+/// Files in which one thing is as large or as frequent as it can be, or two are that are used
+/// together: the time is under the lock, where no deadline counts.
+#[test]
+fn file_of_any_shape_takes_time_in_proportion_to_its_size() {
+    let half = |size: usize, first: &str, line: &str, group: &dyn Fn(usize) -> String| {
+        let mut file = first.to_string();
+        while file.len() < size / 2 {
+            file.push_str(line);
+        }
+        for n in 0.. {
+            if file.len() >= size {
+                break;
+            }
+            file.push_str(&group(n));
+        }
+        file
+    };
+    let group = |name: String, ts: i64| format!("[{name}]\nts={ts}\nconnectime=1\n");
+    let secret = |n: usize| group(format!("http://u{n}@a.example"), NOW - 9 + n as i64 % 9);
+    let secret_host = |n: usize| group(format!("http://u@m{n}.example"), NOW);
+    let spelling = |n: usize| group(format!("http://a.example:{}80", "0".repeat(n % 99)), NOW - n as i64);
+    let outdated = |n: usize| format!("{}\n# kept\n\n", group(format!("http://m{n}.example"), 1));
+    let network = |n: usize| format!("[:_fm_:network:http://m{n}.example]\nts={NOW}\nnetwork=x\n");
+    let outcome =
+        |n: usize| format!("[:_fm_:outcome:http://m{n}.example]\nts={NOW}\noutcome=refused\n# {n}\n\n");
+    let nested = |n: usize| format!("[{}http://a.example]\nts={NOW}\n", ":_fm_:network:".repeat(n % 99));
+    let groups: [(&str, &dyn Fn(usize) -> String); 8] = [
+        ("passwords", &secret),
+        ("passwords and hosts", &secret_host),
+        ("spellings", &spelling),
+        ("outdated records", &outdated),
+        ("notes on networks", &network),
+        ("notes on outcomes", &outcome),
+        ("nested notes", &nested),
+        ("groups in turn", &|n| [outdated(n), secret(n), network(n), outcome(n + 1), spelling(n)].concat()),
+    ];
+    let lines = [
+        ("pairs", "a=\n"),
+        ("times", "ts=1\nconnectime=1\n"),
+        ("comments", "#\n"),
+        ("blank lines", "\n"),
+        ("sections", "[http://a.example]\na=\n[b]\n"),
+    ];
+    type Shape<'s> = (String, Box<dyn Fn(usize) -> String + 's>);
+    let mut shapes: Vec<Shape<'_>> = Vec::new();
+    for (what, group) in groups {
+        for (of, line) in lines {
+            let first = "[http://a.example]\n";
+            shapes.push((format!("{of}, {what}"), Box::new(move |size| half(size, first, line, group))));
+        }
+    }
+    // One line is as long as the file.
+    for (start, middle, end) in [
+        ("a[", "a", "]=1"),
+        ("a[", "\u{e4}", "]=1"),
+        ("a", " ", "=1"),
+        ("", " ", "#"),
+        ("[", "[", "]"),
+        ("ts=", "0", "1"),
+        ("connectime=", "0", "1"),
+        ("connectime=0.", "1", ""),
+        ("[http://", "a.", "example]"),
+        ("[http://", "u@", "a.example]"),
+        ("[http://", "%5B", "]"),
+        ("[http://", "\u{e4}", ".example]"),
+        ("[http://a.example:", "0", "80]"),
+        ("[", ":_fm_:outcome:", "http://a.example]"),
+    ] {
+        let line = move |size: usize| {
+            let middle = middle.repeat(size / middle.len());
+            format!("[http://a.example]\n{start}{middle}{end}\nts={NOW}\nconnectime=1\n")
+        };
+        shapes.push((format!("{start}{middle}{middle}...{end}"), Box::new(line)));
+    }
+    let learned: Learned = ["http://a.example/", "http://m1.example/", "http://new.example/"]
+        .map(|url| (record_name(url), Remembered::Latency(ms(5))))
+        .into_iter()
+        .collect();
+    let used = |text: &str| {
+        let file = format!("[:_librepo_:]\nversion=1\n{text}");
+        // The quickest of several times, since other tests run at the same time.
+        let times = (0..3).map(|_| {
+            let start = cpu_time();
+            let _ = read(file.as_bytes(), at(NOW), Some(&HERE), MONTH);
+            drop(super::merge(file.as_bytes(), at(NOW), Some(&HERE), &learned, None));
+            cpu_time() - start
+        });
+        times.min().unwrap_or_default()
+    };
+    for (what, shape) in shapes {
+        let (few, many) = (used(&shape(16 << 10)), used(&shape(160 << 10)));
+        // Ten times as much would take a hundred times as long if each were compared with each.
+        assert!(many < 30 * few, "{what}: {few:?}, {many:?}");
+    }
+}
+
 #[test]
 fn new_endpoints_of_a_run_are_left_out_before_records_of_others() {
     let name = |n: usize| format!("http://a-mirror-of-another-repository-{n}.example");
