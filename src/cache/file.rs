@@ -8,7 +8,10 @@
 //! write at the same moment, the records of one of them may be lost. The new file has the mode,
 //! owner and group of the old one, but not its extended attributes. A file that may be written but
 //! not replaced (a container's mount, another user's in a directory of the group's) is written in
-//! place under the lock: a process that is killed meanwhile leaves the beginning of the new text.
+//! place: a process that is killed meanwhile leaves the beginning of the new text. Writers in place
+//! lock the file itself, since each may have the file under another path, with another lock beside
+//! it. One that replaces the file does not: what is written in place by a process that cannot take
+//! the lock beside it may be lost.
 //! Symbolic links among the directories of the path are followed; the path is the caller's choice.
 #![forbid(unsafe_code)]
 
@@ -26,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// How long to wait for the lock.
+/// How long to wait for a lock.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 /// How long to sleep between two attempts to take it.
 const LOCK_RETRY: Duration = Duration::from_millis(2);
@@ -163,7 +166,7 @@ impl CacheFile {
         max_age: Duration,
     ) -> (Records, Status) {
         let path = || self.path.clone();
-        match self.load() {
+        match self.load_whole() {
             Ok(Some(existing)) => match records::read(&existing.text, now, network, max_age) {
                 Ok(records) => (records, Status::Fine),
                 Err(why) => (Records::default(), Status::NotACache { path: path(), why }),
@@ -190,7 +193,7 @@ impl CacheFile {
             return Status::NothingToWrite;
         }
         let path = || self.path.clone();
-        match self.replace(|text| records::merge(text, now, network, &learned, seed)) {
+        match self.change(|text| records::merge(text, now, network, &learned, seed)) {
             Ok(None) => Status::Fine,
             Ok(Some(why)) => Status::NotACache { path: path(), why },
             Err(FileError::Locked) => Status::Locked { path: path() },
@@ -200,9 +203,28 @@ impl CacheFile {
 
     /// Reads the file, if it exists and may be used.
     fn load(&self) -> Result<Option<Existing>, FileError> {
-        let Some(mut file) = open_regular(&self.path, OpenOptions::new().read(true))? else {
+        let file = open_regular(&self.path, OpenOptions::new().read(true))?;
+        file.map(|file| self.load_from(&file)).transpose()
+    }
+
+    /// As [`load`](CacheFile::load), but waits for a process that is writing the file in place. If
+    /// that takes too long, or librepo is writing, this returns what is there.
+    fn load_whole(&self) -> Result<Option<Existing>, FileError> {
+        let Some(file) = open_regular(&self.path, OpenOptions::new().read(true))? else {
             return Ok(None);
         };
+        let existing = self.load_from(&file)?;
+        if existing.text.ends_with(b"\n") {
+            return Ok(Some(existing));
+        }
+        // Held while reading, since the next process may be waiting to write. Not every file system
+        // lets a reader take it.
+        let _lock = Lock::wait(file, Instant::now());
+        self.load()
+    }
+
+    /// Reads an open file, from its beginning, if it may be used.
+    fn load_from(&self, file: &File) -> Result<Existing, FileError> {
         let metadata = file.metadata()?;
         self.check_trust(&metadata)?;
         let size = metadata.len();
@@ -212,11 +234,11 @@ impl CacheFile {
         }
         let mut text = Vec::with_capacity(size as usize + 1);
         // It may be growing.
-        (&mut file).take(records::MAX_SIZE as u64 + 1).read_to_end(&mut text)?;
+        file.take(records::MAX_SIZE as u64 + 1).read_to_end(&mut text)?;
         if text.len() > records::MAX_SIZE {
             return Err(too_large());
         }
-        Ok(Some(Existing { text, mode: metadata.mode(), owner: metadata.uid(), group: metadata.gid() }))
+        Ok(Existing { text, mode: metadata.mode(), owner: metadata.uid(), group: metadata.gid() })
     }
 
     /// A file that any user may write to is not trusted. In a directory in which any user may
@@ -250,38 +272,42 @@ impl CacheFile {
         Ok(self.path.with_file_name(name))
     }
 
-    /// Replaces the text of the file under the lock.
-    fn replace<T>(&self, change: impl FnOnce(&[u8]) -> (Vec<u8>, T)) -> Result<T, FileError> {
+    /// Changes the text of the file under the lock: in a new file that replaces it, or else, if the
+    /// system does not let this process make one, in place.
+    fn change<T>(&self, change: impl Fn(&[u8]) -> (Vec<u8>, T)) -> Result<T, FileError> {
+        let change = |text: &[u8]| {
+            let (text, result) = change(text);
+            if text.len() > records::MAX_SIZE {
+                return Err("it is full of groups that are not about mirrors, and has no room for records");
+            }
+            Ok((text, result))
+        };
         // Before the lock, so that no lock is created beside a file that is not used anyway.
         let before = self.load()?;
-        let _lock = self.lock(before.as_ref())?;
-        let existing = self.load()?;
-        let (text, result) = change(existing.as_ref().map_or(&[], |existing| &existing.text));
-        if text.len() > records::MAX_SIZE {
-            return Err("it is full of groups that are not about mirrors, and has no room for records".into());
-        }
-        match &existing {
-            Some(existing) if existing.text == text => {}
-            Some(existing) => match self.write_and_rename(&text, Some(existing)) {
-                Err(FileError::Denied(why)) => self.write_in_place(&text, existing, &why)?,
-                written => written?,
+        // This lock is held during a change in place too, since others may replace the file.
+        let (_lock, why) = match Lock::take(&self.sibling(".lock")?, before.as_ref()) {
+            Ok(lock) => match self.replace(&change) {
+                Err(FileError::Denied(why)) => (Some(lock), why),
+                replaced => return replaced,
             },
-            None => self.write_and_rename(&text, None)?,
-        }
-        Ok(result)
+            Err(FileError::Denied(why)) => (None, why),
+            Err(error) => return Err(error),
+        };
+        self.change_in_place(&change, &why)
     }
 
-    /// Takes the lock beside the file. Where no lock can be made, the file itself is locked, if it
-    /// may be written.
-    fn lock(&self, existing: Option<&Existing>) -> Result<Lock, FileError> {
-        let denied = match Lock::take(&self.sibling(".lock")?, existing) {
-            Err(FileError::Denied(why)) if existing.is_some() => why,
-            taken => return taken,
-        };
-        match open_regular(&self.path, OpenOptions::new().write(true)) {
-            Ok(Some(file)) => Lock::wait(file, Instant::now()),
-            _ => Err(FileError::Denied(denied)),
+    /// Replaces the file by a new one, if its text changes.
+    fn replace<T>(
+        &self,
+        change: impl Fn(&[u8]) -> Result<(Vec<u8>, T), &'static str>,
+    ) -> Result<T, FileError> {
+        let existing = self.load_whole()?;
+        let old: &[u8] = existing.as_ref().map_or(&[], |existing| &existing.text);
+        let (text, result) = change(old)?;
+        if existing.is_none() || old != text {
+            self.write_and_rename(&text, existing.as_ref())?;
         }
+        Ok(result)
     }
 
     /// A process that is killed meanwhile leaves the old file or the new one, and at worst a
@@ -306,24 +332,36 @@ impl CacheFile {
         written
     }
 
-    /// `why` is the reason for not replacing the file; it is the error if this is impossible too.
-    fn write_in_place(&self, text: &[u8], existing: &Existing, why: &str) -> Result<(), FileError> {
+    /// Writes the new text over the old one. `why` is the reason for not replacing the file; it is
+    /// the error if this is impossible too.
+    fn change_in_place<T>(
+        &self,
+        change: impl Fn(&[u8]) -> Result<(Vec<u8>, T), &'static str>,
+        why: &str,
+    ) -> Result<T, FileError> {
         let denied = || FileError::Denied(why.into());
-        let file = open_regular(&self.path, OpenOptions::new().write(true)).ok().flatten();
-        let file = file.ok_or_else(denied)?;
-        let found = file.metadata()?;
-        self.check_trust(&found)?;
+        // One descriptor to lock, to read and to write: the path may lead to another file later.
+        let lock = Lock::take_on(&self.path, || {
+            let file = open_regular(&self.path, OpenOptions::new().read(true).write(true)).ok().flatten();
+            file.ok_or_else(denied)
+        })?;
+        let file = &lock.0;
+        let existing = self.load_from(file)?;
         // It may be some other file that got a second name here.
-        if found.nlink() != 1 {
+        if file.metadata()?.nlink() != 1 {
             return Err(denied());
         }
+        let (text, result) = change(&existing.text)?;
         let fill = |text: &[u8]| file.set_len(0).and_then(|()| file.write_all_at(text, 0));
-        fill(text).map_err(|error| {
-            // The old text has had room before. If there is none any more, what is left of it is
-            // no worse than nothing.
-            let _ = fill(&existing.text);
-            FileError::from(error)
-        })
+        if existing.text != text {
+            fill(&text).map_err(|error| {
+                // The old text has had room before. If there is none any more, what is left of it
+                // is no worse than nothing.
+                let _ = fill(&existing.text);
+                FileError::from(error)
+            })?;
+        }
+        Ok(result)
     }
 }
 
@@ -384,26 +422,36 @@ fn check_regular(found: &Metadata) -> Result<(), FileError> {
     Err(what.into())
 }
 
-/// The lock among writers. Readers need none, since a file is replaced as a whole.
+/// The lock among writers: on a file beside the cache, or, for writing in place, on the cache.
+/// Readers need none if the file is replaced as a whole. One that may be half written is read again
+/// after a reader has got the lock on it.
 #[derive(Debug)]
 pub(super) struct Lock(File);
 
 impl Lock {
     /// Takes the lock of a cache. Whoever may write the cache may take it.
     pub(super) fn take(path: &Path, cache: Option<&Existing>) -> Result<Lock, FileError> {
-        let start = Instant::now();
-        let about_lock = |error: FileError| error.about(&format!("cannot take its lock {}", path.display()));
-        loop {
+        let open = || {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false).mode(NEW_FILE_MODE);
-            let file = open_regular(path, &mut options).map_err(about_lock)?;
-            let file = file.ok_or("its directory does not exist")?;
-            let lock = Lock::wait(file, start).map_err(about_lock)?;
+            Ok(open_regular(path, &mut options)?.ok_or("its directory does not exist")?)
+        };
+        let about_lock = |error: FileError| error.about(&format!("cannot take its lock {}", path.display()));
+        let lock = Lock::take_on(path, open).map_err(about_lock)?;
+        if let Some(cache) = cache {
+            lock.admit_writers_of(cache, &lock.0.metadata()?);
+        }
+        Ok(lock)
+    }
+
+    /// Locks the file that `open` opens at this path.
+    fn take_on(path: &Path, open: impl Fn() -> Result<File, FileError>) -> Result<Lock, FileError> {
+        let start = Instant::now();
+        loop {
+            let lock = Lock::wait(open()?, start)?;
             let ours = lock.0.metadata()?;
-            if let Some(cache) = cache {
-                lock.admit_writers_of(cache, &ours);
-            }
-            // If the lock file was removed while we waited, our lock keeps no other process out.
+            // If the file was removed or replaced while we waited, our lock keeps no other process
+            // out.
             if fs::symlink_metadata(path).is_ok_and(|it| (it.dev(), it.ino()) == (ours.dev(), ours.ino())) {
                 return Ok(lock);
             }

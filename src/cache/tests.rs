@@ -137,6 +137,7 @@ fn another_process() {
             let (records, status) = read(&path);
             println!("report: {} {status}", records.len());
         }
+        None if part == "write-through-two-mounts" => processes::write_through_two_mounts(&path),
         Some(("write-mirrors-of", name)) => processes::write_mirrors_of(name, &path),
         Some(("write-forever", start)) => processes::write_forever(start.parse().expect("a number"), &path),
         _ => panic!("there is no part {part}"),

@@ -1,6 +1,7 @@
 //! Odd files and directories: they never cause an error or a hang, and nothing else is changed.
 
 use super::*;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
@@ -237,6 +238,57 @@ fn writer_gives_up_when_the_lock_is_held_too_long() {
     assert_eq!(write(&path), Status::Fine);
 }
 
+/// A writer in place has the lock on the file itself.
+#[test]
+fn reader_waits_for_a_process_that_writes_in_place() {
+    let directory = directory();
+    let path = directory.path().join("cache");
+    assert_eq!(write(&path), Status::Fine);
+    let whole = fs::read(&path).unwrap();
+    for length in [0, 1, whole.len() / 2, whole.len() - 1] {
+        let is_read = || {
+            fs::write(&path, &whole[..length]).unwrap();
+            let writer = File::open(&path).unwrap();
+            assert!(sys::try_lock(writer.as_fd()).unwrap());
+            thread::scope(|scope| {
+                let reader = scope.spawn(|| read(&path).0.len());
+                thread::sleep(LOCK_TIMEOUT / 5);
+                fs::write(&path, &whole).unwrap();
+                sys::unlock(writer.as_fd());
+                reader.join().unwrap() == 1
+            })
+        };
+        // Several times, since this thread may be interrupted for longer than the reader waits.
+        assert!((0..20).any(|_| is_read()), "{length}");
+        fs::write(&path, &whole[..length]).unwrap();
+        let writer = File::open(&path).unwrap();
+        assert!(sys::try_lock(writer.as_fd()).unwrap());
+        let start = Instant::now();
+        let _ = read(&path);
+        assert!(start.elapsed() >= LOCK_TIMEOUT, "{length}");
+    }
+}
+
+/// What was waited for is a file that no other process can open any more.
+#[test]
+fn lock_of_a_file_replaced_meanwhile_is_taken_anew() {
+    let directory = directory();
+    let path = directory.path().join("cache.lock");
+    let is_taken_anew = || {
+        let first = Lock::take(&path, None).unwrap();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| Lock::take(&path, None));
+            thread::sleep(LOCK_TIMEOUT / 5);
+            fs::remove_file(&path).unwrap();
+            drop(first);
+            let second = waiting.join().unwrap();
+            second.is_ok() && matches!(Lock::take(&path, None), Err(FileError::Locked))
+        })
+    };
+    // Several times, since this thread may be interrupted for longer than the other one waits.
+    assert!((0..20).any(|_| is_taken_anew()));
+}
+
 #[test]
 fn lock_file_removed_meanwhile_is_made_again() {
     let directory = directory();
@@ -352,7 +404,7 @@ fn world_writable_file_is_not_trusted() {
 }
 
 /// Runs a part on a small file system of its own. A shell prepares it; `$D` is the directory.
-fn on_a_small_disk(size: &str, prepare: &str, directory: &Path, name: &str) -> Option<String> {
+pub(super) fn on_a_small_disk(size: &str, prepare: &str, directory: &Path, name: &str) -> Option<String> {
     let script = format!("mount -t tmpfs -o size={size} tmpfs \"$D\" && {prepare} && exec \"$0\" \"$@\"");
     // Without being root here, it can be in a user namespace.
     let apart = if is_root() { "-m" } else { "-rm" };
