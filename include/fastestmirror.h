@@ -460,7 +460,7 @@ int fm_ranker_set_protocols(fm_ranker *ranker, unsigned int protocols);
 /**
  * Keeps only mirrors whose host matches one of `count` patterns; default, and with none: all. A
  * pattern is a glob over the whole name (* any text, ? any character) or a domain's suffix
- * (".gov"). A URL without a host matches none.
+ * (".gov"), of at most 1,024 characters. A URL without a host matches none.
  */
 int fm_ranker_set_include(fm_ranker *ranker, const char *const *patterns, size_t count);
 

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::hosts::{EndpointId, HostId, ListedEndpoint, ListedHost};
-use crate::options::Options;
+use crate::options::{HostMatch, Options};
 use crate::ranking::{Candidate, Error};
 use crate::url::{Endpoint, Host, Mirror, Protocol};
 use std::collections::HashMap;
@@ -64,12 +64,15 @@ impl List {
         let mut table = Table::new(options, public_only, parsed.len());
         let mut mirrors = Vec::with_capacity(candidates.len());
         for (Candidate { url, weight }, mirror) in candidates.into_iter().zip(&parsed) {
-            let is_excluded = options.excludes(mirror);
+            let mut is_excluded = options.excludes_protocol(mirror.protocol());
             let target = match mirror {
-                Mirror::Local => Target::Local,
-                Mirror::Unsupported => Target::Unsupported,
+                Mirror::Local | Mirror::Unsupported => {
+                    is_excluded |= options.excludes_hostless();
+                    if *mirror == Mirror::Local { Target::Local } else { Target::Unsupported }
+                }
                 Mirror::Remote(protocol, endpoint) => {
                     let host = table.host(&endpoint.host);
+                    is_excluded |= table.excluded[host.0];
                     let endpoint = if is_excluded { None } else { table.endpoint(host, endpoint.port) };
                     Target::Remote { protocol: *protocol, host, endpoint }
                 }
@@ -99,6 +102,8 @@ struct Table<'a> {
     public_only: bool,
     hosts: Vec<ListedHost>,
     host_ids: HashMap<&'a Host, HostId>,
+    /// Whether the patterns exclude each host, by host.
+    excluded: Vec<bool>,
     endpoints: Vec<ListedEndpoint>,
     endpoint_ids: HashMap<(HostId, u16), EndpointId>,
     /// How many endpoints each host has, by host.
@@ -112,6 +117,7 @@ impl<'a> Table<'a> {
             public_only,
             hosts: Vec::with_capacity(mirrors),
             host_ids: HashMap::with_capacity(mirrors),
+            excluded: Vec::with_capacity(mirrors),
             endpoints: Vec::with_capacity(mirrors),
             endpoint_ids: HashMap::with_capacity(mirrors),
             ports: Vec::with_capacity(mirrors),
@@ -122,9 +128,11 @@ impl<'a> Table<'a> {
         let next = HostId(self.hosts.len());
         let id = *self.host_ids.entry(host).or_insert(next);
         if id == next {
+            let HostMatch { is_excluded, is_preferred } = self.options.match_host(host);
+            self.excluded.push(is_excluded);
             self.hosts.push(ListedHost {
                 host: host.clone(),
-                is_preferred: self.options.prefers(host),
+                is_preferred,
                 refused_as: self.options.refuses(host, self.public_only),
             });
             self.ports.push(0);
@@ -151,5 +159,44 @@ impl<'a> Table<'a> {
                 Some(*new.insert(EndpointId(self.endpoints.len() - 1)))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Pattern;
+    use std::time::{Duration, Instant};
+
+    fn read(urls: &[String], exclude: &[&str]) -> List {
+        let exclude = exclude.iter().map(|text| Pattern::new(text).expect("a pattern")).collect();
+        let options = Options { exclude, ..Options::default() };
+        let candidates = urls.iter().map(|url| Candidate { url: url.clone(), weight: 1.0 }).collect();
+        List::read(candidates, &options).expect("some mirror is left")
+    }
+
+    #[test]
+    fn patterns_are_matched_once_for_each_host() {
+        let urls: Vec<_> = (0..2000).map(|n| format!("http://ftp.mirror.example:{}/", 1 + n % 9)).collect();
+        let patterns = vec!["*mirror*.com"; 256];
+        let time = |patterns: &[&str]| {
+            let once = || {
+                let start = Instant::now();
+                assert!(read(&urls, patterns).mirrors.iter().all(|mirror| !mirror.is_excluded));
+                start.elapsed()
+            };
+            (0..5).map(|_| once()).min().unwrap_or_default()
+        };
+        let (without, with) = (time(&[]), time(&patterns));
+        // For each URL it would take many times as long.
+        assert!(with < 5 * without + Duration::from_millis(1), "{with:?}, without patterns {without:?}");
+    }
+
+    #[test]
+    fn every_mirror_of_an_excluded_host_is_excluded_and_not_measured() {
+        let urls = ["http://a.example/", "https://b.example/", "http://A.example:81/", "file:///srv", "x:"];
+        let list = read(&urls.map(String::from), &["A.*"]);
+        let excluded: Vec<bool> = list.mirrors.iter().map(|mirror| mirror.is_excluded).collect();
+        assert_eq!((excluded, list.endpoints.len()), (vec![true, false, true, false, false], 1));
     }
 }

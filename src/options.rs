@@ -6,8 +6,9 @@ mod pattern;
 use crate::cache::CacheOptions;
 use crate::outcome::Outcome;
 use crate::rank::Rule;
-use crate::url::{self, Family, Host, Mirror, Protocol};
-pub(crate) use pattern::Pattern;
+use crate::url::{self, Family, Host, Protocol};
+use pattern::HostChars;
+pub(crate) use pattern::{MAX_PATTERN_CHARS, Pattern};
 use std::time::{Duration, SystemTime};
 
 /// The fallbacks that mean: measure every mirror.
@@ -57,18 +58,24 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Returns whether a filter drops the mirror.
-    pub(crate) fn excludes(&self, mirror: &Mirror) -> bool {
-        if !self.protocols.is_empty() && !mirror.protocol().is_some_and(|it| self.protocols.contains(&it)) {
-            return true;
-        }
-        let Some(host) = mirror.host() else { return !self.include.is_empty() };
-        (!self.include.is_empty() && !matches_any(&self.include, host)) || matches_any(&self.exclude, host)
+    /// Returns whether a filter drops mirrors of this protocol; with none, of an unknown one.
+    pub(crate) fn excludes_protocol(&self, protocol: Option<Protocol>) -> bool {
+        !self.protocols.is_empty() && !protocol.is_some_and(|it| self.protocols.contains(&it))
     }
 
-    /// Returns whether the host goes to the front of its class.
-    pub(crate) fn prefers(&self, host: &Host) -> bool {
-        matches_any(&self.prefer, host)
+    /// Returns whether a filter drops mirrors without a host.
+    pub(crate) fn excludes_hostless(&self) -> bool {
+        !self.include.is_empty()
+    }
+
+    /// Compares a host with all patterns, which is to be done once for each host.
+    pub(crate) fn match_host(&self, host: &Host) -> HostMatch {
+        let host = HostChars::new(host);
+        let is_included = self.include.is_empty() || matches_any(&self.include, &host);
+        HostMatch {
+            is_excluded: !is_included || matches_any(&self.exclude, &host),
+            is_preferred: matches_any(&self.prefer, &host),
+        }
     }
 
     /// Returns what becomes of a host that is given by an address to which no connection is
@@ -90,6 +97,14 @@ impl Options {
     }
 }
 
-fn matches_any(patterns: &[Pattern], host: &Host) -> bool {
+/// What the patterns say of a host.
+pub(crate) struct HostMatch {
+    /// Whether a filter drops its mirrors.
+    pub(crate) is_excluded: bool,
+    /// Whether it goes to the front of its class.
+    pub(crate) is_preferred: bool,
+}
+
+fn matches_any(patterns: &[Pattern], host: &HostChars) -> bool {
     patterns.iter().any(|pattern| pattern.matches(host))
 }

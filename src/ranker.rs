@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::event::Event;
-use crate::options::{ALL_FALLBACKS, Options, Pattern};
+use crate::options::{ALL_FALLBACKS, MAX_PATTERN_CHARS, Options, Pattern};
 use crate::probe::Cancel;
 use crate::ranking::{Candidate, Error, Ranking};
 use crate::run::{self, Hooks};
@@ -118,11 +118,11 @@ impl Ranker {
 
     /// Keeps only mirrors whose host matches one of these patterns; default, and with no pattern:
     /// all. A pattern is a glob over the whole name (`*` any text, `?` any character) or a domain's
-    /// suffix (`.gov`). A name that is not ASCII is compared as it stands in the URL, and not in
-    /// its punycode form. A URL without a host matches none.
+    /// suffix (`.gov`), of at most 1,024 characters. A name that is not ASCII is compared as it
+    /// stands in the URL, and not in its punycode form. A URL without a host matches none.
     ///
     /// # Errors
-    /// If a pattern could match no host.
+    /// If a pattern could match no host, or is longer.
     pub fn include(&mut self, patterns: &[&str]) -> Result<&mut Ranker, Error> {
         self.options.include = read_patterns("include", patterns)?;
         Ok(self)
@@ -132,7 +132,7 @@ impl Ranker {
     /// if they are included; default: none.
     ///
     /// # Errors
-    /// If a pattern could match no host.
+    /// If a pattern could match no host, or is too long.
     pub fn exclude(&mut self, patterns: &[&str]) -> Result<&mut Ranker, Error> {
         self.options.exclude = read_patterns("exclude", patterns)?;
         Ok(self)
@@ -143,7 +143,7 @@ impl Ranker {
     /// A mirror that has not answered stays where it is.
     ///
     /// # Errors
-    /// If a pattern could match no host.
+    /// If a pattern could match no host, or is too long.
     pub fn prefer(&mut self, patterns: &[&str]) -> Result<&mut Ranker, Error> {
         self.options.prefer = read_patterns("prefer", patterns)?;
         Ok(self)
@@ -291,8 +291,9 @@ fn check_duration(
 }
 
 fn read_patterns(option: &'static str, patterns: &[&str]) -> Result<Vec<Pattern>, Error> {
-    let allowed =
-        "a host name, in which * stands for any text and ? for any character, or a suffix such as .gov";
+    const _: () = assert!(MAX_PATTERN_CHARS == 1024);
+    let allowed = "a host name, in which * stands for any text and ? for any character, or a suffix such as \
+                   .gov; at most 1024 characters";
     let mut read = Vec::with_capacity(patterns.len());
     for text in patterns {
         match Pattern::new(text) {

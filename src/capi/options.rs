@@ -210,7 +210,7 @@ unsafe fn set_patterns(
 
 /// Keeps only mirrors whose host matches one of `count` patterns; default, and with none: all. A
 /// pattern is a glob over the whole name (* any text, ? any character) or a domain's suffix
-/// (".gov"). A URL without a host matches none.
+/// (".gov"), of at most 1,024 characters. A URL without a host matches none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranker_set_include(
     ranker: *mut fm_ranker,

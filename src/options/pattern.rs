@@ -2,38 +2,82 @@
 #![forbid(unsafe_code)]
 
 use crate::url::{self, Host};
+use std::fmt;
+
+/// The most characters of a pattern. A host's name has at most 253.
+pub(crate) const MAX_PATTERN_CHARS: usize = 1024;
 
 /// A glob over the whole host name (`*` any text, `?` any character), or a domain's suffix
 /// (`.gov`). A name in another script is compared as it stands in the URL: a pattern in that script
 /// does not match its punycode form.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pattern(String);
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Pattern {
+    kind: Kind,
+    /// In lower case.
+    chars: Vec<char>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Name,
+    Suffix,
+    Glob,
+}
+
+/// A host in the form in which patterns are compared with it.
+pub(crate) struct HostChars(Vec<char>);
+
+impl HostChars {
+    pub(crate) fn new(host: &Host) -> HostChars {
+        let host = host.to_string();
+        HostChars(host.strip_suffix('.').unwrap_or(&host).chars().collect())
+    }
+}
 
 impl Pattern {
     /// Reads a pattern. Returns none if it could match no host: if it is empty, or has characters
-    /// that no host has.
+    /// that no host has; or if it is too long.
     pub(crate) fn new(text: &str) -> Option<Pattern> {
         let fits = |c: char| url::is_in_names(c) || ".:*?".contains(c);
         // As of the host that it is compared with, the dot of the root does not count.
         let text = text.strip_suffix('.').unwrap_or(text);
-        let is_valid = !text.is_empty() && text != "." && text.chars().all(fits);
-        is_valid.then(|| Pattern(text.to_ascii_lowercase()))
+        let chars: Vec<char> =
+            text.chars().take(MAX_PATTERN_CHARS + 1).map(|c| c.to_ascii_lowercase()).collect();
+        let has_length = (1..=MAX_PATTERN_CHARS).contains(&chars.len());
+        if !has_length || text == "." || !text.chars().all(fits) {
+            return None;
+        }
+        let kind = match text {
+            _ if text.contains(['*', '?']) => Kind::Glob,
+            _ if text.starts_with('.') => Kind::Suffix,
+            _ => Kind::Name,
+        };
+        Some(Pattern { kind, chars })
     }
 
-    pub(crate) fn matches(&self, host: &Host) -> bool {
-        let host = host.to_string();
-        let host = host.strip_suffix('.').unwrap_or(&host);
-        if !self.0.contains(['*', '?']) {
-            return if self.0.starts_with('.') { host.ends_with(&self.0) } else { host == self.0 };
+    pub(crate) fn matches(&self, HostChars(host): &HostChars) -> bool {
+        match self.kind {
+            Kind::Name => *host == self.chars,
+            Kind::Suffix => host.ends_with(&self.chars),
+            Kind::Glob => glob(&self.chars, host),
         }
-        let chars = |text: &str| text.chars().collect::<Vec<_>>();
-        glob(&chars(&self.0), &chars(host))
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pattern").field(&self.chars.iter().collect::<String>()).finish()
     }
 }
 
 /// Returns whether the pattern matches the whole text. It goes back to the last star only, so that
 /// even a hostile pattern takes no longer than the product of both lengths.
 fn glob(pattern: &[char], text: &[char]) -> bool {
+    // Most names differ from a pattern in the domain, at the end.
+    let mut ends = pattern.iter().rev().take_while(|&&c| c != '*').zip(text.iter().rev());
+    if !ends.all(|(&c, &d)| c == '?' || c == d) {
+        return false;
+    }
     let (mut p, mut t) = (0, 0);
     let mut last_star = None;
     while t < text.len() {
@@ -64,7 +108,7 @@ mod tests {
 
     fn matches(pattern: &str, host: &str) -> bool {
         let host = host.parse().map_or_else(|_| Host::Name(host.into()), Host::Address);
-        Pattern::new(pattern).expect(pattern).matches(&host)
+        Pattern::new(pattern).expect(pattern).matches(&HostChars::new(&host))
     }
 
     #[test]
@@ -110,6 +154,14 @@ mod tests {
             .chain(others)
         {
             assert_eq!(Pattern::new(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn pattern_has_at_most_1024_characters() {
+        for c in ["*", "a", "ü"] {
+            assert!(Pattern::new(&c.repeat(MAX_PATTERN_CHARS)).is_some());
+            assert_eq!(Pattern::new(&c.repeat(MAX_PATTERN_CHARS + 1)), None);
         }
     }
 

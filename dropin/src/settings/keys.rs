@@ -129,6 +129,11 @@ impl Key {
         KEYS.iter().find(|key| key.name == name)
     }
 
+    /// Whether it decides which mirrors are used, and not how they are ranked.
+    pub(crate) fn is_filter(&self) -> bool {
+        matches!(self.name, "exclude" | "include_only" | "https_only")
+    }
+
     /// The name of the environment variable.
     pub(crate) fn variable(&self) -> String {
         format!("FASTESTMIRROR_{}", self.name.to_ascii_uppercase())
@@ -143,7 +148,7 @@ impl Key {
             Count { most, .. } => format!("a whole number from 0 to {most}, or all"),
             Patterns(_) => {
                 "host names, with `*` for any text and `?` for any character, or suffixes such as \
-                 `.gov`; separated by spaces or commas"
+                 `.gov`, of at most 1024 characters; separated by spaces or commas"
                     .into()
             }
         }
