@@ -56,7 +56,8 @@ impl Event<'_> {
     /// Passes the event to `write` as lines for a log, without line ends. There may be none.
     ///
     /// A user name and password before the host of a URL are left out, and control characters are
-    /// replaced.
+    /// replaced. Of a long result the first mirrors have a line each, in 100 lines at most, and the
+    /// others are counted; a long URL is cut.
     pub fn log(&self, write: &mut dyn FnMut(LogLevel, &str)) {
         match self {
             Event::CacheRead { path, problem: None } => {

@@ -6,6 +6,12 @@ use crate::outcome::Outcome;
 use crate::ranking::{RankedMirror, Ranking};
 use crate::url::{without_path, without_user};
 
+/// How many lines about mirrors are written of a result. A list from the network may have any
+/// number of mirrors; a client tries the first few.
+const MOST_MIRROR_LINES: usize = 100;
+/// How many characters of a URL are written.
+const MOST_URL_CHARS: usize = 200;
+
 type Write<'a> = dyn FnMut(LogLevel, &str) + 'a;
 
 pub(super) fn write_line(write: &mut Write<'_>, level: LogLevel, line: &str) {
@@ -14,7 +20,7 @@ pub(super) fn write_line(write: &mut Write<'_>, level: LogLevel, line: &str) {
     write(level, &plain);
 }
 
-/// Writes what became of each mirror, the warnings, and why measuring stopped.
+/// Writes what became of the first mirrors, the warnings, and why measuring stopped.
 pub(super) fn write_ranking(write: &mut Write<'_>, ranking: &Ranking) {
     // Forty repositories may list the same hosts: what is the same for several URLs is written
     // once.
@@ -22,15 +28,20 @@ pub(super) fn write_ranking(write: &mut Write<'_>, ranking: &Ranking) {
         without_path(&a.url) == without_path(&b.url) && describe(a) == describe(b)
     };
     let mut place = 1;
-    for group in ranking.mirrors.chunk_by(same) {
+    for group in ranking.mirrors.chunk_by(same).take(MOST_MIRROR_LINES) {
         let more = match group.len() {
             1 => String::new(),
             2 => " and 1 more URL of it".to_string(),
             count => format!(" and {} more URLs of it", count - 1),
         };
-        let (url, outcome) = (without_user(&group[0].url), describe(&group[0]));
+        let (url, outcome) = (shortened(without_user(&group[0].url)), describe(&group[0]));
         write_line(write, LogLevel::Debug, &format!("{place}. {url}{more}: {outcome}"));
         place += group.len();
+    }
+    match ranking.mirrors.len() + 1 - place {
+        0 => {}
+        1 => write_line(write, LogLevel::Debug, "1 more mirror follows"),
+        count => write_line(write, LogLevel::Debug, &format!("{count} more mirrors follow")),
     }
     for warning in &ranking.warnings {
         write_line(write, LogLevel::Warning, warning);
@@ -47,6 +58,14 @@ pub(super) fn write_ranking(write: &mut Write<'_>, ranking: &Ranking) {
         if ranking.ambiguous { "; nearly all are equally near, as behind a middlebox" } else { "" },
     );
     write_line(write, LogLevel::Debug, &line);
+}
+
+fn shortened(mut url: String) -> String {
+    if let Some((end, _)) = url.char_indices().nth(MOST_URL_CHARS) {
+        url.truncate(end);
+        url += "...";
+    }
+    url
 }
 
 fn describe(mirror: &RankedMirror) -> String {
@@ -84,9 +103,8 @@ mod tests {
     use crate::outcome::StopReason;
     use std::time::Duration;
 
-    #[test]
-    fn result_is_logged_line_by_line() {
-        let mirror = |index, url: &str, outcome, pool| RankedMirror {
+    fn mirror(index: usize, url: &str, outcome: Outcome, pool: bool) -> RankedMirror {
+        RankedMirror {
             index,
             url: url.into(),
             outcome,
@@ -95,28 +113,61 @@ mod tests {
             address: None,
             from_cache: matches!(outcome, Outcome::Cached(_) | Outcome::Refused),
             is_detoured: false,
-        };
-        let ms = Duration::from_millis;
-        let ranking = Ranking {
-            mirrors: vec![
-                mirror(0, "http://me:secret@a.example/x", Outcome::Measured(ms(10)), true),
-                mirror(2, "http://me:secret@a.example/y", Outcome::Measured(ms(10)), true),
-                mirror(1, "http://b.example/\x1b[2J", Outcome::Cached(ms(30)), false),
-                RankedMirror {
-                    is_detoured: true,
-                    ..mirror(4, "http://d.example/", Outcome::Measured(ms(15)), false)
-                },
-                mirror(3, "http://c.example/", Outcome::Refused, false),
-            ],
+        }
+    }
+
+    fn ranking(mirrors: Vec<RankedMirror>) -> Ranking {
+        Ranking {
+            mirrors,
             excluded: vec![],
             stop_reason: StopReason::Settled,
-            elapsed: ms(22),
+            elapsed: Duration::from_millis(22),
             seed: 1,
             ambiguous: false,
             warnings: vec!["a warning".into()],
-        };
+        }
+    }
+
+    fn logged(ranking: &Ranking) -> Vec<(LogLevel, String)> {
         let mut lines = Vec::new();
-        super::super::Event::Ranked(&ranking).log(&mut |level, line| lines.push((level, line.to_string())));
+        super::super::Event::Ranked(ranking).log(&mut |level, line| lines.push((level, line.to_string())));
+        lines
+    }
+
+    #[test]
+    fn log_of_a_long_list_has_a_limited_number_of_short_lines() {
+        let table =
+            [(100, None), (101, Some("1 more mirror follows")), (5000, Some("4900 more mirrors follow"))];
+        for (count, rest) in table {
+            // In a script of three bytes a character.
+            let url = |n: usize| format!("http://me:secret@{n}.example/{}", "例".repeat(10_000));
+            let mirrors = (0..count).map(|n| mirror(n, &url(n), Outcome::Unanswered, false)).collect();
+            let lines = logged(&ranking(mirrors));
+            assert_eq!(lines.len(), MOST_MIRROR_LINES + 2 + usize::from(rest.is_some()));
+            assert!(lines.iter().all(|(_, line)| line.chars().count() < MOST_URL_CHARS + 50), "{lines:?}");
+            assert!(
+                lines[7].1.starts_with("8. http://7.example/例") && lines[7].1.ends_with("例...: unanswered")
+            );
+            assert_eq!(lines[MOST_MIRROR_LINES].1, rest.unwrap_or("a warning"));
+        }
+        // Equal lines become one first.
+        let mirrors = (0..5000).map(|n| mirror(n, "http://a.example/", Outcome::Unanswered, false)).collect();
+        assert_eq!(logged(&ranking(mirrors)).len(), 3);
+    }
+
+    #[test]
+    fn result_is_logged_line_by_line() {
+        let ms = Duration::from_millis;
+        let ranking = ranking(vec![
+            mirror(0, "http://me:secret@a.example/x", Outcome::Measured(ms(10)), true),
+            mirror(2, "http://me:secret@a.example/y", Outcome::Measured(ms(10)), true),
+            mirror(1, "http://b.example/\x1b[2J", Outcome::Cached(ms(30)), false),
+            RankedMirror {
+                is_detoured: true,
+                ..mirror(4, "http://d.example/", Outcome::Measured(ms(15)), false)
+            },
+            mirror(3, "http://c.example/", Outcome::Refused, false),
+        ]);
         let expected = [
             (LogLevel::Debug, "1. http://a.example/x and 1 more URL of it: measured 0.010000 s, pool"),
             (LogLevel::Debug, "3. http://b.example/?[2J: cached 0.030000 s"),
@@ -129,6 +180,6 @@ mod tests {
                  4 of 5 mirrors have a latency, 2 are in the pool",
             ),
         ];
-        assert_eq!(lines, expected.map(|(level, line)| (level, line.to_string())));
+        assert_eq!(logged(&ranking), expected.map(|(level, line)| (level, line.to_string())));
     }
 }
