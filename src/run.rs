@@ -7,7 +7,7 @@ mod knowledge;
 use crate::cache::{self, CacheSession, Finding, KeptSeed, RecordName, Remembered};
 use crate::event::{Event, Progress};
 use crate::fault;
-use crate::hosts::HostId;
+use crate::hosts::{EndpointId, HostId, ListedEndpoint};
 use crate::list::{List, Target};
 use crate::options::Options;
 use crate::outcome::{Outcome, StopReason};
@@ -38,6 +38,11 @@ impl Hooks {
         if let Some(observer) = &mut self.observer {
             observer(event);
         }
+    }
+
+    fn is_cancelled(&mut self) -> bool {
+        self.cancel.as_ref().is_some_and(Cancel::is_cancelled)
+            || self.interrupt_check.as_mut().is_some_and(|check| check())
     }
 }
 
@@ -179,6 +184,10 @@ impl<'a> Run<'a> {
     /// Returns what is to be checked before it is believed: the endpoints of the first hosts of the
     /// predicted pool, unless they were heard a short while ago.
     fn due(&self) -> Vec<ProbeTarget> {
+        // Most runs have no cache, and no prediction to rank.
+        if !self.knowledge.is_any_due(self.options.check_after) {
+            return Vec::new();
+        }
         let ranked = self.ranked(&self.results());
         let (mut hosts, mut due) = (Vec::new(), Vec::new());
         for &index in ranked.order.iter().filter(|&&index| ranked.pool[index]) {
@@ -233,6 +242,12 @@ impl<'a> Run<'a> {
         purpose: Purpose,
         hooks: &mut Hooks,
     ) -> Result<Vec<ProbeResult>, Error> {
+        // Without time nothing is sent, and the run needs no descriptor: filters apply where a
+        // process has none left.
+        if self.options.timeout.is_zero() {
+            self.stop_reason = if hooks.is_cancelled() { StopReason::Cancelled } else { StopReason::Timeout };
+            return Ok(vec![ProbeResult::not_sent(Outcome::Unanswered); targets.len()]);
+        }
         let before = self.progress;
         let mut progress = before;
         progress.total = progress.total.max(before.completed + targets.len());
@@ -309,9 +324,9 @@ impl<'a> Run<'a> {
     fn groups(&self) -> HashMap<HostId, HostId> {
         let mut by_address: HashMap<IpAddr, HostId> = HashMap::new();
         let mut addresses = Vec::new();
-        for mirror in &self.list.mirrors {
-            let Target::Remote { host, endpoint: Some(endpoint), .. } = mirror.target else { continue };
-            let Some(ip) = self.knowledge.address(endpoint) else { continue };
+        // The endpoints, which are limited in number, and not the mirrors, which are not.
+        for (id, &ListedEndpoint { host, .. }) in self.list.endpoints.iter().enumerate() {
+            let Some(ip) = self.knowledge.address(EndpointId(id)) else { continue };
             addresses.push((host, ip));
             match by_address.entry(ip) {
                 hash_map::Entry::Vacant(new) => {

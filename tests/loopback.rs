@@ -80,6 +80,14 @@ fn timeout_of_zero_sends_nothing_and_keeps_the_order() {
     );
     std::thread::sleep(Duration::from_millis(20));
     assert_eq!(server.accepted.load(SeqCst), 0);
+    // A cancel counts for more.
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let mut ranker = Ranker::new();
+    ranker.timeout(Duration::ZERO).unwrap();
+    assert_eq!(ranker.interrupt_check(|| true).rank(&urls).unwrap().stop_reason, StopReason::Cancelled);
+    ranker.no_interrupt_check().cancel(&cancel);
+    assert_eq!(ranker.rank(&urls).unwrap().stop_reason, StopReason::Cancelled);
 }
 
 #[test]
@@ -388,5 +396,21 @@ fn descriptor_shortage_is_an_error_but_a_few_are_enough() {
         ranker.fallbacks(Ranker::ALL).timeout(Duration::from_secs(30)).unwrap();
         let ranking = ranker.rank(&urls).unwrap();
         assert!(ranking.mirrors.iter().all(|m| m.outcome.latency().is_some()), "{ranking:#?}");
+    });
+}
+
+/// Such a process still learns which mirrors its filters drop.
+#[test]
+fn timeout_of_zero_needs_no_descriptor() {
+    with_descriptor_limit(lab::test_name!(), 64, || {
+        while let Ok(file) = std::fs::File::open("/dev/null") {
+            std::mem::forget(file);
+        }
+        let urls = ["http://a.example/", "http://127.0.0.1:1/", "http://b.example/"];
+        let mut ranker = Ranker::new();
+        ranker.exclude(&["a.*"]).unwrap().timeout(Duration::ZERO).unwrap();
+        let ranking = ranker.rank(urls).unwrap();
+        assert_eq!((ranking.stop_reason, ranking.excluded.len()), (StopReason::Timeout, 1));
+        assert_eq!(ranking.warnings, Vec::<String>::new());
     });
 }

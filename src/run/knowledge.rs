@@ -138,6 +138,11 @@ impl Knowledge {
         measured.is_none() && age.is_some_and(|age| age >= check_after)
     }
 
+    /// Returns whether any endpoint is due.
+    pub(super) fn is_any_due(&self, check_after: Duration) -> bool {
+        (0..self.endpoints.len()).any(|id| self.is_due(EndpointId(id), check_after))
+    }
+
     /// Returns the latency of an endpoint, measured or remembered.
     pub(super) fn latency(&self, EndpointId(id): EndpointId) -> Option<Duration> {
         self.endpoints[id].latency().map(|(latency, _)| latency)
