@@ -47,12 +47,13 @@ enum Excluded {
 }
 
 fn excluded(log: Log, settings: &Settings, urls: &[String]) -> Excluded {
-    if settings.is_empty() || urls.is_empty() {
+    if !settings.has_filters() || urls.is_empty() {
         return Excluded::Some(Vec::new());
     }
     let mut ranker = Ranker::new();
-    settings.apply(&mut ranker);
-    // Without time to measure, a ranker applies its filters and nothing else.
+    settings.apply_filters(&mut ranker);
+    // Without time to measure, a ranker applies its filters and nothing else. It needs no
+    // descriptor then.
     match ranker.timeout(Duration::ZERO).and_then(|ranker| ranker.rank(urls)) {
         Ok(ranking) => {
             let indices: Vec<usize> = ranking.excluded.iter().map(|mirror| mirror.index).collect();
@@ -70,8 +71,11 @@ fn excluded(log: Log, settings: &Settings, urls: &[String]) -> Excluded {
             log.debug(&format!("keeping the list of {mirrors} mirrors: the settings exclude each of them"));
             Excluded::All
         }
-        // The run that follows meets the same error, and logs it.
-        Err(_) => Excluded::Some(Vec::new()),
+        // The system has no random numbers; the run that follows needs them, too.
+        Err(error) => {
+            log.debug(&format!("ignoring which mirrors the settings exclude: {error}"));
+            Excluded::Some(Vec::new())
+        }
     }
 }
 

@@ -171,13 +171,21 @@ impl Settings {
         value.key.is_on(&value.text).then(|| value.to_string())
     }
 
-    /// Whether every setting is at its default.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.values.is_empty()
+    /// Whether any mirror may be excluded.
+    pub(crate) fn has_filters(&self) -> bool {
+        self.values.iter().any(|value| value.key.is_filter())
     }
 
-    pub(crate) fn apply(&self, ranker: &mut Ranker) {
-        for value in &self.values {
+    /// Sets which mirrors are used.
+    pub(crate) fn apply_filters(&self, ranker: &mut Ranker) {
+        for value in self.values.iter().filter(|value| value.key.is_filter()) {
+            value.key.set(ranker, &value.text);
+        }
+    }
+
+    /// Sets how the mirrors are ranked that are used.
+    pub(crate) fn apply_ranking(&self, ranker: &mut Ranker) {
+        for value in self.values.iter().filter(|value| !value.key.is_filter()) {
             value.key.set(ranker, &value.text);
         }
     }

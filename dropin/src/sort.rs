@@ -32,7 +32,7 @@ pub(crate) struct MirrorList {
 }
 
 /// Ranks the mirrors of several lists together, as far as handles and network allow it. Returns
-/// nothing if every list keeps its order.
+/// nothing if every list keeps its order. What the settings exclude is no longer in the lists.
 ///
 /// The options of the first handle count, and its callback is called at each stage. An index in the
 /// result is a position in a list. Mirrors of a list that keeps its order are not in it.
@@ -87,7 +87,7 @@ fn measure(
     if let Some(handle) = first {
         ranker.family(handle.family()).max_age(handle.max_age());
     }
-    settings.apply(&mut ranker);
+    settings.apply_ranking(&mut ranker);
     if wanted == Wanted::Latencies {
         // The latencies themselves were asked for, also those that no order depends on.
         ranker.fallbacks(Ranker::ALL);

@@ -129,6 +129,11 @@ fn mirrors_are_excluded_whether_or_not_a_list_can_be_ranked() {
     // One that stays: a download would not use it, and nothing is measured for it.
     let output = with("internal", &urls, &[("FASTESTMIRROR_INCLUDE_ONLY", "127.0.0.2")]);
     assert!(output.contains("no latency can change the order") && order(&output) == [1], "{output}");
+    // A process without a descriptor left cannot measure.
+    for function in ["internal", "order"] {
+        let output = with(function, &[&["--no-descriptors"], &urls[..]].concat(), &[exclude]);
+        assert!(output.contains("keeping the given order: ") && order(&output)[..2] == [1, 2], "{output}");
+    }
     // Nothing is left out where nothing is done.
     let output = with("internal", &urls, &[exclude, ("FASTESTMIRROR_OFF", "1")]);
     assert!(output.contains("keeping the given order: off=1 (FASTESTMIRROR_OFF)\n"), "{output}");

@@ -47,7 +47,8 @@ fn line(text: &str) -> Settings {
 /// What of a ranker is not as in a new one, as its text for debugging shows it.
 fn changes(settings: &Settings) -> String {
     let mut ranker = Ranker::new();
-    settings.apply(&mut ranker);
+    settings.apply_filters(&mut ranker);
+    settings.apply_ranking(&mut ranker);
     format!("{ranker:?}")
 }
 
@@ -80,6 +81,29 @@ fn settings_in_file_and_variables_are_read() {
     ] {
         assert!(ranker.contains(part) || usize::BITS < 64, "{part} in {ranker}");
     }
+}
+
+/// Matching 256 patterns again and again would take time before each ranking of a call.
+#[test]
+fn filters_are_applied_once_and_all_else_when_mirrors_are_ranked() {
+    let settings = read(
+        "[main]\nexclude=a.example\ninclude_only=b.example\nhttps_only=1\nprefer=c.example\nslack=5\n",
+        &[],
+    );
+    let (mut filter, mut ranking) = (Ranker::new(), Ranker::new());
+    settings.apply_filters(&mut filter);
+    settings.apply_ranking(&mut ranking);
+    let (filter, ranking) = (format!("{filter:?}"), format!("{ranking:?}"));
+    for (part, is_filter) in [
+        ("exclude: [Pattern(\"a.example\")]", true),
+        ("include: [Pattern(\"b.example\")]", true),
+        ("protocols: [Https]", true),
+        ("prefer: [Pattern(\"c.example\")]", false),
+        ("slack: 5ms", false),
+    ] {
+        assert_eq!((filter.contains(part), ranking.contains(part)), (is_filter, !is_filter), "{part}");
+    }
+    assert!(settings.has_filters() && !line("slack=5").has_filters());
 }
 
 #[test]
@@ -115,7 +139,7 @@ fn values_are_read_as_the_table_says() {
     // What is empty is not set.
     for text in ["slack=", "slack =  ", "exclude=", "off=", "exclude=,"] {
         let settings = line(text);
-        assert!(settings.is_empty() && settings.problems.is_empty(), "{text}: {settings:?}");
+        assert!(settings.values.is_empty() && settings.problems.is_empty(), "{text}: {settings:?}");
     }
     assert_eq!(line("off = 1").off().as_deref(), Some("off=1 (FILE)"));
     assert_eq!(line("off = 0").off(), None);
@@ -144,12 +168,12 @@ fn wrong_values_are_reported_and_ignored() {
         for value in values {
             let key = Key::find(name).expect(name);
             let settings = line(&format!("\n{name} = {value}"));
-            assert!(settings.is_empty(), "{name}={value}: {settings}");
+            assert!(settings.values.is_empty(), "{name}={value}: {settings}");
             let must_be = format!("it must be {}", key.allowed());
             assert_eq!(settings.problems, [format!("ignoring FILE, line 3: {name} = {value:?}: {must_be}")]);
             let variable = key.variable();
             let settings = read("", &[(&variable, value)]);
-            assert!(settings.is_empty(), "{name}={value}: {settings}");
+            assert!(settings.values.is_empty(), "{name}={value}: {settings}");
             assert_eq!(settings.problems, [format!("ignoring {variable}={value:?}: {must_be}")]);
         }
     }
@@ -399,7 +423,7 @@ proptest! {
     fn unknown_name_is_reported(name in "[a-z_]{1,12}", value in "[a-z0-9]{0,5}") {
         prop_assume!(Key::find(&name).is_none());
         let settings = line(&format!("{name} = {value}"));
-        prop_assert!(settings.is_empty());
+        prop_assert!(settings.values.is_empty());
         prop_assert_eq!(settings.problems, [format!("ignoring FILE, line 2: {name:?}: no setting has this name")]);
     }
 }

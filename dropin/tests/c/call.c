@@ -10,7 +10,8 @@
  * option is that of the handle after whose "+" it stands. --meddle makes the callback change
  * options of its handle and call a function again. --free-by LIBRARY frees with the function of
  * another library. With --repeat, --between COMMAND is run by the shell between two calls, and
- * --keep-lists leaves the internal lists as the call before has left them. */
+ * --keep-lists leaves the internal lists as the call before has left them. With --no-descriptors
+ * the process can open no file descriptor while it calls. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -19,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* Not in an installed header. */
 typedef struct {
@@ -39,7 +41,7 @@ static LrHandle *handles[LIMIT];
 static char *urls[LIMIT][LIMIT * 64];
 static int counts[LIMIT], used = 1, with_handle = 1, repeat = 1, no_list = 0, one_by_one = 0;
 static const char *library, *free_by, *between;
-static int meddle = 0, keep_lists = 0;
+static int meddle = 0, keep_lists = 0, no_descriptors = 0;
 static void *place;
 
 static void *find(const char *name)
@@ -143,6 +145,8 @@ static void read_arguments(char **argv)
             between = *++argv;
         else if (!strcmp(*argv, "--keep-lists"))
             keep_lists = 1;
+        else if (!strcmp(*argv, "--no-descriptors"))
+            no_descriptors = 1;
         else if (!strcmp(*argv, "--cache"))
             set(handle, LRO_FASTESTMIRRORCACHE, "string", *++argv);
         else if (!strcmp(*argv, "--max-age"))
@@ -330,10 +334,16 @@ int main(int argc, char **argv)
     lr_global_init();
     g_log_set_handler("librepo", G_LOG_LEVEL_MASK | G_LOG_FLAG_FATAL, on_log, NULL);
     read_arguments(argv + 3);
+    struct rlimit limit, none;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    none = limit;
+    none.rlim_cur = 0;
     int descriptors = 0, threads = 0;
     for (int i = 0; i < repeat; i++) {
         if (i > 0 && between && system(between) != 0)
             return 2;
+        if (no_descriptors)
+            setrlimit(RLIMIT_NOFILE, &none);
         if (!strcmp(argv[2], "order"))
             order();
         else if (!strcmp(argv[2], "detailed"))
@@ -344,6 +354,7 @@ int main(int argc, char **argv)
             perform();
         else
             return 2;
+        setrlimit(RLIMIT_NOFILE, &limit);
         /* glib, libcurl and the resolver may keep what they open in the first call. */
         if (i == 0)
             descriptors = entries("/proc/self/fd"), threads = entries("/proc/self/task");
