@@ -433,15 +433,25 @@ impl Lock {
     pub(super) fn take(path: &Path, cache: Option<&Existing>) -> Result<Lock, FileError> {
         let open = || {
             let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).truncate(false).mode(NEW_FILE_MODE);
-            Ok(open_regular(path, &mut options)?.ok_or("its directory does not exist")?)
+            options.read(true).write(true).mode(NEW_FILE_MODE);
+            match options.clone().create_new(true).open(path) {
+                Ok(new) => {
+                    if let Some(cache) = cache {
+                        admit_writers_of(cache, &new);
+                    }
+                    Ok(new)
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    Ok(open_regular(path, &mut options)?.ok_or("it was removed just now")?)
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    Err("its directory does not exist".into())
+                }
+                Err(error) => Err(error.into()),
+            }
         };
         let about_lock = |error: FileError| error.about(&format!("cannot take its lock {}", path.display()));
-        let lock = Lock::take_on(path, open).map_err(about_lock)?;
-        if let Some(cache) = cache {
-            lock.admit_writers_of(cache, &lock.0.metadata()?);
-        }
-        Ok(lock)
+        Lock::take_on(path, open).map_err(about_lock)
     }
 
     /// Locks the file that `open` opens at this path.
@@ -470,20 +480,18 @@ impl Lock {
         }
         Ok(Lock(file))
     }
+}
 
-    /// Lets the group of a cache take the lock if the group may write the cache. Others may not:
-    /// who holds the lock keeps all from writing.
-    fn admit_writers_of(&self, cache: &Existing, ours: &Metadata) {
-        const GROUP_WRITES: u32 = 0o020;
-        const GROUP_LOCKS: u32 = 0o060;
-        let is_admitted = ours.mode() & GROUP_LOCKS == GROUP_LOCKS && ours.gid() == cache.group;
-        // It may be some other file that got a second name here.
-        let is_ours = ours.nlink() == 1;
-        if cache.mode & GROUP_WRITES != 0 && !is_admitted && is_ours {
-            // The lock may belong to another user, who has to do this.
-            let _ = fchown(&self.0, None, Some(cache.group))
-                .and_then(|()| self.0.set_permissions(Permissions::from_mode(NEW_FILE_MODE | GROUP_LOCKS)));
-        }
+/// Lets the group of a cache take a new lock if the group may write the cache. Others may not: who
+/// holds the lock keeps all from writing. A lock that was there before is left as it is, since any
+/// member of the group may have given its name to another file.
+fn admit_writers_of(cache: &Existing, new: &File) {
+    const GROUP_WRITES: u32 = 0o020;
+    const GROUP_LOCKS: u32 = 0o060;
+    if cache.mode & GROUP_WRITES != 0 {
+        // Without the right to do so, the lock stays ours alone.
+        let _ = fchown(new, None, Some(cache.group))
+            .and_then(|()| new.set_permissions(Permissions::from_mode(NEW_FILE_MODE | GROUP_LOCKS)));
     }
 }
 

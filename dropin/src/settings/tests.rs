@@ -336,7 +336,7 @@ fn example() -> String {
 #[test]
 fn example_has_all_settings_with_their_defaults() {
     let unchanged = read(include_str!("../../fastestmirror.conf"), &[]);
-    assert!(unchanged.is_empty() && unchanged.problems.is_empty(), "{unchanged:?}");
+    assert!(unchanged.values.is_empty() && unchanged.problems.is_empty(), "{unchanged:?}");
     let text = example();
     let entries = syntax::parse(&text, &mut |line, problem| panic!("line {line}: {problem}"));
     let found: Vec<(&str, &str)> = entries.iter().map(|entry| (entry.name, entry.value.as_str())).collect();

@@ -526,11 +526,22 @@ fn lock_that_is_another_file_keeps_its_mode_and_group() {
     }
     fs::write(&victim, "").unwrap();
     fs::set_permissions(&victim, Permissions::from_mode(0o600)).unwrap();
-    fs::hard_link(&victim, directory.path().join("cache.lock")).unwrap();
+    let lock = directory.path().join("cache.lock");
     let before = fs::metadata(&victim).unwrap();
-    assert_eq!(write(&path), Status::Fine);
-    let after = fs::metadata(&victim).unwrap();
-    assert_eq!((after.mode(), after.gid()), (before.mode(), before.gid()));
+    for rename in [false, true] {
+        if rename {
+            fs::rename(&victim, &lock).unwrap();
+        } else {
+            fs::hard_link(&victim, &lock).unwrap();
+        }
+        fs::write(&path, "").unwrap();
+        assert_eq!(write(&path), Status::Fine);
+        let after = fs::metadata(&lock).unwrap();
+        assert_eq!((after.mode(), after.gid()), (before.mode(), before.gid()));
+        if !rename {
+            fs::remove_file(&lock).unwrap();
+        }
+    }
 }
 
 /// A container gets its cache as a mount of one file, which cannot be replaced.
