@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output};
 use support::build::{dropin, root, run, transcript};
-use support::dnf::{DEAD, POOL, Setup, Site, Task};
+use support::dnf::{Site, Task};
 use support::dropin_directory::*;
 use support::librepo_calls::{Call, World, caller, compile, lines, order};
 use support::programs::{have, make_package, program, python};
@@ -257,23 +257,7 @@ fn dnf_uses_the_drop_in_as_long_as_the_loader_finds_it() {
     in_a_namespace(lab::test_name!(), || {
         // Nothing is preloaded, and the environment of dnf is the same in all runs.
         let site = Site::start(&dropin().join("libfastestmirror_librepo.so"));
-        let setup = Setup {
-            scheme: "http",
-            list: "metalink",
-            bad: Some(DEAD),
-            fastestmirror: true,
-            ours: false,
-            environment: &[],
-        };
-        let is_ours = |task| {
-            let run = site.run(task, setup);
-            let is_ours = run.log.contains("libfastestmirror ");
-            if is_ours {
-                let hosts = run.hosts("");
-                assert!(hosts.len() == 1 && POOL.contains(&hosts[0]), "{hosts:?}");
-            }
-            (is_ours, run.elapsed.as_secs_f64())
-        };
+        let is_ours = |task| site.run_as_installed(task);
         let (before, theirs) = is_ours(Task::Makecache);
         assert!(!before);
 

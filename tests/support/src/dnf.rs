@@ -191,6 +191,26 @@ impl Site {
         }
     }
 
+    /// Runs dnf as it is installed, with nothing preloaded and a dead mirror in the lists. Returns
+    /// whether the drop-in has chosen the mirrors, and the seconds that it took.
+    pub fn run_as_installed(&self, task: Task) -> (bool, f64) {
+        let setup = Setup {
+            scheme: "http",
+            list: "metalink",
+            bad: Some(DEAD),
+            fastestmirror: true,
+            ours: false,
+            environment: &[],
+        };
+        let run = self.run(task, setup);
+        let is_ours = run.log.contains("libfastestmirror ");
+        if is_ours {
+            let hosts = run.hosts("");
+            assert!(hosts.len() == 1 && POOL.contains(&hosts[0]), "{hosts:?}");
+        }
+        (is_ours, run.elapsed.as_secs_f64())
+    }
+
     fn run_once(&self, task: Task, setup: Setup, latencies: &mut Option<Vec<u8>>) -> Run {
         self.runs.set(self.runs.get() + 1);
         let directory = self.scratch.path().join(format!("run{}", self.runs.get()));

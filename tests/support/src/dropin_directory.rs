@@ -2,11 +2,10 @@
 //! that names it or not.
 
 use crate::build::{dropin, root, run, target};
+use crate::overlay::{bind, mount_memory};
 use crate::programs::{have, program};
 use std::cell::Cell;
-use std::ffi::CString;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -129,21 +128,8 @@ pub fn ldconfig(configuration: &Path, cache: &Path) {
 
 /// Gives this mount namespace an empty /var: databases of packages, caches, logs.
 pub fn cover_var() {
-    mount(c"lab".as_ptr(), Path::new("/var"), c"tmpfs".as_ptr(), 0);
+    mount_memory(Path::new("/var"));
     for directory in ["/var/tmp", "/var/cache", "/var/lib", "/var/log"] {
         fs::create_dir(directory).expect("an empty directory");
     }
-}
-
-fn bind(source: &Path, target: &Path) {
-    let source = CString::new(source.as_os_str().as_bytes()).expect("a path");
-    mount(source.as_ptr(), target, std::ptr::null(), libc::MS_BIND);
-}
-
-fn mount(source: *const libc::c_char, target: &Path, kind: *const libc::c_char, flags: libc::c_ulong) {
-    assert!(lab::is_inside(), "the machine's own mounts must stay as they are");
-    let path = CString::new(target.as_os_str().as_bytes()).expect("a path");
-    // SAFETY: terminated strings or NULL, alive for the call.
-    let mounted = unsafe { libc::mount(source, path.as_ptr(), kind, flags, std::ptr::null()) };
-    assert_eq!(mounted, 0, "{}: {}", target.display(), std::io::Error::last_os_error());
 }
