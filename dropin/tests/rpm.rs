@@ -175,8 +175,9 @@ fn rpm_packages_have_the_files_of_the_makefile() {
                 "/usr/libexec/fastestmirror".to_owned(),
             ]);
         }
-        let compressed = |path: String| if path.contains("/share/man/") { path + ".gz" } else { path };
-        assert_eq!(listed, expected.into_iter().map(compressed).collect(), "{package}");
+        // rpm compresses manual pages, but not everywhere.
+        let listed: BTreeSet<_> = listed.iter().map(|path| path.trim_end_matches(".gz").to_owned()).collect();
+        assert_eq!(listed, expected, "{package}");
     }
     assert_eq!(
         built.query("fastestmirror-librepo-libs", "--configfiles"),
