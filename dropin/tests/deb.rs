@@ -1,6 +1,6 @@
-//! The Debian packages of contrib/debian, built by dpkg-buildpackage from files that Cargo has built
-//! before: what they contain, provide and depend on. They are installed, used by dnf and removed in
-//! overlays of one mount namespace, with a copy of the machine's database.
+//! The Debian packages of contrib/debian, built by dpkg-buildpackage from files that Cargo has
+//! built before: what they contain, provide and depend on. They are installed, used by dnf and
+//! removed in overlays of one mount namespace; the machine and its database stay as they are.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -21,8 +21,8 @@ pub struct Workshop {
 
 impl Workshop {
     /// Makes the directory of this name with a copy of the sources, and builds what the packages
-    /// contain. In the lab it is the directory that has been made outside, as it is. If something is
-    /// missing for that, the test is skipped.
+    /// contain. In the lab it is the directory that has been made outside, as it is. If something
+    /// is missing for that, the test is skipped.
     pub fn open(name: &str) -> Option<Workshop> {
         let files = tracked()?;
         let has_all = have("make", program("make").arg("--version"))
