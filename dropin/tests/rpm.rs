@@ -287,8 +287,12 @@ fn rpmlint_finds_no_errors() {
     let Some(built) = Built::get() else { return };
     let mut rpmlint = built.workshop.command("rpmlint");
     rpmlint.arg("--rpmlintrc").arg(root().join("contrib/fedora/fastestmirror.rpmlintrc"));
-    let report = run(rpmlint.args(built.files(PACKAGES.map(|(name, _)| name))).arg(spec()));
-    assert!(report.contains(" 0 errors"), "{report}");
+    let output = rpmlint.args(built.files(PACKAGES.map(|(name, _)| name))).arg(spec()).output();
+    let report = transcript(&output.expect("rpmlint runs"));
+    // Which filters are needed depends on the versions of rpm and rpmlint.
+    let is_error = |line: &&str| line.contains(": E: ") && !line.contains("unused-rpmlintrc-filter");
+    assert!(report.contains("5 packages and 1 specfiles checked"), "{report}");
+    assert_eq!(report.lines().find(is_error), None, "{report}");
 }
 
 /// A package that has what ours need, as the database of this test knows of no other.
