@@ -861,8 +861,9 @@ fn file_of_any_shape_takes_time_in_proportion_to_its_size() {
     };
     for (what, shape) in shapes {
         let (few, many) = (used(&shape(16 << 10)), used(&shape(160 << 10)));
-        // Ten times as much would take a hundred times as long if each were compared with each.
-        assert!(many < 30 * few, "{what}: {few:?}, {many:?}");
+        // Ten times as much would take a hundred times as long if each were compared with each. The
+        // kernel may count in steps of a few milliseconds.
+        assert!(many < 30 * few.max(ms(4)), "{what}: {few:?}, {many:?}");
     }
 }
 
