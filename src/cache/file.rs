@@ -286,14 +286,14 @@ impl CacheFile {
         let before = self.load()?;
         // This lock is held during a change in place too, since others may replace the file.
         let (_lock, why) = match Lock::take(&self.sibling(".lock")?, before.as_ref()) {
-            Ok(lock) => match self.replace(&change) {
+            Ok(lock) => match self.replace(change) {
                 Err(FileError::Denied(why)) => (Some(lock), why),
                 replaced => return replaced,
             },
             Err(FileError::Denied(why)) => (None, why),
             Err(error) => return Err(error),
         };
-        self.change_in_place(&change, &why)
+        self.change_in_place(change, &why)
     }
 
     /// Replaces the file by a new one, if its text changes.

@@ -1,4 +1,4 @@
-//! Checks that the committed C header matches the sources ([`committed_header_is_up_to_date`]), and
+//! Checks that the committed C header matches the sources (`committed_header_is_up_to_date`), and
 //! that neither header nor library has lost what was promised (`abi`). To update what is committed:
 //! `FASTESTMIRROR_RENEW=1 cargo test -p fastestmirror-header`.
 #![cfg(test)]
