@@ -178,7 +178,8 @@ mod tests {
     #[test]
     fn patterns_are_matched_once_for_each_host() {
         let urls: Vec<_> = (0..2000).map(|n| format!("http://ftp.mirror.example:{}/", 1 + n % 9)).collect();
-        let patterns = vec!["*mirror*.com"; 256];
+        // Each is compared to the last character of the host.
+        let patterns = vec!["*z*.example"; 256];
         let time = |patterns: &[&str]| {
             let once = || {
                 let start = Instant::now();
