@@ -70,6 +70,9 @@ impl Options {
 
     /// Compares a host with all patterns, which is to be done once for each host.
     pub(crate) fn match_host(&self, host: &Host) -> HostMatch {
+        if [&self.include, &self.exclude, &self.prefer].iter().all(|patterns| patterns.is_empty()) {
+            return HostMatch { is_excluded: false, is_preferred: false };
+        }
         let host = HostChars::new(host);
         let is_included = self.include.is_empty() || matches_any(&self.include, &host);
         HostMatch {

@@ -444,17 +444,18 @@ pub(crate) fn with_signals_blocked<T>(body: impl FnOnce() -> T) -> T {
 /// if the program has used up all keys (1024 with glibc).
 pub(crate) fn check_thread_keys() -> io::Result<()> {
     // std makes a second one if the first is zero.
-    let mut keys = Vec::new();
+    let mut keys = [None; 2];
     let mut error = 0;
-    while error == 0 && keys.len() < 2 {
+    for made in &mut keys {
         let mut key = 0;
         // SAFETY: `key` outlives the call. Without a destructor nothing is called.
         error = unsafe { libc::pthread_key_create(&mut key, None) };
-        if error == 0 {
-            keys.push(key);
+        if error != 0 {
+            break;
         }
+        *made = Some(key);
     }
-    for key in keys {
+    for key in keys.into_iter().flatten() {
         // SAFETY: a key that was just made and that nothing else uses.
         unsafe { libc::pthread_key_delete(key) };
     }

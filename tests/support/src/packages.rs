@@ -73,7 +73,11 @@ impl Workshop {
                  shift
              done
              mkdir -p \"$target/$profile\"
-             cp -p {} \"$target/$profile\"
+             # make may run two of these at once.
+             for file in {}; do
+                 cp -p \"$file\" \"$target/$profile/${{file##*/}}.$$\"
+                 mv -f \"$target/$profile/${{file##*/}}.$$\" \"$target/$profile/${{file##*/}}\"
+             done
             ",
             env!("CARGO"),
             quoted.join(" "),
