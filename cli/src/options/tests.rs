@@ -1,0 +1,175 @@
+use super::*;
+
+fn parsed(arguments: &[&str]) -> Result<Options, Exit> {
+    match parse(["fastestmirror"].iter().chain(arguments).map(OsString::from))? {
+        Request::Rank(options) => Ok(*options),
+        Request::Demonstrate { .. } => panic!("this is the demonstration: {arguments:?}"),
+    }
+}
+
+#[test]
+fn commands_are_consistent_and_their_help_fits_a_terminal() {
+    command().debug_assert();
+    demo_command().debug_assert();
+    let help = command().render_help().to_string();
+    assert!(help.lines().count() <= 50, "{help}");
+    for line in help.lines().chain(demo_command().render_help().to_string().lines()) {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+}
+
+#[test]
+fn options_reach_the_ranker() {
+    let options = parsed(&[
+        "--timeout=0.25",
+        "--fallbacks",
+        "all",
+        "--factor",
+        "1.5",
+        "--slack",
+        "2.5",
+        "--seed",
+        "7",
+        "--check-after",
+        "90.5",
+        "--ipv6",
+        "--https-only",
+        "--public-only",
+        "--urls",
+        "--weights",
+        "list",
+    ]);
+    let options = options.expect("usable");
+    let ranker = format!("{:?}", options.ranker);
+    let all = format!("fallbacks: {}", usize::MAX);
+    for part in [
+        "timeout: 250ms",
+        &all,
+        "factor: 1.5",
+        "slack: 2.5ms",
+        "seed: Some(7)",
+        "check_after: 90.5s",
+        "family: Ipv6",
+        "public_only: true",
+        "protocols: [Https]",
+    ] {
+        assert!(ranker.contains(part), "{part} in {ranker}");
+    }
+    assert_eq!((options.format, options.weights), (Format::Urls, true));
+    assert_eq!(options.input, ["list"]);
+    let protocols = parsed(&["--protocol=ftp", "--protocol", "file", "list"]).expect("usable");
+    assert!(format!("{:?}", protocols.ranker).contains("protocols: [Ftp, File]"));
+}
+
+#[test]
+fn input_is_what_is_no_option() {
+    assert_eq!(parsed(&["-"]).expect("usable").input, ["-"]);
+    assert_eq!(parsed(&["--", "--json"]).expect("usable").input, ["--json"]);
+    assert_eq!(parsed(&["a", "--json", "b"]).expect("usable").input, ["a", "b"]);
+}
+
+#[test]
+fn demo_is_a_command_only_as_the_first_argument() {
+    let svg = |arguments: &[&str]| match parse(arguments.iter().map(OsString::from)) {
+        Ok(Request::Demonstrate { svg }) => svg,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(svg(&["fastestmirror", "demo"]), None);
+    assert_eq!(svg(&["fastestmirror", "demo", "--svg", "a.svg"]), Some("a.svg".into()));
+    for file in [&["./demo"][..], &["--json", "demo"], &["--", "demo"]] {
+        assert!(parsed(file).expect("usable").input[0].to_string_lossy().ends_with("demo"));
+    }
+    let error = parsed(&["demo", "list"]).expect_err("the demonstration takes no list");
+    assert_eq!(error.status, 2);
+    assert!(error.message.starts_with("fastestmirror: unexpected argument 'list'"), "{}", error.message);
+}
+
+#[test]
+fn nothing_to_rank_is_an_error_with_the_usage() {
+    let error = parsed(&[]).expect_err("no argument");
+    assert_eq!(error.status, 2);
+    assert!(error.message.starts_with("Usage: fastestmirror [OPTIONS] FILE"), "{}", error.message);
+    let error = parsed(&["--json"]).expect_err("no input");
+    assert_eq!(error.status, 2);
+    assert!(error.message.starts_with("fastestmirror: there is nothing to rank:"), "{}", error.message);
+}
+
+#[test]
+fn invalid_values_are_reported_with_the_option_and_its_range() {
+    let seconds = "it must be a number of seconds from 0, at most 3600 s";
+    let milliseconds = "it must be a number of milliseconds from 0, at most 60 s";
+    let whole = format!("it must be a whole number from 0 to {}, or all", usize::MAX);
+    let table = [
+        ("--timeout", "3601", seconds),
+        ("--timeout", "-1", seconds),
+        ("--timeout", "nan", seconds),
+        ("--timeout", "inf", seconds),
+        ("--timeout", "2s", seconds),
+        ("--timeout", "", seconds),
+        ("--slack", "60001", milliseconds),
+        ("--slack", "-0.1", milliseconds),
+        ("--max-age", "-1", "it must be a number of seconds from 0"),
+        ("--check-after", "-1", "it must be a number of seconds from 0"),
+        ("--check-after", "nan", "it must be a number of seconds from 0"),
+        ("--check-after", "10m", "it must be a number of seconds from 0"),
+        ("--factor", "0.99", "it must be a number from 1 to 1000"),
+        ("--factor", "NaN", "it must be a number from 1 to 1000"),
+        ("--fallbacks", "-1", &whole),
+        ("--fallbacks", "some", &whole),
+        ("--seed", "18446744073709551616", "it must be a whole number from 0 to 18446744073709551615"),
+        ("--seed", "-7", "it must be a whole number from 0 to 18446744073709551615"),
+        ("--protocol", "rsync", "it must be http, https, ftp or file"),
+        ("--generate", "powershell", "it must be bash, zsh or fish"),
+    ];
+    for (option, value, reason) in table {
+        let exit = parsed(&[option, value, "list"]).expect_err(value);
+        assert_eq!(exit.status, 2);
+        assert!(exit.message.starts_with("fastestmirror: "), "{}", exit.message);
+        assert!(exit.message.contains(&format!("'{option} <")), "{}", exit.message);
+        assert!(exit.message.contains(reason), "{}", exit.message);
+    }
+    for edge in
+        ["--timeout=0", "--timeout=3600", "--slack=60000", "--factor=1", "--factor=1e3", "--fallbacks=0"]
+    {
+        parsed(&[edge, "list"]).expect(edge);
+    }
+}
+
+#[test]
+fn contradictory_options_are_refused() {
+    for pair in [["--json", "--urls"], ["--ipv4", "--ipv6"]] {
+        let exit = parsed(&pair).expect_err("a contradiction");
+        assert_eq!(exit.status, 2);
+        assert!(exit.message.contains(pair[0]) && exit.message.contains(pair[1]), "{}", exit.message);
+    }
+}
+
+#[test]
+fn help_is_an_answer() {
+    for question in [&["--help"][..], &["-h"], &["--version"], &["demo", "--help"]] {
+        let exit = parsed(question).expect_err("an answer");
+        assert_eq!(exit.status, 0, "{}", exit.message);
+    }
+}
+
+#[test]
+fn completions_name_every_option() {
+    let command = command();
+    let options: Vec<_> = command.get_arguments().filter_map(|option| option.get_long()).collect();
+    assert!(options.len() > 15, "{options:?}");
+    for shell in ["bash", "zsh", "fish"] {
+        // Nothing else is needed, and nothing else counts.
+        let answer = parsed(&["--generate", shell]).expect_err("an answer");
+        assert_eq!(answer.status, 0);
+        assert_eq!(parsed(&["--generate", shell, "list"]).expect_err("an answer"), answer);
+        for option in options.iter().copied().chain(["help", "version"]) {
+            assert!(answer.message.contains(option), "{shell} does not complete {option}");
+        }
+    }
+}
+
+#[test]
+fn quoted_arguments_are_free_of_control_characters() {
+    let message = parsed(&["--seed", "\x1b[2J"]).expect_err("no number").message;
+    assert!(message.contains("\\u{1b}[2J") && !message.contains('\x1b'), "{message}");
+}
