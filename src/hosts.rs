@@ -21,6 +21,9 @@ pub(crate) struct ListedHost {
     /// What becomes of it, if no connection to it is allowed: its address is of another family
     /// than the requested one, or not public.
     pub(crate) refused_as: Option<Outcome>,
+    /// Where it stands in a pool in the given order: as in the reference, if there is one and has
+    /// it, else after all of that, as its first URL in the list.
+    pub(crate) place: usize,
 }
 
 /// An endpoint of a list, which may be measured.

@@ -99,6 +99,7 @@ pub use event::{Event, LogLevel, Progress};
 pub use outcome::{Outcome, StopReason};
 pub use panic::catch_panic;
 pub use probe::Cancel;
+pub use rank::PoolOrder;
 pub use ranker::Ranker;
 pub use ranking::{Candidate, Error, RankedMirror, Ranking};
 pub use url::{Endpoint, Family, Host, Mirror, Protocol};

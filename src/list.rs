@@ -102,6 +102,8 @@ struct Table<'a> {
     public_only: bool,
     hosts: Vec<ListedHost>,
     host_ids: HashMap<&'a Host, HostId>,
+    /// The place of each host of the reference.
+    reference: HashMap<&'a Host, usize>,
     /// Whether the patterns exclude each host, by host.
     excluded: Vec<bool>,
     endpoints: Vec<ListedEndpoint>,
@@ -112,8 +114,11 @@ struct Table<'a> {
 
 impl<'a> Table<'a> {
     fn new(options: &'a Options, public_only: bool, mirrors: usize) -> Table<'a> {
+        // Reversed, so that the first place of a host counts.
+        let reference = options.pool_reference.iter().enumerate().rev().map(|(place, host)| (host, place));
         Table {
             options,
+            reference: reference.collect(),
             public_only,
             hosts: Vec::with_capacity(mirrors),
             host_ids: HashMap::with_capacity(mirrors),
@@ -134,6 +139,11 @@ impl<'a> Table<'a> {
                 host: host.clone(),
                 is_preferred,
                 refused_as: self.options.refuses(host, self.public_only),
+                place: self
+                    .reference
+                    .get(host)
+                    .copied()
+                    .unwrap_or(self.options.pool_reference.len() + next.0),
             });
             self.ports.push(0);
         }
@@ -191,6 +201,23 @@ mod tests {
         let (without, with) = (time(&[]), time(&patterns));
         // For each URL it would take many times as long.
         assert!(with < 5 * without + Duration::from_millis(1), "{with:?}, without patterns {without:?}");
+    }
+
+    #[test]
+    fn place_of_a_host_is_that_of_the_reference_or_else_behind_all_of_it() {
+        let urls = ["http://new/", "http://b/1", "file:///srv", "https://A/", "http://b/2", "http://newer/"];
+        let candidates = || urls.iter().map(|&url| Candidate::from(url)).collect();
+        let places = |reference: &[&str]| -> Vec<(String, usize)> {
+            let mut ranker = crate::Ranker::new();
+            let list = List::read(candidates(), ranker.pool_reference(reference).options()).expect("a list");
+            list.hosts.iter().map(|host| (host.host.to_string(), host.place)).collect()
+        };
+        let expected = |places: [usize; 4]| -> Vec<(String, usize)> {
+            ["new", "b", "a", "newer"].map(String::from).into_iter().zip(places).collect()
+        };
+        assert_eq!(places(&[]), expected([0, 1, 2, 3]));
+        let reference = ["x:", "ftp://a:2121/", "file:///b", "http://other/", "http://B/", "http://a/2"];
+        assert_eq!(places(&reference), expected([4, 2, 0, 7]));
     }
 
     #[test]

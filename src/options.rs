@@ -5,7 +5,7 @@ mod pattern;
 
 use crate::cache::CacheOptions;
 use crate::outcome::Outcome;
-use crate::rank::Rule;
+use crate::rank::{PoolOrder, Rule};
 use crate::url::{self, Family, Host, Protocol};
 use pattern::HostChars;
 pub(crate) use pattern::{MAX_PATTERN_CHARS, Pattern};
@@ -21,6 +21,9 @@ pub(crate) struct Options {
     pub(crate) fallbacks: usize,
     pub(crate) family: Family,
     pub(crate) rule: Rule,
+    /// The hosts of the list that gives the order of a pool in the given order, if it is not the
+    /// list itself. A host stands where it is named first.
+    pub(crate) pool_reference: Vec<Host>,
     pub(crate) seed: Option<u64>,
     pub(crate) protocols: Vec<Protocol>,
     pub(crate) include: Vec<Pattern>,
@@ -41,7 +44,8 @@ impl Default for Options {
             timeout: Duration::from_secs(2),
             fallbacks: 16,
             family: Family::Any,
-            rule: Rule { factor: 2.0, slack: Duration::ZERO },
+            rule: Rule { factor: 2.0, slack: Duration::ZERO, pool_order: PoolOrder::Shuffled },
+            pool_reference: Vec::new(),
             seed: None,
             protocols: Vec::new(),
             include: Vec::new(),

@@ -1,8 +1,9 @@
 //! The ranking rule: outcomes, hosts, a rule and a seed in, an order out. Pure: no clock, no file,
 //! no global generator.
 //!
-//! Local mirrors first, then the pool (everything within a factor of the best) shuffled, then what
-//! else has a latency, nearest first, then what has not answered, then what failed.
+//! Local mirrors first, then the pool (everything within a factor of the best) shuffled or in the
+//! given order, then what else has a latency, nearest first, then what has not answered, then what
+//! failed.
 #![forbid(unsafe_code)]
 
 use crate::hosts::{HostId, ListedHost};
@@ -12,12 +13,24 @@ use siphasher::sip::SipHasher24;
 use std::hash::Hasher;
 use std::time::Duration;
 
+/// The order of the hosts in the pool, for [`Ranker::pool_order`](crate::Ranker::pool_order).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum PoolOrder {
+    /// Shuffled by seed and weights, so that they share the load.
+    #[default]
+    Shuffled,
+    /// As the list has them: for lists that a server has shuffled by the capacity of the mirrors.
+    Given,
+}
+
 /// The options of the rule.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rule {
     /// At least 1.
     pub(crate) factor: f64,
     pub(crate) slack: Duration,
+    pub(crate) pool_order: PoolOrder,
 }
 
 impl Rule {
@@ -36,6 +49,8 @@ pub(crate) struct Entry {
     pub(crate) is_detoured: bool,
     /// Positive and finite.
     pub(crate) weight: f64,
+    /// Where its host stands in a pool in the given order.
+    pub(crate) place: usize,
 }
 
 /// The result: the order, as positions in the input; whether each mirror is in the pool, by
@@ -70,9 +85,9 @@ struct Place {
     class: Class,
     /// False sorts first: for preferred hosts, and in classes that preference does not touch.
     is_behind: bool,
-    /// In the pool the host's shuffle key, among the other measured ones its latency in
-    /// nanoseconds, else 0. It is the host's and not the URL's: a host that is listed twice must
-    /// not earn a double share.
+    /// In the pool the host's shuffle key or its given place, among the other measured ones its
+    /// latency in nanoseconds, else 0. It is the host's and not the URL's: a host that is listed
+    /// twice must not earn a double share.
     key: i64,
     /// The host's first entry in this class, which the others follow.
     first: usize,
@@ -88,6 +103,8 @@ struct Standing {
     detoured: Option<Duration>,
     /// The highest.
     weight: f64,
+    /// The first in the given order. Names of one address are one host here, each with a place.
+    place: usize,
     /// Its first entry in each class.
     first: [Option<usize>; CLASSES],
 }
@@ -105,12 +122,14 @@ impl Standing {
 
 /// Puts the entries in order. Each comes out exactly once, except the excluded.
 pub(crate) fn rank(entries: &[Entry], hosts: &[ListedHost], rule: &Rule, seed: u64) -> Ranked {
-    let unknown = Standing { direct: None, detoured: None, weight: 0.0, first: [None; CLASSES] };
+    let unknown =
+        Standing { direct: None, detoured: None, weight: 0.0, place: usize::MAX, first: [None; CLASSES] };
     let mut standings = vec![unknown; hosts.len()];
     for entry in entries {
         if let Some(HostId(host)) = entry.host {
             let standing = &mut standings[host];
             standing.weight = standing.weight.max(entry.weight);
+            standing.place = standing.place.min(entry.place);
             let lowest = if entry.is_detoured { &mut standing.detoured } else { &mut standing.direct };
             *lowest = lower(*lowest, entry.outcome.latency());
         }
@@ -149,7 +168,10 @@ pub(crate) fn rank(entries: &[Entry], hosts: &[ListedHost], rule: &Rule, seed: u
             place.is_behind = is_liftable && !hosts[host].is_preferred;
             place.first = *standing.first[class as usize].get_or_insert(index);
             place.key = match class {
-                Class::Pool => sortable(shuffle_key(&hosts[host].host, standing.weight, seed)),
+                Class::Pool => match rule.pool_order {
+                    PoolOrder::Shuffled => sortable(shuffle_key(&hosts[host].host, standing.weight, seed)),
+                    PoolOrder::Given => standing.place as i64,
+                },
                 Class::Measured | Class::Detoured => {
                     latency.map_or(0, |(latency, _)| latency.as_nanos() as i64)
                 }

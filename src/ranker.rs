@@ -4,9 +4,10 @@
 use crate::event::Event;
 use crate::options::{ALL_FALLBACKS, MAX_PATTERN_CHARS, Options, Pattern};
 use crate::probe::Cancel;
+use crate::rank::PoolOrder;
 use crate::ranking::{Candidate, Error, Ranking};
 use crate::run::{self, Hooks};
-use crate::url::{Family, Protocol};
+use crate::url::{Family, Mirror, Protocol};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -98,6 +99,28 @@ impl Ranker {
         check_duration("slack", slack, Duration::from_secs(60), "at most 60 s")?;
         self.options.rule.slack = slack;
         Ok(self)
+    }
+
+    /// Sets the order of the hosts in the pool; default: shuffled. Preferred hosts are first in
+    /// either ([`Ranker::prefer`]), and the URLs of a host stay together.
+    ///
+    /// [`PoolOrder::Given`] is for lists that a server shuffles by the capacity of the mirrors, anew
+    /// for each request, as MirrorManager does: the nearest mirrors then share the load in
+    /// proportion to their capacity. The place of a host is that of its first URL; seed and weights
+    /// have no effect. With a list that stays the same, all clients would go to the same mirror.
+    pub fn pool_order(&mut self, order: PoolOrder) -> &mut Ranker {
+        self.options.rule.pool_order = order;
+        self
+    }
+
+    /// Sets another list by which a pool in the given order is put in order, so that several lists
+    /// agree on it: the hosts stand as this list has them, followed by those that it lacks, as their
+    /// own list has them. Default, and with no URL: none. Has no effect on a shuffled pool
+    /// ([`Ranker::pool_order`]), nor on mirrors outside the pool.
+    pub fn pool_reference(&mut self, urls: &[&str]) -> &mut Ranker {
+        self.options.pool_reference =
+            urls.iter().filter_map(|url| Mirror::parse(url).host().cloned()).collect();
+        self
     }
 
     /// Sets the seed of the shuffle: with one seed, two hosts of equal weight stand in the same
@@ -268,6 +291,11 @@ impl Ranker {
         candidates: impl IntoIterator<Item = C>,
     ) -> Result<Ranking, Error> {
         run::rank(candidates.into_iter().map(Into::into).collect(), &self.options, &mut self.hooks)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
     }
 
     /// Sets the time of day.

@@ -308,12 +308,14 @@ impl<'a> Run<'a> {
         let groups = self.groups();
         let mut entries = Vec::with_capacity(self.list.mirrors.len());
         for (mirror, result) in self.list.mirrors.iter().zip(results) {
-            let host = match mirror.target {
-                Target::Remote { host, .. } => Some(*groups.get(&host).unwrap_or(&host)),
-                Target::Local | Target::Unsupported => None,
+            let (host, place) = match mirror.target {
+                Target::Remote { host, .. } => {
+                    (Some(*groups.get(&host).unwrap_or(&host)), self.list.host(host).place)
+                }
+                Target::Local | Target::Unsupported => (None, 0),
             };
             let ProbeResult { outcome, is_detoured, .. } = *result;
-            entries.push(Entry { host, outcome, is_detoured, weight: mirror.weight });
+            entries.push(Entry { host, outcome, is_detoured, weight: mirror.weight, place });
         }
         rank::rank(&entries, &self.list.hosts, &self.options.rule, self.seed)
     }

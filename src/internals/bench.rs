@@ -58,12 +58,12 @@ impl Mirrors {
         let list = List::read(candidates.collect(), &options).expect("some mirror is left");
         let mut entries = Vec::new();
         for (mirror, latency) in list.mirrors.iter().zip(latencies) {
-            let host = match mirror.target {
-                Target::Remote { host, .. } => Some(host),
-                Target::Local | Target::Unsupported => None,
+            let (host, place) = match mirror.target {
+                Target::Remote { host, .. } => (Some(host), list.host(host).place),
+                Target::Local | Target::Unsupported => (None, 0),
             };
             let outcome = if mirror.is_excluded { Outcome::Excluded } else { Outcome::Measured(*latency) };
-            entries.push(Entry { host, outcome, is_detoured: false, weight: mirror.weight });
+            entries.push(Entry { host, outcome, is_detoured: false, weight: mirror.weight, place });
         }
         Mirrors { options, list, entries, latencies: latencies.to_vec() }
     }

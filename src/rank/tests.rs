@@ -6,7 +6,8 @@ use Outcome::*;
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
 
-const RULE: Rule = Rule { factor: 2.0, slack: Duration::ZERO };
+const RULE: Rule = Rule { factor: 2.0, slack: Duration::ZERO, pool_order: PoolOrder::Shuffled };
+const GIVEN: Rule = Rule { pool_order: PoolOrder::Given, ..RULE };
 
 fn ms(latency: f64) -> Outcome {
     Measured(Duration::from_secs_f64(latency / 1e3))
@@ -28,16 +29,28 @@ impl Table {
         let host = host.map(|host| {
             HostId(self.hosts.iter().position(|listed| listed.host == *host).unwrap_or_else(|| {
                 let host = host.clone();
-                self.hosts.push(ListedHost { host, is_preferred: false, refused_as: None });
-                self.hosts.len() - 1
+                let place = self.hosts.len();
+                self.hosts.push(ListedHost { host, is_preferred: false, refused_as: None, place });
+                place
             }))
         });
-        self.entries.push(Entry { host, outcome, is_detoured: false, weight });
+        let place = host.map_or(0, |HostId(host)| self.hosts[host].place);
+        self.entries.push(Entry { host, outcome, is_detoured: false, weight, place });
     }
 
     fn detour(&mut self, name: &str, latency: f64) {
         self.add(Some(&host(name)), ms(latency), 1.0);
         self.entries.last_mut().expect("it was just added").is_detoured = true;
+    }
+
+    /// Gives the hosts the places that another list gives them.
+    fn refer_to(&mut self, reference: &[Host]) {
+        for entry in &mut self.entries {
+            if let Some(HostId(host)) = entry.host {
+                let named = reference.iter().position(|named| *named == self.hosts[host].host);
+                entry.place = named.unwrap_or(reference.len() + host);
+            }
+        }
     }
 
     fn rank(&self, rule: &Rule, seed: u64) -> Ranked {
@@ -171,10 +184,44 @@ fn factor_and_slack_set_the_pool() {
     for (factor, slack, pool) in
         [(2.0, 0, 1), (1.0, 0, 0), (3.0, 0, 1), (3.1, 0, 2), (2.0, 5, 2), (6.05, 5, 3), (100.0, 0, 4)]
     {
-        let rule = Rule { factor, slack: Duration::from_millis(slack) };
+        let rule = Rule { factor, slack: Duration::from_millis(slack), ..RULE };
         let ranked = ranked(&mirrors, &rule, 1);
         assert_eq!(ranked.pool.iter().filter(|&&p| p).count(), pool, "factor {factor}, slack {slack} ms");
     }
+}
+
+#[test]
+fn pool_in_the_given_order_ignores_seed_weights_and_latencies() {
+    let mut table = Table::default();
+    table.add(Some(&host("far")), ms(40.0), 1.0);
+    table.add(Some(&host("b")), ms(19.0), 1.0);
+    table.add(Some(&host("failed-first")), Refused, 1.0);
+    table.add(None, Local, 1.0);
+    table.add(Some(&host("a")), ms(10.0), 1e6);
+    table.add(Some(&host("liked")), ms(12.0), 1.0);
+    table.add(Some(&host("failed-first")), ms(15.0), 1.0);
+    table.add(Some(&host("b")), ms(30.0), 1.0);
+    table.add(Some(&host("mid")), ms(30.0), 1.0);
+    for seed in 0..20 {
+        // The URLs of `b` stand together, and the first URL of `failed-first` decides its place.
+        assert_eq!(table.rank(&GIVEN, seed).order, [3, 1, 7, 6, 4, 5, 8, 0, 2]);
+    }
+    let liked = table.hosts.iter_mut().find(|listed| listed.host == host("liked"));
+    liked.expect("it was added").is_preferred = true;
+    assert_eq!(table.rank(&GIVEN, 1).order, [3, 5, 1, 7, 6, 4, 8, 0, 2]);
+    table.refer_to(&["a", "far", "b"].map(host));
+    assert_eq!(table.rank(&GIVEN, 1).order, [3, 5, 4, 1, 7, 6, 8, 0, 2]);
+}
+
+#[test]
+fn pool_in_the_given_order_has_names_of_one_address_at_the_first_of_them() {
+    // `z` and `b` are one host, for which `b` stands.
+    let mut table = Table::default();
+    table.add(Some(&host("z")), ms(10.0), 1.0);
+    table.add(Some(&host("a")), ms(10.0), 1.0);
+    table.add(Some(&host("b")), ms(10.0), 1.0);
+    table.entries[0].host = table.entries[2].host;
+    assert_eq!(table.rank(&GIVEN, 1).order, [0, 2, 1]);
 }
 
 #[test]
@@ -359,7 +406,53 @@ fn table(world: &[(Option<Host>, Outcome, f64)]) -> Table {
     table
 }
 
+/// The hosts of the pool, in the order in which it names them.
+fn pool_hosts(table: &Table, rule: &Rule, seed: u64) -> Vec<Host> {
+    let Ranked { order, pool, .. } = table.rank(rule, seed);
+    let in_pool = order.iter().filter(|&&index| pool[index]).filter_map(|&index| table.entries[index].host);
+    let mut hosts: Vec<Host> = in_pool.map(|HostId(id)| table.hosts[id].host.clone()).collect();
+    hosts.dedup();
+    hosts
+}
+
 proptest! {
+    #[test]
+    fn pool_in_the_given_order_stands_as_list_and_reference_say(
+        world in any_world(), other in any_world(), names in prop::collection::vec(0u8..14, 0..20), seed: u64
+    ) {
+        let reference: Vec<Host> = names.iter().map(|n| host(&format!("h{n}"))).collect();
+        let (mut here, mut there) = (table(&world), table(&other));
+        let without = pool_hosts(&here, &GIVEN, seed);
+        let listed: Vec<Host> = here.hosts.iter().map(|listed| listed.host.clone()).collect();
+        prop_assert!(without.is_sorted_by_key(|host| listed.iter().position(|it| it == host)), "as listed");
+
+        let (shuffled, plain) = (here.rank(&RULE, seed), here.rank(&GIVEN, seed));
+        here.refer_to(&reference);
+        there.refer_to(&reference);
+        let referred = here.rank(&GIVEN, seed);
+        let mut order = referred.order.clone();
+        order.sort();
+        let kept: Vec<_> = (0..world.len()).filter(|&i| world[i].1 != Excluded).collect();
+        prop_assert_eq!(order, kept, "each once");
+        let rest = |ranked: &Ranked| ranked.order.iter().copied().filter(|&i| !ranked.pool[i]).collect::<Vec<_>>();
+        prop_assert_eq!(rest(&referred), rest(&shuffled), "the rest is untouched");
+        prop_assert_eq!(rest(&referred), rest(&plain));
+        prop_assert_eq!(&referred.pool, &shuffled.pool, "the same pool");
+        prop_assert_eq!(here.rank(&RULE, seed).order, shuffled.order, "no effect on a shuffled one");
+
+        let (mut here, mut there) = (pool_hosts(&here, &GIVEN, seed), pool_hosts(&there, &GIVEN, seed));
+        let named = |host: &Host| reference.iter().position(|named| named == host);
+        prop_assert!(here.is_sorted_by_key(|host| named(host).unwrap_or(usize::MAX)), "as in the reference");
+        let unnamed: Vec<_> = here.iter().filter(|host| named(host).is_none()).cloned().collect();
+        let expected: Vec<_> = without.into_iter().filter(|host| named(host).is_none()).collect();
+        prop_assert_eq!(unnamed, expected, "then as listed");
+        // Two lists agree on what the reference names.
+        let common: Vec<_> = here.iter().filter(|h| there.contains(h) && named(h).is_some()).cloned().collect();
+        here.retain(|host| common.contains(host));
+        there.retain(|host| common.contains(host));
+        prop_assert_eq!(here, there);
+    }
+
     #[test]
     fn order_is_a_permutation_of_all_but_the_excluded(world in any_world(), seed: u64) {
         let mut order = table(&world).rank(&RULE, seed).order;
@@ -400,10 +493,7 @@ proptest! {
         let leaders = |world: &[(Option<Host>, Outcome, f64)]| -> Vec<Host> {
             let mut table = table(world);
             table.entries.iter_mut().for_each(|entry| entry.weight = 1.0);
-            let ranked = table.rank(&RULE, seed);
-            let mut hosts: Vec<_> = ranked.order.iter().filter(|&&i| ranked.pool[i]).filter_map(|&i| world[i].0.clone()).collect();
-            hosts.dedup();
-            hosts
+            pool_hosts(&table, &RULE, seed)
         };
         let (mut here, mut there) = (leaders(&world), leaders(&other));
         let common: Vec<_> = here.iter().filter(|h| there.contains(h)).cloned().collect();

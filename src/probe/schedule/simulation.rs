@@ -5,7 +5,7 @@
 use super::attempts::MAX_ATTEMPTS;
 use super::pacing::BURST;
 use super::*;
-use crate::options::ALL_FALLBACKS;
+use crate::options::{ALL_FALLBACKS, Options};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 pub(super) fn ms(ms: u64) -> Duration {
@@ -93,7 +93,7 @@ pub(super) fn world(sites: impl IntoIterator<Item = Site>) -> World {
             timeout: ms(2000),
             fallbacks: 16,
             is_check: false,
-            rule: Rule { factor: 2.0, slack: Duration::ZERO },
+            rule: Options::default().rule,
             in_flight: 512,
             lookups: 64,
             descriptors: usize::MAX,
