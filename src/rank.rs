@@ -54,19 +54,27 @@ pub(crate) struct Entry {
 }
 
 /// The result: the order, as positions in the input; whether each mirror is in the pool, by
-/// position in the input; and whether the pool means little, because nearly all of many hosts are
-/// in it.
+/// position in the input; whether the pool means little, because nearly all of many hosts are in
+/// it; and how many hosts some slack would add to it, if it has few.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Ranked {
     pub(crate) order: Vec<usize>,
     pub(crate) pool: Vec<bool>,
     pub(crate) ambiguous: bool,
+    pub(crate) slack_would_add: usize,
 }
 
 /// From this many answering hosts on, a pool of nearly all of them is ambiguous ...
 const AMBIGUOUS_HOSTS: usize = 20;
 /// ... where nearly all means more than this share, in percent.
 const AMBIGUOUS_PERCENT: usize = 90;
+
+/// A pool of fewer hosts than this leaves half of the load or more to one mirror, and slack may be
+/// worth a thought ...
+const FEW_HOSTS: usize = 3;
+/// ... namely so much of it: a few milliseconds are nothing beside a download, and reach the other
+/// mirrors of a city.
+pub(crate) const SUGGESTED_SLACK: Duration = Duration::from_millis(5);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
@@ -186,10 +194,21 @@ pub(crate) fn rank(entries: &[Entry], hosts: &[ListedHost], rule: &Rule, seed: u
     for place in places.iter().filter(|place| place.class == Class::Pool) {
         pool[place.index] = true;
     }
-    let answered = standings.iter().filter_map(Standing::latency);
-    let (answered, near) = (answered.clone().count(), answered.filter(|&latency| is_near(latency)).count());
-    let ambiguous = answered >= AMBIGUOUS_HOSTS && near * 100 > answered * AMBIGUOUS_PERCENT;
-    Ranked { order: places.into_iter().map(|place| place.index).collect(), pool, ambiguous }
+    let latencies = || standings.iter().filter_map(Standing::latency);
+    let answered = latencies().count();
+    let near = latencies().filter(|&latency| is_near(latency)).count();
+    let nearest_with_slack = latencies().filter(|&(latency, is_detoured)| {
+        !is_detoured && best.is_some_and(|best| latency < best + SUGGESTED_SLACK)
+    });
+    Ranked {
+        order: places.into_iter().map(|place| place.index).collect(),
+        pool,
+        ambiguous: answered >= AMBIGUOUS_HOSTS && near * 100 > answered * AMBIGUOUS_PERCENT,
+        slack_would_add: match near {
+            FEW_HOSTS.. => 0,
+            _ => nearest_with_slack.count().saturating_sub(near),
+        },
+    }
 }
 
 fn lower(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {

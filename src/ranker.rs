@@ -4,7 +4,7 @@
 use crate::event::Event;
 use crate::options::{ALL_FALLBACKS, MAX_PATTERN_CHARS, Options, Pattern};
 use crate::probe::Cancel;
-use crate::rank::PoolOrder;
+use crate::rank::{self, PoolOrder};
 use crate::ranking::{Candidate, Error, Ranking};
 use crate::run::{self, Hooks};
 use crate::url::{Family, Mirror, Protocol};
@@ -41,6 +41,10 @@ impl fmt::Debug for Ranker {
 impl Ranker {
     /// The number of fallbacks that means: measure every mirror. See [`Ranker::fallbacks`].
     pub const ALL: usize = ALL_FALLBACKS;
+
+    /// The slack that a pool of very few hosts may be worth: 5 ms. See [`Ranker::slack`] and
+    /// [`Ranking::slack_would_add`].
+    pub const SUGGESTED_SLACK: Duration = rank::SUGGESTED_SLACK;
 
     /// Makes a ranker with the defaults that each setter names.
     pub fn new() -> Ranker {
@@ -91,7 +95,7 @@ impl Ranker {
 
     /// Sets the slack of the pool: mirrors nearer than the best latency plus this belong to it,
     /// too; 0 to 60 s, default 0. In a data center 1 ms from its nearest mirror, a factor alone
-    /// leaves the whole load to that mirror.
+    /// leaves the whole load to that mirror; [`Ranker::SUGGESTED_SLACK`] shares it.
     ///
     /// # Errors
     /// If it is longer.

@@ -149,6 +149,9 @@ pub struct Ranking {
     /// Whether nearly all of many hosts are equally near. A middlebox may be answering for all of
     /// them, and the order then means little.
     pub ambiguous: bool,
+    /// How many hosts [`Ranker::SUGGESTED_SLACK`](crate::Ranker::SUGGESTED_SLACK) would add to the
+    /// pool, if that has fewer than three; else 0. Only hosts count whose latency is known.
+    pub slack_would_add: usize,
     /// What could not be done as it should, one sentence each: the cache was not used or not
     /// written, or mirrors were not tried for want of descriptors, threads or memory.
     pub warnings: Vec<String>,

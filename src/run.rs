@@ -392,6 +392,7 @@ impl<'a> Run<'a> {
             elapsed: self.start.elapsed(),
             seed: self.seed,
             ambiguous: ranked.ambiguous,
+            slack_would_add: ranked.slack_would_add,
             warnings,
         }
     }

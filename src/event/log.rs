@@ -124,6 +124,7 @@ mod tests {
             elapsed: Duration::from_millis(22),
             seed: 1,
             ambiguous: false,
+            slack_would_add: 0,
             warnings: vec!["a warning".into()],
         }
     }

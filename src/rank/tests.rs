@@ -292,6 +292,45 @@ fn ambiguous_if_nearly_all_of_many_hosts_are_in_the_pool() {
     assert!(!ranked(&one, &RULE, 1).ambiguous);
 }
 
+#[test]
+fn slack_would_add_near_hosts_to_a_pool_of_few() {
+    let added = |latencies: &[f64], slack: u64| {
+        let mut table = Table::default();
+        for (n, latency) in latencies.iter().enumerate() {
+            table.add(Some(&host(&format!("h{n}"))), ms(*latency), 1.0);
+        }
+        // Neither is a direct host that has answered.
+        table.detour("detoured", 2.0);
+        table.add(Some(&host("silent")), Unanswered, 1.0);
+        let ranked = table.rank(&Rule { slack: Duration::from_millis(slack), ..RULE }, 1);
+        // The answer is what ranking with that slack comes to.
+        let more = table.rank(&Rule { slack: SUGGESTED_SLACK.max(Duration::from_millis(slack)), ..RULE }, 1);
+        let pool = |ranked: &Ranked| ranked.pool.iter().filter(|&&is_in| is_in).count();
+        assert!([0, pool(&more) - pool(&ranked)].contains(&ranked.slack_would_add));
+        ranked.slack_would_add
+    };
+    for (latencies, slack, expected) in [
+        (&[0.8, 2.0, 3.0, 5.7, 5.8, 90.0][..], 0, 3),
+        (&[0.8, 1.0, 3.0, 5.7], 0, 2),
+        (&[0.8, 1.0, 1.2, 3.0], 0, 0),
+        (&[0.8, 2.0, 3.0, 5.7], 1, 3),
+        (&[0.8, 2.0, 3.0, 5.7], 2, 2),
+        (&[0.8, 2.0, 3.0, 5.7], 3, 0),
+        (&[0.8, 2.0], 5, 0),
+        (&[0.8, 2.0, 5.9], 6, 0),
+        (&[5.0, 10.0], 0, 0),
+        (&[4.9, 9.8, 9.9], 0, 1),
+        (&[30.0, 40.0], 0, 0),
+        (&[0.8], 0, 0),
+        (&[], 0, 0),
+    ] {
+        assert_eq!(added(latencies, slack), expected, "{latencies:?}, slack {slack} ms");
+    }
+    // Two URLs of one host are one host.
+    let twice = [("near", ms(1.0)), ("next", ms(3.0)), ("next", ms(3.0)), ("next", ms(4.0))];
+    assert_eq!(ranked(&twice, &RULE, 1).slack_would_add, 1);
+}
+
 /// The same seed gives the same order on every machine and in every version: these must never
 /// change. Computed beforehand by a second implementation (SipHash-2-4 and the logarithm in
 /// Python).
