@@ -193,6 +193,8 @@ fn struct_layouts_and_enum_values_are_stable() {
         ("FM_FAMILY_ANY", 0),
         ("FM_FAMILY_IPV4", 4),
         ("FM_FAMILY_IPV6", 6),
+        ("FM_POOL_SHUFFLED", 0),
+        ("FM_POOL_GIVEN", 1),
         ("FM_PROTOCOL_HTTP", 1),
         ("FM_PROTOCOL_HTTPS", 2),
         ("FM_PROTOCOL_FTP", 4),

@@ -3,6 +3,7 @@
 use super::callbacks::{Callbacks, Userdata, fm_interrupt_fn, fm_log_fn, fm_progress_fn};
 use super::ranker::{fm_ranker, with_inner, with_ranker};
 use super::status::Failure;
+use crate::rank::PoolOrder;
 use crate::ranker::Ranker;
 use crate::ranking::Error;
 use crate::url::{Family, Protocol};
@@ -35,6 +36,16 @@ pub enum fm_protocol {
     FM_PROTOCOL_FTP = 4,
     /// file:
     FM_PROTOCOL_FILE = 8,
+}
+
+/// Orders of the hosts in the pool, for fm_ranker_set_pool_order().
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum fm_pool_order {
+    /// Shuffled by seed and weights, so that they share the load.
+    FM_POOL_SHUFFLED = 0,
+    /// As the list has them: for lists that a server has shuffled by the capacity of the mirrors.
+    FM_POOL_GIVEN = 1,
 }
 
 /// Returns a duration. What is none (negative, not a number) becomes one that is too long, so that
@@ -135,6 +146,48 @@ pub unsafe extern "C" fn fm_ranker_set_slack(ranker: *mut fm_ranker, slack: f64)
     }
 }
 
+/// Sets the order of the hosts in the pool: an fm_pool_order, default FM_POOL_SHUFFLED. Preferred
+/// hosts are first in either (fm_ranker_set_prefer()), and the URLs of a host stay together.
+///
+/// FM_POOL_GIVEN is for lists that a server shuffles by the capacity of the mirrors, anew for each
+/// request, as MirrorManager does: the nearest mirrors then share the load in proportion to their
+/// capacity. The place of a host is that of its first URL; seed and weights have no effect. With a
+/// list that stays the same, all clients would go to the same mirror.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_pool_order(ranker: *mut fm_ranker, order: c_int) -> c_int {
+    const SHUFFLED: c_int = fm_pool_order::FM_POOL_SHUFFLED as c_int;
+    const GIVEN: c_int = fm_pool_order::FM_POOL_GIVEN as c_int;
+    // SAFETY: the caller's promise.
+    unsafe {
+        with_ranker(ranker, |ranker| {
+            ranker.pool_order(match order {
+                SHUFFLED => PoolOrder::Shuffled,
+                GIVEN => PoolOrder::Given,
+                _ => return Err(Failure::argument(format!("{order} is not an fm_pool_order"))),
+            });
+            Ok(())
+        })
+    }
+}
+
+/// Sets another list of `count` URLs by which a pool in the given order is put in order, so that
+/// several lists agree on it: the hosts stand as this list has them, followed by those that it
+/// lacks, as their own list has them. Default, and with no URL: none. Has no effect on a shuffled
+/// pool (fm_ranker_set_pool_order()), nor on mirrors outside the pool.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranker_set_pool_reference(
+    ranker: *mut fm_ranker,
+    urls: *const *const c_char,
+    count: usize,
+) -> c_int {
+    let set = |ranker: &mut Ranker, urls: &[&str]| {
+        ranker.pool_reference(urls);
+        Ok(())
+    };
+    // SAFETY: the caller's promise.
+    unsafe { set_strings(ranker, "urls", urls, count, set) }
+}
+
 /// Sets the seed of the shuffle: with one seed, two hosts of equal weight stand in the same order
 /// in every list and on every machine. Default: from the operating system, fresh in every process,
 /// after a fork, and every hour, so that all lists of a transaction agree and the load is spread
@@ -177,29 +230,30 @@ pub unsafe extern "C" fn fm_ranker_set_protocols(ranker: *mut fm_ranker, protoco
     }
 }
 
-/// Hands an array of patterns to one of the ranker's options.
+/// Hands an array of strings, the argument of this name, to one of the ranker's options.
 ///
 /// # Safety
-/// `ranker` is NULL or a valid ranker; `patterns` is NULL or holds `count` pointers, each NULL or a
+/// `ranker` is NULL or a valid ranker; `strings` is NULL or holds `count` pointers, each NULL or a
 /// string.
-unsafe fn set_patterns(
+unsafe fn set_strings(
     ranker: *mut fm_ranker,
-    patterns: *const *const c_char,
+    name: &str,
+    strings: *const *const c_char,
     count: usize,
     set: impl FnOnce(&mut Ranker, &[&str]) -> Result<(), Error>,
 ) -> c_int {
     let read = |index: usize| {
         // SAFETY: within the array, by the caller's promise.
-        let pattern = unsafe { *patterns.add(index) };
-        if pattern.is_null() {
-            return Err(Failure::argument(format!("patterns[{index}] is NULL")));
+        let string = unsafe { *strings.add(index) };
+        if string.is_null() {
+            return Err(Failure::argument(format!("{name}[{index}] is NULL")));
         }
         // SAFETY: a string, by the caller's promise.
-        Ok(unsafe { CStr::from_ptr(pattern) }.to_string_lossy())
+        Ok(unsafe { CStr::from_ptr(string) }.to_string_lossy())
     };
     let body = |ranker: &mut Ranker| {
-        if patterns.is_null() && count > 0 {
-            return Err(Failure::argument("patterns is NULL"));
+        if strings.is_null() && count > 0 {
+            return Err(Failure::argument(format!("{name} is NULL")));
         }
         let texts = (0..count).map(read).collect::<Result<Vec<_>, _>>()?;
         Ok(set(ranker, &texts.iter().map(|text| &**text).collect::<Vec<_>>())?)
@@ -218,7 +272,9 @@ pub unsafe extern "C" fn fm_ranker_set_include(
     count: usize,
 ) -> c_int {
     // SAFETY: the caller's promise.
-    unsafe { set_patterns(ranker, patterns, count, |ranker, patterns| ranker.include(patterns).map(|_| ())) }
+    unsafe {
+        set_strings(ranker, "patterns", patterns, count, |ranker, hosts| ranker.include(hosts).map(drop))
+    }
 }
 
 /// Drops the mirrors whose host matches one of `count` patterns, even if they are included; default
@@ -230,7 +286,9 @@ pub unsafe extern "C" fn fm_ranker_set_exclude(
     count: usize,
 ) -> c_int {
     // SAFETY: the caller's promise.
-    unsafe { set_patterns(ranker, patterns, count, |ranker, patterns| ranker.exclude(patterns).map(|_| ())) }
+    unsafe {
+        set_strings(ranker, "patterns", patterns, count, |ranker, hosts| ranker.exclude(hosts).map(drop))
+    }
 }
 
 /// Moves mirrors whose host matches one of `count` patterns to the front of the pool, and to the
@@ -243,7 +301,9 @@ pub unsafe extern "C" fn fm_ranker_set_prefer(
     count: usize,
 ) -> c_int {
     // SAFETY: the caller's promise.
-    unsafe { set_patterns(ranker, patterns, count, |ranker, patterns| ranker.prefer(patterns).map(|_| ())) }
+    unsafe {
+        set_strings(ranker, "patterns", patterns, count, |ranker, hosts| ranker.prefer(hosts).map(drop))
+    }
 }
 
 /// Sets the cache file, in librepo's format, or none with NULL; default none.

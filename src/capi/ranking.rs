@@ -109,6 +109,7 @@ pub struct fm_ranking {
     excluded: Vec<OwnedMirror>,
     warnings: Vec<CString>,
     summary: fm_summary,
+    slack_would_add: usize,
 }
 
 /// What an `fm_mirror` is filled from.
@@ -152,6 +153,7 @@ impl fm_ranking {
                 stop_reason: stop_reason(ranking.stop_reason) as c_int,
                 ambiguous: ranking.ambiguous.into(),
             },
+            slack_would_add: ranking.slack_would_add,
             mirrors: mirrors.iter().map(mirror).collect(),
             excluded: ranking.excluded.iter().map(mirror).collect(),
             // A path holds no NUL, and so no warning does.
@@ -210,6 +212,14 @@ pub unsafe extern "C" fn fm_ranking_summary(ranking: *const fm_ranking, summary:
     // SAFETY: not NULL, so it can be written, by the caller's promise.
     unsafe { summary.write(ranking.summary) };
     fm_status::FM_OK as c_int
+}
+
+/// Returns how many hosts a slack of 5 ms would add to the pool, if that has fewer than three hosts;
+/// else 0, and for NULL. Only hosts count whose latency is known. See fm_ranker_set_slack().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fm_ranking_slack_would_add(ranking: *const fm_ranking) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { ranking.as_ref() }.map_or(0, |ranking| ranking.slack_would_add)
 }
 
 /// Writes the mirror at a position in the order in which to try them, from 0 to `mirrors` - 1, to

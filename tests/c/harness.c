@@ -94,6 +94,8 @@ static void null_and_invalid_arguments_are_refused(void)
     CHECK(fm_ranker_set_family(NULL, FM_FAMILY_ANY) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_factor(NULL, 2) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_slack(NULL, 0) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_pool_order(NULL, FM_POOL_GIVEN) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_pool_reference(NULL, urls, 1) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_seed(NULL, 0) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_protocols(NULL, FM_PROTOCOL_HTTP) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_limits(NULL, 1, 1) == FM_INVALID_ARGUMENT);
@@ -104,6 +106,7 @@ static void null_and_invalid_arguments_are_refused(void)
     CHECK(fm_ranker_set_check_after(NULL, 1) == FM_INVALID_ARGUMENT);
     CHECK(fm_ranker_set_rotate_every(NULL, 1) == FM_INVALID_ARGUMENT);
     CHECK(!fm_ranking_warning(NULL, 0));
+    CHECK(fm_ranking_slack_would_add(NULL) == 0);
     CHECK(fm_ranker_set_cache(ranker, "") == FM_INVALID_ARGUMENT);
     CHECK_TEXT(fm_ranker_error(ranker), "the option cache cannot be an empty path");
     CHECK(fm_ranker_set_max_age(ranker, -1) == FM_INVALID_ARGUMENT);
@@ -145,6 +148,10 @@ static void null_and_invalid_arguments_are_refused(void)
     for (size_t i = 0; i < sizeof bad_families / sizeof *bad_families; i++)
         CHECK(fm_ranker_set_family(ranker, bad_families[i]) == FM_INVALID_ARGUMENT);
     CHECK_TEXT(fm_ranker_error(ranker), "2147483647 is not an fm_family");
+    static const int bad_orders[] = { -1, 2, 2147483647 };
+    for (size_t i = 0; i < sizeof bad_orders / sizeof *bad_orders; i++)
+        CHECK(fm_ranker_set_pool_order(ranker, bad_orders[i]) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_ranker_error(ranker), "2147483647 is not an fm_pool_order");
     static const unsigned bad_protocols[] = { 16, 17, 0xffffffffu };
     for (size_t i = 0; i < sizeof bad_protocols / sizeof *bad_protocols; i++)
         CHECK(fm_ranker_set_protocols(ranker, bad_protocols[i]) == FM_INVALID_ARGUMENT);
@@ -155,6 +162,10 @@ static void null_and_invalid_arguments_are_refused(void)
     CHECK_TEXT(fm_ranker_error(ranker), "patterns is NULL");
     CHECK(fm_ranker_set_prefer(ranker, patterns, 2) == FM_INVALID_ARGUMENT);
     CHECK_TEXT(fm_ranker_error(ranker), "patterns[1] is NULL");
+    CHECK(fm_ranker_set_pool_reference(ranker, NULL, 1) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_ranker_error(ranker), "urls is NULL");
+    CHECK(fm_ranker_set_pool_reference(ranker, patterns, 2) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_ranker_error(ranker), "urls[1] is NULL");
     CHECK(fm_ranker_set_include(ranker, patterns + 2, 1) == FM_INVALID_ARGUMENT);
     CHECK(strstr(fm_ranker_error(ranker), "include") && strstr(fm_ranker_error(ranker), "\"http://\""));
 
@@ -196,6 +207,22 @@ static void options_have_their_effect(void)
         fm_ranking_free(ranking);
     }
     CHECK(heavy >= 19);
+    /* In the given order, or that of another list, seed and weights have no effect. */
+    CHECK(fm_ranker_set_pool_order(ranker, FM_POOL_GIVEN) == FM_OK);
+    for (size_t reversed = 0; reversed < 2; reversed++) {
+        const char *reference[] = { "file:///srv", other_url, open_url };
+        CHECK(fm_ranker_set_pool_reference(ranker, reference, reversed ? 3 : 0) == FM_OK);
+        for (uint64_t seed = 0; seed < 20; seed++) {
+            CHECK(fm_ranker_set_seed(ranker, seed) == FM_OK);
+            CHECK(fm_rank(ranker, urls, weights, 2, &ranking) == FM_OK);
+            CHECK(fm_ranking_mirror(ranking, 0, &mirror) == FM_OK && mirror.index == reversed);
+            /* 60 s of slack cannot be improved on. */
+            CHECK(fm_ranking_slack_would_add(ranking) == 0);
+            fm_ranking_free(ranking);
+        }
+    }
+    CHECK(fm_ranker_set_pool_reference(ranker, NULL, 0) == FM_OK);
+    CHECK(fm_ranker_set_pool_order(ranker, FM_POOL_SHUFFLED) == FM_OK);
 
     CHECK(fm_ranker_set_protocols(ranker, FM_PROTOCOL_HTTPS | FM_PROTOCOL_FILE) == FM_OK);
     CHECK(fm_ranker_set_family(ranker, FM_FAMILY_IPV4) == FM_OK);

@@ -38,6 +38,8 @@ pub(crate) enum Call {
     Warning(Slot, usize),
     Texts(i32),
     PublicOnly(Slot, i32),
+    PoolOrder(Slot, Integer),
+    PoolReference(Slot, Patterns),
 }
 
 /// What a callback does besides returning.
@@ -81,7 +83,7 @@ impl Integer {
     }
 }
 
-/// An array of patterns, and NULL.
+/// An array of patterns or URLs, and NULL.
 #[derive(Debug, Arbitrary)]
 pub(crate) enum Patterns {
     Null(u8),
@@ -93,6 +95,8 @@ pub(crate) enum Pattern {
     Loopback(u8),
     Everything,
     Any(Vec<u8>),
+    /// As an element of another list: no pattern.
+    Url(u8),
 }
 
 impl Pattern {
@@ -101,6 +105,7 @@ impl Pattern {
             Pattern::Loopback(host) => format!("127.0.0.{}", host % 4).into_bytes(),
             Pattern::Everything => b"*".to_vec(),
             Pattern::Any(bytes) => bytes.clone(),
+            Pattern::Url(host) => format!("http://127.0.0.{}/", host % 4).into_bytes(),
         }
     }
 }

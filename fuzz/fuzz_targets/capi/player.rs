@@ -218,6 +218,13 @@ impl Player {
             Call::Slack(slot, number) => {
                 set!(slot, fm_ranker_set_slack(number.value()), Some((0.0..=60.0).contains(&number.value())));
             }
+            Call::PoolOrder(slot, order) => {
+                let order = order.value();
+                set!(slot, fm_ranker_set_pool_order(order), Some(matches!(order, 0 | 1)));
+            }
+            Call::PoolReference(slot, ref urls) => {
+                self.patterns(slot, urls, fm_ranker_set_pool_reference, false);
+            }
             Call::Seed(slot, seed) => {
                 if set!(slot, fm_ranker_set_seed(seed), Some(true)) {
                     self.rankers[index(slot)].as_mut().expect("a ranker").seed = Some(seed);
@@ -443,6 +450,8 @@ impl Player {
         let count = |is: fn(&&fm_mirror) -> bool| mirrors.iter().filter(is).count();
         assert_eq!(summary.answered, count(|mirror| mirror.latency >= 0.0));
         assert_eq!(summary.pool, count(|mirror| mirror.pool != 0));
+        // SAFETY: a ranking.
+        assert!(unsafe { fm_ranking_slack_would_add(made.ranking) } <= summary.answered - summary.pool);
         assert!(summary.elapsed >= 0.0 && (0..=5).contains(&summary.stop_reason));
         // Local ones first, then those with a latency, then the others.
         let class = |mirror: &fm_mirror| match mirror.outcome {

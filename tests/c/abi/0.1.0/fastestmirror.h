@@ -4,11 +4,11 @@
  * that they share the load, and appends the rest by latency. An endpoint (host and port)
  * gets at most two connection attempts in a call, an address at most eight; no data is sent.
  *
- * The order: file: URLs; the pool, shuffled; the others with a latency, nearest first; those that a
- * client reaches only after waiting for another address, nearest first; the silent ones; the failed
- * ones. URLs of one host stand together, at its lowest latency and with its highest weight. If no
- * mirror has answered: file: URLs and then the given order. All but the excluded come out, each
- * once.
+ * The order: file: URLs; the pool, shuffled by default; the others with a latency, nearest first;
+ * those that a client reaches only after waiting for another address, nearest first; the silent
+ * ones; the failed ones. URLs of one host stand together, at its lowest latency and with its
+ * highest weight. If no mirror has answered: file: URLs and then the given order. All but the
+ * excluded come out, each once.
  *
  *     fm_ranker *ranker = fm_ranker_new();
  *     fm_ranking *ranking = NULL;
@@ -133,6 +133,20 @@ typedef enum fm_family {
    */
   FM_FAMILY_IPV6 = 6,
 } fm_family;
+
+/**
+ * Orders of the hosts in the pool, for fm_ranker_set_pool_order().
+ */
+typedef enum fm_pool_order {
+  /**
+   * Shuffled by seed and weights, so that they share the load.
+   */
+  FM_POOL_SHUFFLED = 0,
+  /**
+   * As the list has them: for lists that a server has shuffled by the capacity of the mirrors.
+   */
+  FM_POOL_GIVEN = 1,
+} fm_pool_order;
 
 /**
  * Protocols, for fm_ranker_set_protocols(): values to be combined with |.
@@ -444,6 +458,25 @@ int fm_ranker_set_factor(fm_ranker *ranker, double factor);
 int fm_ranker_set_slack(fm_ranker *ranker, double slack);
 
 /**
+ * Sets the order of the hosts in the pool: an fm_pool_order, default FM_POOL_SHUFFLED. Preferred
+ * hosts are first in either (fm_ranker_set_prefer()), and the URLs of a host stay together.
+ *
+ * FM_POOL_GIVEN is for lists that a server shuffles by the capacity of the mirrors, anew for each
+ * request, as MirrorManager does: the nearest mirrors then share the load in proportion to their
+ * capacity. The place of a host is that of its first URL; seed and weights have no effect. With a
+ * list that stays the same, all clients would go to the same mirror.
+ */
+int fm_ranker_set_pool_order(fm_ranker *ranker, int order);
+
+/**
+ * Sets another list of `count` URLs by which a pool in the given order is put in order, so that
+ * several lists agree on it: the hosts stand as this list has them, followed by those that it
+ * lacks, as their own list has them. Default, and with no URL: none. Has no effect on a shuffled
+ * pool (fm_ranker_set_pool_order()), nor on mirrors outside the pool.
+ */
+int fm_ranker_set_pool_reference(fm_ranker *ranker, const char *const *urls, size_t count);
+
+/**
  * Sets the seed of the shuffle: with one seed, two hosts of equal weight stand in the same order
  * in every list and on every machine. Default: from the operating system, fresh in every process,
  * after a fork, and every hour, so that all lists of a transaction agree and the load is spread
@@ -460,7 +493,7 @@ int fm_ranker_set_protocols(fm_ranker *ranker, unsigned int protocols);
 /**
  * Keeps only mirrors whose host matches one of `count` patterns; default, and with none: all. A
  * pattern is a glob over the whole name (* any text, ? any character) or a domain's suffix
- * (".gov"). A URL without a host matches none.
+ * (".gov"), of at most 1,024 characters. A URL without a host matches none.
  */
 int fm_ranker_set_include(fm_ranker *ranker, const char *const *patterns, size_t count);
 
@@ -565,6 +598,12 @@ void fm_ranking_free(fm_ranking *ranking);
  * was.
  */
 int fm_ranking_summary(const fm_ranking *ranking, struct fm_summary *summary);
+
+/**
+ * Returns how many hosts a slack of 5 ms would add to the pool, if that has fewer than three hosts;
+ * else 0, and for NULL. Only hosts count whose latency is known. See fm_ranker_set_slack().
+ */
+size_t fm_ranking_slack_would_add(const fm_ranking *ranking);
 
 /**
  * Writes the mirror at a position in the order in which to try them, from 0 to `mirrors` - 1, to

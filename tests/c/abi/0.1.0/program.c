@@ -89,6 +89,8 @@ static void set_options(fm_ranker *ranker, struct calls *calls)
     CHECK(fm_ranker_set_family(ranker, FM_FAMILY_IPV4) == FM_OK);
     CHECK(fm_ranker_set_factor(ranker, 3.0) == FM_OK);
     CHECK(fm_ranker_set_slack(ranker, 0.25) == FM_OK);
+    CHECK(fm_ranker_set_pool_order(ranker, FM_POOL_GIVEN) == FM_OK);
+    CHECK(fm_ranker_set_pool_reference(ranker, all, 1) == FM_OK);
     CHECK(fm_ranker_set_seed(ranker, UINT64_C(0x1234567890)) == FM_OK);
     CHECK(fm_ranker_set_protocols(ranker, FM_PROTOCOL_HTTP | FM_PROTOCOL_HTTPS | FM_PROTOCOL_FILE) == FM_OK);
     CHECK(fm_ranker_set_include(ranker, all, 1) == FM_OK);
@@ -131,6 +133,7 @@ int main(int argc, char **argv)
         CHECK(fm_rank(calls.ranker, urls, weights, 4, &ranking) == FM_OK && ranking);
         CHECK(*fm_ranker_error(calls.ranker) == '\0');
         CHECK(!fm_ranking_warning(ranking, 0));
+        CHECK(fm_ranking_slack_would_add(ranking) == 0);
 
         get_summary(ranking, &summary);
         CHECK(summary.mirrors == 2 && summary.excluded == 2 && summary.answered == 1 && summary.pool == 1);
