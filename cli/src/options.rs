@@ -70,6 +70,10 @@ Exit status: 0 if a mirror answered or is local; 1 if the system fails, for exam
 a full disk; 2 if the arguments or the input cannot be used; 3 if no mirror answered (the
 list is printed all the same, in the given order).";
 
+/// The arguments that `-h` shows.
+const COMMON: [&str; 10] =
+    ["input", "json", "urls", "timeout", "seed", "include", "exclude", "cache", "help", "version"];
+
 const DEMO_ABOUT: &str = "\
 Ranks 421 mirrors of a simulated internet as seen from three cities, and prints the true
 latencies beside the measured ones. Nothing leaves this machine. It needs root or user
@@ -81,10 +85,11 @@ fn command() -> Command {
     };
     let flag = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
     let repeatable = |name, value| option(name, value).action(ArgAction::Append);
-    base_command("fastestmirror")
+    let command = base_command("fastestmirror")
         .about(ABOUT)
         .override_usage(USAGE)
         .after_help(EXAMPLES)
+        .next_help_heading("Input")
         .arg(
             Arg::new("input")
                 .value_name("INPUT")
@@ -93,8 +98,10 @@ fn command() -> Command {
                 .value_hint(ValueHint::FilePath)
                 .num_args(0..),
         )
+        .next_help_heading("Output")
         .arg(flag("json").help("Print one JSON object instead of the table"))
         .arg(flag("urls").help("Print the URLs alone, in order: a mirrorlist again"))
+        .next_help_heading("Measuring")
         .arg(
             option("timeout", "SECONDS")
                 .value_parser(timeout)
@@ -105,6 +112,10 @@ fn command() -> Command {
                 .value_parser(fallbacks)
                 .help("Stop early when N hosts outside the pool have answered [default: 16]"),
         )
+        .arg(flag("ipv4").help("Connect over IPv4 only"))
+        .arg(flag("ipv6").help("Connect over IPv6 only"))
+        .arg(flag("public-only").help("Connect to public addresses only, unless it is the only mirror"))
+        .next_help_heading("The pool")
         .arg(
             option("factor", "F")
                 .value_parser(factor)
@@ -121,7 +132,29 @@ fn command() -> Command {
                 .value_parser(seed)
                 .help("Shuffle the pool by this seed: the same order every time"),
         )
-        .arg(flag("public-only").help("Connect to public addresses only, unless it is the only mirror"))
+        .next_help_heading("Filters")
+        .arg(
+            repeatable("include", "PATTERN")
+                .value_parser(pattern)
+                .help("Keep only hosts that match, for example *.de or .gov; repeatable"),
+        )
+        .arg(
+            repeatable("exclude", "PATTERN")
+                .value_parser(pattern)
+                .help("Leave out hosts that match; repeatable"),
+        )
+        .arg(
+            repeatable("prefer", "PATTERN")
+                .value_parser(pattern)
+                .help("Put hosts that match first, in the pool and after it; repeatable"),
+        )
+        .arg(
+            repeatable("protocol", "NAME")
+                .value_parser(protocol)
+                .help("Keep only http, https, ftp or file mirrors; repeatable"),
+        )
+        .arg(flag("https-only").help("Leave out every mirror that is not https"))
+        .next_help_heading("Cache")
         .arg(
             option("cache", "FILE")
                 .value_parser(value_parser!(PathBuf))
@@ -143,29 +176,7 @@ fn command() -> Command {
                 .value_parser(period)
                 .help("Keep the same order of the pool for this long; needs --cache"),
         )
-        .arg(flag("https-only").help("Leave out every mirror that is not https"))
-        .arg(
-            repeatable("protocol", "NAME")
-                .value_parser(protocol)
-                .help("Keep only http, https, ftp or file mirrors; repeatable"),
-        )
-        .arg(
-            repeatable("include", "PATTERN")
-                .value_parser(pattern)
-                .help("Keep only hosts that match, for example *.de or .gov; repeatable"),
-        )
-        .arg(
-            repeatable("exclude", "PATTERN")
-                .value_parser(pattern)
-                .help("Leave out hosts that match; repeatable"),
-        )
-        .arg(
-            repeatable("prefer", "PATTERN")
-                .value_parser(pattern)
-                .help("Put hosts that match first, in the pool and after it; repeatable"),
-        )
-        .arg(flag("ipv4").help("Connect over IPv4 only"))
-        .arg(flag("ipv6").help("Connect over IPv6 only"))
+        .next_help_heading("Other")
         .arg(
             option("generate", "SHELL")
                 .value_parser(shell)
@@ -173,27 +184,63 @@ fn command() -> Command {
         )
         .group(ArgGroup::new("format").args(["json", "urls"]))
         .group(ArgGroup::new("family").args(["ipv4", "ipv6"]))
-        .group(ArgGroup::new("protocols").args(["https-only", "protocol"]))
+        .group(ArgGroup::new("protocols").args(["https-only", "protocol"]));
+    with_help(command)
+}
+
+/// The help with the most used options alone.
+fn summary() -> String {
+    let hide = |arg: Arg| {
+        let is_common = COMMON.contains(&arg.get_id().as_str());
+        arg.hide(!is_common)
+    };
+    let command = command().mut_args(hide);
+    command.after_help("For all options: fastestmirror --help").render_help().to_string()
+}
+
+/// The subcommands, each of which is one only as the first argument. [`subcommand_request`] reads
+/// their options.
+fn subcommands() -> Vec<Command> {
+    [demo_command()].map(with_help).into()
+}
+
+/// What the options of a subcommand ask for.
+fn subcommand_request(name: &str, mut matches: ArgMatches) -> Result<Request, Exit> {
+    match name {
+        "demo" => Ok(Request::Demonstrate { svg: matches.remove_one("svg") }),
+        name => unreachable!("{name} is no subcommand"),
+    }
 }
 
 fn demo_command() -> Command {
-    base_command("fastestmirror demo")
-        .about(DEMO_ABOUT)
-        .override_usage("fastestmirror demo [--svg FILE]")
-        .arg(
-            Arg::new("svg")
-                .long("svg")
-                .value_name("FILE")
-                .value_parser(value_parser!(PathBuf))
-                .value_hint(ValueHint::FilePath)
-                .help("Also draw the first of its rankings into this file, as an SVG"),
-        )
+    base_command("demo").about(DEMO_ABOUT).override_usage("fastestmirror demo [--svg FILE]").arg(
+        Arg::new("svg")
+            .long("svg")
+            .value_name("FILE")
+            .value_parser(value_parser!(PathBuf))
+            .value_hint(ValueHint::FilePath)
+            .help("Also draw the first of its rankings into this file, as an SVG"),
+    )
 }
 
+/// A command without options. A subcommand's name is its argument.
 fn base_command(name: &'static str) -> Command {
     Command::new(name)
         .version(env!("CARGO_PKG_VERSION"))
+        .display_name("fastestmirror")
         .help_template("{about}\n\n{usage-heading} {usage}\n\n{all-args}{after-help}")
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+}
+
+/// Adds `--help` and `--version` behind the other options.
+fn with_help(command: Command) -> Command {
+    let help = Arg::new("help").short('h').long("help").action(ArgAction::Help);
+    let version = Arg::new("version").short('V').long("version").action(ArgAction::Version);
+    command
+        .next_help_heading("Other")
+        .arg(help.help("Print this help; -h is short"))
+        .arg(version.help("Print the version"))
 }
 
 /// Reads the command line; the first argument is the program's name.
@@ -202,11 +249,18 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
     if arguments.len() <= 1 {
         return Err(usage());
     }
-    if arguments[1] == "demo" {
-        let mut matches = demo_command().try_get_matches_from(&arguments[1..]).map_err(exit)?;
-        return Ok(Request::Demonstrate { svg: matches.remove_one("svg") });
+    for subcommand in subcommands() {
+        let name = subcommand.get_name().to_owned();
+        if arguments[1] == *name {
+            let matches = subcommand.try_get_matches_from(&arguments[1..]).map_err(exit)?;
+            return subcommand_request(&name, matches);
+        }
     }
-    let mut matches = command().try_get_matches_from(arguments).map_err(exit)?;
+    let wants_all = arguments.iter().any(|argument| argument == "--help");
+    let mut matches = command().try_get_matches_from(arguments).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp if !wants_all => Exit::answer(summary()),
+        _ => exit(error),
+    })?;
     if let Some(shell) = matches.get_one::<Shell>("generate") {
         return Err(Exit::answer(completions(*shell)));
     }
@@ -235,12 +289,11 @@ fn completions(shell: Shell) -> String {
     let mut command = command()
         .mut_arg("protocol", |option| option.value_parser(["http", "https", "ftp", "file"]))
         .mut_arg("generate", |option| option.value_parser(["bash", "zsh", "fish"]));
-    // `demo` is found before the arguments are parsed, and so is no subcommand elsewhere. Where
-    // there is one, the script for zsh completes it only after a file, and the one for fish
-    // completes no value of an option.
+    // Subcommands are found before the arguments are parsed, and so are none elsewhere. Where there
+    // is one, the script for zsh completes it only after a file, and the one for fish completes no
+    // value of an option.
     if shell == Shell::Bash {
-        let demo = demo_command().name("demo").about("Show a demonstration in a simulated internet");
-        command = command.subcommand(demo).disable_help_subcommand(true);
+        command = command.subcommands(subcommands()).disable_help_subcommand(true);
     }
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "fastestmirror", &mut script);

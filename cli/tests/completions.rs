@@ -1,12 +1,18 @@
 //! The completions that the command prints, in the shells that use them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 use support::build::run;
+use support::help;
 use support::programs::{have, program};
 
 fn script(shell: &str) -> String {
     run(Command::new(env!("CARGO_BIN_EXE_fastestmirror")).args(["--generate", shell]))
+}
+
+fn help_of(subcommand: &[&str]) -> String {
+    run(Command::new(env!("CARGO_BIN_EXE_fastestmirror")).args(subcommand).arg("--help"))
 }
 
 /// Whether the shell is installed. If not, the test is skipped.
@@ -40,6 +46,22 @@ fn completions_work_in_bash() {
     // Nothing is proposed for a file, and bash then completes its name.
     assert_eq!(in_bash(&script, &["mirr"]), [""]);
     assert!(script.contains("complete -F _fastestmirror -o nosort -o bashdefault -o default fastestmirror"));
+}
+
+#[test]
+fn completions_in_bash_have_every_option_of_every_command() {
+    if !have_shell("bash") {
+        return;
+    }
+    let script = script("bash");
+    let proposed = |words: &[&str]| in_bash(&script, words).into_iter().collect::<BTreeSet<_>>();
+    let in_help = |help: &str| help::options(help).keys().map(|name| format!("--{name}")).collect();
+    let help_text = help_of(&[]);
+    assert_eq!(proposed(&["--"]), in_help(&help_text));
+    for subcommand in help::subcommands(&help_text) {
+        assert_eq!(proposed(&[subcommand, "--"]), in_help(&help_of(&[subcommand])), "{subcommand}");
+        assert_eq!(in_bash(&script, &[&subcommand[..2]]), [subcommand]);
+    }
 }
 
 #[test]

@@ -4,33 +4,22 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 use support::build::{root, run};
+use support::help;
 
-fn help(arguments: &[&str]) -> String {
+fn help_of(arguments: &[&str]) -> String {
     run(Command::new(env!("CARGO_BIN_EXE_fastestmirror")).args(arguments))
 }
 
-/// The options in a help: for each the name of its value, or nothing, and its default.
-fn in_help(help: &str) -> BTreeMap<&str, (&str, Option<&str>)> {
-    let mut options = BTreeMap::new();
-    for line in help.lines() {
-        // Only the short name of an option may stand before the long one.
-        let Some((short, option)) = line.split_once("--") else { continue };
-        if !short.starts_with("  ") || !(short.trim().is_empty() || short.ends_with(", ")) {
-            continue;
-        }
-        let mut words = option.split_whitespace();
-        let name = words.next().expect("a name");
-        let value = words.next().and_then(|word| word.strip_prefix('<')?.strip_suffix('>'));
-        let default = line.split_once("[default: ").and_then(|(_, default)| default.split(']').next());
-        options.insert(name, (value.unwrap_or_default(), default));
-    }
-    options
+/// The section of the page with this heading, up to the next one of its level or above.
+fn section<'a>(page: &'a str, heading: &str) -> &'a str {
+    let (_, section) = page.split_once(&format!("\n{heading}\n")).expect(heading);
+    let section = section.split("\n# ").next().expect("split returns a part");
+    let is_below = heading.starts_with("## ");
+    if is_below { section.split("\n## ").next().expect("split returns a part") } else { section }
 }
 
-/// The options in the page: for each the name of its value, or nothing, and what is said about it.
-fn in_page(page: &str) -> BTreeMap<String, (String, String)> {
-    let (_, section) = page.split_once("\n# OPTIONS\n").expect("a section");
-    let section = section.split("\n# ").next().expect("split returns a part");
+/// The options in a section: for each the name of its value, or nothing, and what is said about it.
+fn in_section(section: &str) -> BTreeMap<String, (String, String)> {
     let mut options = BTreeMap::new();
     let mut names: Vec<String> = Vec::new();
     for line in section.lines() {
@@ -49,26 +38,45 @@ fn in_page(page: &str) -> BTreeMap<String, (String, String)> {
     options
 }
 
-#[test]
-fn man_page_has_the_options_of_the_help() {
-    let page = fs::read_to_string(root().join("docs/man/fastestmirror.1.scd")).expect("the page");
-    let (help_text, page_options) = (help(&["--help"]), in_page(&page));
-    let help_options = in_help(&help_text);
-    assert!(help_options.len() > 15, "{help_options:?}");
-    assert!(help_options.keys().eq(page_options.keys()), "{help_options:#?} {page_options:#?}");
-    for (name, (value, default)) in help_options {
-        let (value_in_page, text) = &page_options[name];
+/// Compares a help with the section of the page about the same options.
+fn compare(help: &str, section: &str) {
+    let (in_help, in_section) = (help::options(help), in_section(section));
+    assert!(in_help.keys().eq(in_section.keys()), "{in_help:#?} {in_section:#?}");
+    for (name, (value, default)) in in_help {
+        let (value_in_page, text) = &in_section[name];
         assert_eq!(value_in_page, value, "--{name}");
+        assert!(!text.is_empty(), "nothing is said about --{name}");
         if let Some(default) = default {
             assert!(text.contains("default ") && text.contains(default), "--{name}: {default} in {text}");
         }
     }
-    let demo = help(&["demo", "--help"]);
-    assert_eq!(in_help(&demo).into_keys().collect::<Vec<_>>(), ["help", "svg", "version"]);
-    assert!(page.contains("*--svg* _FILE_"));
+}
+
+#[test]
+fn man_page_has_the_options_of_the_help() {
+    let page = fs::read_to_string(root().join("docs/man/fastestmirror.1.scd")).expect("the page");
+    let help_text = help_of(&["--help"]);
+    assert!(help::options(&help_text).len() > 15, "{help_text}");
+    compare(&help_text, section(&page, "# OPTIONS"));
     // The table of statuses, too.
     for status in ["0", "1", "2", "3"] {
         assert!(help_text.contains(&format!(" {status} if ")), "{help_text}");
         assert!(page.contains(&format!("\n*{status}*\n\t")), "exit status {status}");
+    }
+}
+
+#[test]
+fn man_page_has_the_subcommands_and_their_options() {
+    let page = fs::read_to_string(root().join("docs/man/fastestmirror.1.scd")).expect("the page");
+    let help_text = help_of(&["--help"]);
+    let subcommands = help::subcommands(&help_text);
+    assert!(subcommands.contains(&"demo"), "{help_text}");
+    let sections = page.lines().filter_map(|line| line.strip_prefix("## fastestmirror "));
+    assert_eq!(sections.collect::<Vec<_>>(), subcommands);
+    for subcommand in subcommands {
+        let of_all = "\n*--help*\n\tText.\n\n*--version*\n\tText.\n";
+        let section = section(&page, &format!("## fastestmirror {subcommand}"));
+        compare(&help_of(&[subcommand, "--help"]), &format!("{section}{of_all}"));
+        assert!(page.contains(&format!("\n*fastestmirror {subcommand}* ")), "{subcommand} in the synopsis");
     }
 }

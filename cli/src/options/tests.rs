@@ -10,10 +10,17 @@ fn parsed(arguments: &[&str]) -> Result<Options, Exit> {
 #[test]
 fn commands_are_consistent_and_their_help_fits_a_terminal() {
     command().debug_assert();
-    demo_command().debug_assert();
     let help = command().render_help().to_string();
-    assert!(help.lines().count() <= 50, "{help}");
-    for line in help.lines().chain(demo_command().render_help().to_string().lines()) {
+    let short = summary();
+    assert!(help.lines().count() <= 80, "{help}");
+    assert!(short.lines().count() <= 35, "{short}");
+    let mut helps = vec![help, short];
+    for mut subcommand in subcommands() {
+        assert!(USAGE.contains(&format!("fastestmirror {} ", subcommand.get_name())), "{USAGE}");
+        helps.push(subcommand.render_help().to_string());
+        subcommand.debug_assert();
+    }
+    for line in helps.iter().flat_map(|help| help.lines()) {
         assert!(line.chars().count() <= 100, "{line}");
     }
 }

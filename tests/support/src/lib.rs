@@ -6,6 +6,7 @@ pub mod build;
 pub mod dnf;
 pub mod dropin_directory;
 pub mod files;
+pub mod help;
 pub mod librepo_calls;
 pub mod librepo_source;
 pub mod overlay;
