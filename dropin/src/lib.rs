@@ -57,6 +57,7 @@ mod layout;
 mod list;
 mod log;
 mod proxy;
+mod reference;
 mod settings;
 mod sort;
 mod symbols;

@@ -14,7 +14,7 @@ mod tests;
 
 use crate::log::Log;
 use fastestmirror::Ranker;
-use keys::{KEYS, Key};
+use keys::{GIVEN, KEYS, Key};
 use std::ffi::{CStr, CString, c_char};
 use std::fmt;
 use std::fs::{self, Metadata, OpenOptions};
@@ -34,7 +34,13 @@ const _: () = assert!(
     matches!(DIRECTORY.as_bytes(), [b'/', ..]),
     "the variable FASTESTMIRROR_SYSCONFDIR must be the absolute path of a directory, such as /etc"
 );
-const FILE: &str = "fastestmirror.conf";
+const NAME: &str = "fastestmirror.conf";
+
+/// Returns the path of the file.
+pub(crate) fn file() -> PathBuf {
+    Path::new(DIRECTORY).join(NAME)
+}
+
 /// The most bytes that the file may have.
 const MOST_BYTES: u64 = 64 * 1024;
 /// How many problems are reported. A file that is something else has one in each line.
@@ -81,7 +87,7 @@ impl Settings {
     pub(crate) fn read(log: Log) -> Settings {
         // SAFETY: always succeeds.
         let user = unsafe { libc::geteuid() };
-        let settings = Settings::from(&Path::new(DIRECTORY).join(FILE), user, variable);
+        let settings = Settings::from(&file(), user, variable);
         // No lock, which a fork could leave locked: two threads may both log it.
         static LOGGED: AtomicU64 = AtomicU64::new(0);
         let mut hasher = DefaultHasher::new();
@@ -169,6 +175,11 @@ impl Settings {
     pub(crate) fn off(&self) -> Option<String> {
         let value = self.values.iter().find(|value| value.key.name == "off")?;
         value.key.is_on(&value.text).then(|| value.to_string())
+    }
+
+    /// Whether the pool stands in the given order.
+    pub(crate) fn has_given_pool(&self) -> bool {
+        self.values.iter().any(|value| value.key.name == "pool" && value.text == GIVEN)
     }
 
     /// Whether any mirror may be excluded.

@@ -5,7 +5,8 @@ use crate::handle::{Handle, Listener};
 use crate::layout;
 use crate::log::Log;
 use crate::proxy::{self, Answer, Patience};
-use crate::settings::Settings;
+use crate::reference;
+use crate::settings::{self, Settings};
 use crate::symbols::{Curl, InterruptFlag, Librepo};
 use fastestmirror::{
     Endpoint, Error, Event, Mirror, Outcome, RankedMirror, Ranker, Ranking, StopReason, catch_panic,
@@ -14,6 +15,7 @@ use std::ffi::{CString, c_int, c_long, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// What a caller wants to know.
@@ -95,6 +97,10 @@ fn measure(
     if is_decided {
         log.debug("measuring nothing: no latency can change the order");
         ranker.timeout(Duration::ZERO)?;
+    } else if wanted == Wanted::Order && settings.has_given_pool() {
+        // All lists of the process agree.
+        let reference = reference::extend(&urls);
+        ranker.pool_reference(&reference.iter().map(String::as_str).collect::<Vec<_>>());
     }
     if let Some(flag) = interrupt {
         watch_interrupt_flag(&mut ranker, flag);
@@ -109,6 +115,9 @@ fn measure(
     });
     let mut ranking = ranker.rank(urls)?;
     stages.notify(layout::LR_FMSTAGE_FINISHING, ptr::null_mut());
+    if wanted == Wanted::Order {
+        hint_at_slack(log, &ranking);
+    }
 
     let positions: Vec<usize> = measurable.iter().flat_map(|list| &list.positions).copied().collect();
     for mirror in &mut ranking.mirrors {
@@ -120,6 +129,18 @@ fn measure(
         remeasure_unanswered(log, &mut ranker, start + timeout, measurable, &mut ranking)?;
     }
     Ok(Some(ranking))
+}
+
+/// Says, once in a process, that a pool has few hosts and that some slack would add others.
+fn hint_at_slack(log: Log, ranking: &Ranking) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if ranking.slack_would_add > 0 && !SAID.swap(true, Relaxed) {
+        let (added, slack) = (ranking.slack_would_add, Ranker::SUGGESTED_SLACK.as_millis());
+        log.debug(&format!(
+            "the pool has few hosts, which carry all load from here: slack = {slack} in {} would add {added}",
+            settings::file().display()
+        ));
+    }
 }
 
 /// Whether the order of these mirrors can depend on a latency. It cannot if there is one endpoint,

@@ -4,7 +4,9 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
 use support::build::{cargo, run, target};
 use support::librepo_calls::*;
 use support::programs::{have, program};
@@ -161,6 +163,37 @@ fn preferred_mirror_leads_the_pool() {
 }
 
 #[test]
+fn pool_in_the_given_order_is_that_of_the_first_list_of_the_process() {
+    if caller().is_none() {
+        return;
+    }
+    let server = Server::start(Ipv4Addr::UNSPECIFIED);
+    let urls = [1, 2, 3, 4].map(|host| format!("http://127.0.0.{host}:{}/", server.port()));
+    let [a, b, c, d] = urls.each_ref().map(String::as_str);
+    let slack = ("FASTESTMIRROR_SLACK", "1000");
+    let given = [slack, ("FASTESTMIRROR_POOL", "given")];
+    // `c` leads all three lists, and `d`, which the first lacks, is last.
+    let lists = [&[c, a, b][..], &["+"], &[a, b, c, d], &["+"], &[d, c]].concat();
+    for arguments in [&[&["--one-by-one"], &lists[..]].concat(), &lists] {
+        for _ in 0..3 {
+            let output = with("internal", arguments, &given);
+            assert_eq!(order(&output), [0, 1, 2, 2, 0, 1, 3, 1, 0], "{output}");
+        }
+    }
+    assert_eq!(order(&with("order", &[d, b, a, c], &given)), [0, 1, 2, 3]);
+    // A list that needs no order, and one that is not ranked, do not count as the first.
+    for first in [&[b][..], &[b, "file:///srv"], &["--offline", b, a, c]] {
+        let arguments = [&["--one-by-one"], first, &["+"], &lists[..3]].concat();
+        let output = with("internal", &arguments, &given);
+        let second = lines(&output, "item ").split_off(first.iter().filter(|it| it.contains(':')).count());
+        assert!(second[0].starts_with("0 ") && second[1].starts_with("1 "), "{output}");
+    }
+    let shuffled = |_| order(&with("order", &[a, b, c, d], &[slack, ("FASTESTMIRROR_POOL", "shuffled")]));
+    let orders: std::collections::HashSet<Vec<usize>> = (0..6).map(shuffled).collect();
+    assert!(orders.len() > 1, "{orders:?}");
+}
+
+#[test]
 fn rotate_keeps_the_order_of_the_pool_in_the_cache() {
     if caller().is_none() {
         return;
@@ -271,54 +304,131 @@ fn built_in_defaults_are_checked_by_the_compiler_and_can_be_overridden() {
     if caller().is_none() {
         return;
     }
-    let etc = target().join("tmp").join("sysconfdir");
-    let built = target().join("tmp").join("built-in");
-    let build = |command: &str, variables: &[(&str, &str)]| {
-        let mut cargo = cargo(&[command, "-p", "fastestmirror-librepo", "--offline"]);
-        cargo.arg("--target-dir").arg(&built).envs(variables.iter().copied());
-        cargo.output().expect("cargo runs")
-    };
+    let built_in = BUILT_IN.lock().unwrap_or_else(PoisonError::into_inner);
     for (name, value) in [
         ("FASTESTMIRROR_DEFAULT_SLACK", "5ms"),
+        ("FASTESTMIRROR_DEFAULT_POOL", "random"),
         ("FASTESTMIRROR_DEFAULT_EXCLUDE", "a.example"),
         ("FASTESTMIRROR_SYSCONFDIR", "etc"),
     ] {
-        let output = build("check", &[(name, value)]);
+        let output = built_in.cargo("check", &[(name, value)]);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && stderr.contains(&format!("the variable {name} ")), "{stderr}");
     }
-    let output = build(
-        "build",
-        &[
-            ("FASTESTMIRROR_DEFAULT_SLACK", "5"),
-            ("FASTESTMIRROR_DEFAULT_FACTOR", "3"),
-            ("FASTESTMIRROR_DEFAULT_FALLBACKS", "all"),
-            ("FASTESTMIRROR_DEFAULT_ROTATE", ""),
-            ("FASTESTMIRROR_SYSCONFDIR", etc.to_str().expect("UTF-8")),
-        ],
-    );
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let library = built.join("debug/libfastestmirror_librepo.so");
+    let library = built_in.build();
     let call = |variable: &str| {
         let urls = ["http://127.0.0.1:1/", "http://127.0.0.2:1/"];
         let output = Call::of(&library, "order", &urls).env("FASTESTMIRROR_FALLBACKS", variable).output();
         about_settings(&output)[0].to_string()
     };
-    let _ = fs::remove_dir_all(&etc);
     assert_eq!(
         call(""),
-        "settings: factor=3 (built in), slack=5 (built in), fallbacks=all (built in), the others at their defaults"
+        "settings: slack=4.5 (built in), pool=given (built in), fallbacks=all (built in), \
+         the others at their defaults"
     );
-    fs::create_dir(&etc).expect("the target directory can be written");
-    let file = etc.join("fastestmirror.conf");
-    fs::write(&file, "[main]\nslack = 0\n").expect("the target directory can be written");
-    run(Command::new("chmod").arg("0644").arg(&file));
+    let file = built_in.write_file("slack = 0");
     assert_eq!(
         call("3"),
         format!(
-            "settings: factor=3 (built in), slack=0 ({}), fallbacks=3 (FASTESTMIRROR_FALLBACKS), \
+            "settings: slack=0 ({}), pool=given (built in), fallbacks=3 (FASTESTMIRROR_FALLBACKS), \
              the others at their defaults",
             file.display()
         )
     );
+}
+
+/// Calls of a library whose pool is one mirror at 2 ms, without slack; others are at 5 ms.
+#[test]
+fn slack_is_hinted_at_where_it_would_help_and_a_built_in_one_helps() {
+    if caller().is_none() {
+        return;
+    }
+    // Built once, before the same test runs again in the lab.
+    let built_in = BUILT_IN.lock().unwrap_or_else(PoisonError::into_inner);
+    let library = built_in.build();
+    lab::isolated!(|| {
+        lab::own_file_in_etc(FILE).expect("a file");
+        let mirrors = [("near", 2), ("next1", 5), ("next2", 5), ("far", 60)];
+        let mirror = |(name, rtt): (&str, u32)| {
+            lab::Mirror::new(&format!("{name}.lab.example")).both(lab::answer(lab::ms(rtt)))
+        };
+        let world = lab::World::start(lab::Spec::new().mirrors(mirrors.map(mirror))).expect("a world");
+        let urls = mirrors.map(|(name, _)| format!("http://{name}.lab.example/"));
+        let call = |library: &Path, options: &[&str], variables: &[(&str, &str)]| {
+            for attempt in 1.. {
+                let watch = world.watch();
+                let arguments: Vec<&str> =
+                    options.iter().copied().chain(urls.iter().map(String::as_str)).collect();
+                let call = Call::of(library, "internal", &arguments);
+                let call = variables.iter().fold(call, |call, (name, value)| call.env(name, value));
+                let output = call.output();
+                if !watch.could_not_keep_up() || attempt == 20 {
+                    return output;
+                }
+            }
+            unreachable!("it has returned")
+        };
+        let pool = |output: &str| output.matches(", pool\n").count();
+        let hint = "log libfastestmirror: the pool has few hosts, which carry all load from here: \
+                    slack = 5 in /etc/fastestmirror.conf would add 2\n";
+        let output = call(&ours(), &["--repeat", "3"], &[]);
+        assert_eq!((pool(&output), output.matches(hint).count()), (3, 1), "once in a process: {output}");
+        let output = call(&ours(), &[], &[("FASTESTMIRROR_SLACK", "5")]);
+        assert!(pool(&output) == 3 && !output.contains("slack = "), "{output}");
+
+        let output = call(&library, &[], &[]);
+        assert!(pool(&output) == 3 && !output.contains("slack = "), "{output}");
+        let file = built_in.write_file("slack = 0");
+        let output = call(&library, &[], &[]);
+        let hint = hint.replace(FILE, &file.display().to_string());
+        assert!(pool(&output) == 1 && output.contains(&hint), "{output}");
+    });
+}
+
+/// The drop-in as a distribution builds it, with defaults of its own, in a target directory of its
+/// own. One test at a time has it.
+static BUILT_IN: Mutex<BuiltIn> = Mutex::new(BuiltIn);
+
+struct BuiltIn;
+
+impl BuiltIn {
+    /// Where it looks for the file.
+    fn etc(&self) -> PathBuf {
+        target().join("tmp").join("sysconfdir")
+    }
+
+    fn directory(&self) -> PathBuf {
+        target().join("tmp").join("built-in")
+    }
+
+    fn cargo(&self, command: &str, variables: &[(&str, &str)]) -> Output {
+        let mut cargo = cargo(&[command, "-p", "fastestmirror-librepo", "--offline"]);
+        cargo.arg("--target-dir").arg(self.directory()).envs(variables.iter().copied());
+        cargo.output().expect("cargo runs")
+    }
+
+    /// Builds it, without a file.
+    fn build(&self) -> PathBuf {
+        let _ = fs::remove_dir_all(self.etc());
+        let etc = self.etc().display().to_string();
+        let variables = [
+            ("FASTESTMIRROR_DEFAULT_SLACK", "4.5"),
+            ("FASTESTMIRROR_DEFAULT_POOL", "given"),
+            ("FASTESTMIRROR_DEFAULT_FALLBACKS", "all"),
+            ("FASTESTMIRROR_DEFAULT_ROTATE", ""),
+            ("FASTESTMIRROR_SYSCONFDIR", &etc),
+        ];
+        let output = self.cargo("build", &variables);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        self.directory().join("debug/libfastestmirror_librepo.so")
+    }
+
+    fn write_file(&self, text: &str) -> PathBuf {
+        let file = self.etc().join("fastestmirror.conf");
+        let write =
+            || fs::create_dir_all(self.etc()).and_then(|()| fs::write(&file, format!("[main]\n{text}\n")));
+        write().expect("the target directory can be written");
+        run(Command::new("chmod").arg("0644").arg(&file));
+        file
+    }
 }

@@ -2,7 +2,7 @@
 //! does not know where a value comes from.
 #![forbid(unsafe_code)]
 
-use fastestmirror::{Protocol, Ranker};
+use fastestmirror::{PoolOrder, Protocol, Ranker};
 use std::time::Duration;
 
 /// A setting.
@@ -37,10 +37,19 @@ pub(crate) enum Kind {
         most: u32,
         set: fn(&mut Ranker, usize),
     },
+    /// One of these words; the function gets its position.
+    Choice {
+        words: &'static [&'static str],
+        set: fn(&mut Ranker, usize),
+    },
     /// Patterns of host names. Returns whether the ranker accepts them.
     Patterns(fn(&mut Ranker, &[&str]) -> bool),
 }
-use Kind::{Count, Flag, Number, Patterns};
+use Kind::{Choice, Count, Flag, Number, Patterns};
+
+/// The orders of the pool.
+const SHUFFLED: &str = "shuffled";
+pub(crate) const GIVEN: &str = "given";
 
 /// How many patterns of a list count. Each is compared with each host.
 const MOST_PATTERNS: usize = 256;
@@ -84,6 +93,15 @@ table! {
         set: |ranker, slack| { let _ = ranker.slack(seconds(slack / 1000.0)); },
     }, "0",
     "and what is nearer than the best plus this";
+
+    "pool", "POOL", Choice {
+        words: &[SHUFFLED, GIVEN],
+        set: |ranker, order| {
+            ranker.pool_order([PoolOrder::Shuffled, PoolOrder::Given][order]);
+        },
+    }, "shuffled",
+    "the order of the pool; `given` is that of the list, for lists that a server shuffles by the \
+     capacity of the mirrors";
 
     "fallbacks", "FALLBACKS", Count {
         most: 1_000_000,
@@ -146,6 +164,7 @@ impl Key {
             Number { unit: "", least, most, .. } => format!("a number from {least} to {most}"),
             Number { unit, least, most, .. } => format!("a number of {unit} from {least} to {most}"),
             Count { most, .. } => format!("a whole number from 0 to {most}, or all"),
+            Choice { words, .. } => words.join(" or "),
             Patterns(_) => {
                 "host names, with `*` for any text and `?` for any character, or suffixes such as \
                  `.gov`, of at most 1024 characters; separated by spaces or commas"
@@ -192,6 +211,7 @@ impl Key {
                     .map(|count| set(ranker, if count == ALL { Ranker::ALL } else { count as usize }))
                     .is_some()
             }
+            Choice { words, set } => choice(value, words).map(|choice| set(ranker, choice)).is_some(),
             Patterns(set) => set(ranker, &patterns(value).collect::<Vec<_>>()),
         }
     }
@@ -218,6 +238,7 @@ const fn may_be_built_in(value: Option<&str>, kind: Kind) -> bool {
         Flag(_) => flag(value).is_some(),
         Number { least, most, .. } => number(value, least, most).is_some(),
         Count { most, .. } => count(value, most).is_some(),
+        Choice { words, .. } => choice(value, words).is_some(),
         // They are decisions about one machine's mirrors.
         Patterns(_) => false,
     }
@@ -239,6 +260,23 @@ const fn count(value: &str, most: u32) -> Option<u32> {
             _ => None,
         },
     }
+}
+
+/// Returns the position of a word. (See `number` below.)
+const fn choice(value: &str, words: &[&str]) -> Option<usize> {
+    let mut word = 0;
+    while word < words.len() {
+        let (value, word_bytes) = (value.as_bytes(), words[word].as_bytes());
+        let mut at = 0;
+        while at < value.len() && at < word_bytes.len() && value[at] == word_bytes[at] {
+            at += 1;
+        }
+        if at == value.len() && at == word_bytes.len() {
+            return Some(word);
+        }
+        word += 1;
+    }
+    None
 }
 
 /// Reads digits, of which some may follow a point. (The standard library's functions cannot be

@@ -122,6 +122,8 @@ fn values_are_read_as_the_table_says() {
         ("https_only=False", "protocols: []"),
         ("public_only=yes", "public_only: true"),
         ("https_only=1\nhttps_only=no", "protocols: []"),
+        ("pool=shuffled", "pool_order: Shuffled"),
+        ("pool=given", "pool_order: Given"),
         ("check_after=0", "check_after: 0ns"),
         ("check_after=31536000", "check_after: 31536000s"),
         ("include_only=a.example , b.example", "include: [Pattern(\"a.example\"), Pattern(\"b.example\")]"),
@@ -143,6 +145,8 @@ fn values_are_read_as_the_table_says() {
     }
     assert_eq!(line("off = 1").off().as_deref(), Some("off=1 (FILE)"));
     assert_eq!(line("off = 0").off(), None);
+    assert!(line("pool = given").has_given_pool());
+    assert!(!line("pool = shuffled").has_given_pool() && !line("slack = 5").has_given_pool());
     assert_eq!(read("[main]\noff=1", &[("FASTESTMIRROR_OFF", "0")]).off(), None);
 }
 
@@ -160,6 +164,7 @@ fn wrong_values_are_reported_and_ignored() {
         ),
         ("slack", &["0000000000000005", "5 # a comment"]),
         ("fallbacks", &["-1", "many", "1.5", "1000001", "ALL"]),
+        ("pool", &["Given", "give", "givenness", "random", "1"]),
         ("https_only", &["http"]),
         ("check_after", &["-1", "31536001", "10 min"]),
         ("rotate", &["1d", "daily"]),
@@ -317,6 +322,7 @@ fn table_has_the_defaults_and_the_ranges_of_the_library() {
             }
             Kind::Count { most, .. } => most.to_string(),
             Kind::Flag(_) => if key.is_on(key.default) { "no" } else { "yes" }.into(),
+            Kind::Choice { words, .. } => words[1].into(),
             Kind::Patterns(_) => "a.example".into(),
         };
         assert_eq!(shown(key, &changed) == default, key.name == "off", "{}", key.name);
@@ -345,7 +351,7 @@ fn example_has_all_settings_with_their_defaults() {
     assert_eq!(read(&text, &[]).problems, [""; 0]);
     // The comment above a setting has its range, unless another one has it.
     let prose = include_str!("../../fastestmirror.conf").replace("\n# ", " ");
-    for key in KEYS.iter().filter(|key| matches!(key.kind, Kind::Number { .. } | Kind::Count { .. })) {
+    for key in KEYS.iter().filter(|key| !matches!(key.kind, Kind::Flag(_) | Kind::Patterns(_))) {
         assert!(prose.contains(&key.allowed()), "{}: {}", key.name, key.allowed());
     }
 }
@@ -356,7 +362,7 @@ fn row(key: &Key) -> String {
     let values = match key.kind {
         Kind::Flag(_) => "yes or no".into(),
         Kind::Patterns(_) => "hosts".into(),
-        Kind::Number { .. } | Kind::Count { .. } => key.allowed(),
+        Kind::Number { .. } | Kind::Count { .. } | Kind::Choice { .. } => key.allowed(),
     };
     format!("| `{}` | {} | {values} | {default} |\n", key.name, key.help)
 }
@@ -433,7 +439,7 @@ fn any_file() -> impl Strategy<Value = String> {
     let name = prop::sample::select(
         KEYS.iter().map(|key| key.name).chain(["other", "", "#slack"]).collect::<Vec<_>>(),
     );
-    let value = prop_oneof!["[0-9]{1,6}", "[a-z*?., ]{0,30}", "yes|no|all|1|0", "\\PC{0,10}"];
+    let value = prop_oneof!["[0-9]{1,6}", "[a-z*?., ]{0,30}", "yes|no|all|1|0|given", "\\PC{0,10}"];
     let line = prop_oneof![
         8 => (name, value).prop_map(|(name, value)| format!("{name} = {value}")),
         1 => Just("[main]".to_string()),
