@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::outcome::{Outcome, StopReason};
+use crate::rank::PoolOrder;
 use crate::url::without_user;
 use std::fmt;
 use std::io;
@@ -146,6 +147,8 @@ pub struct Ranking {
     pub elapsed: Duration,
     /// The seed of the shuffle.
     pub seed: u64,
+    /// The order of the pool, as it was set.
+    pub pool_order: PoolOrder,
     /// Whether nearly all of many hosts are equally near. A middlebox may be answering for all of
     /// them, and the order then means little.
     pub ambiguous: bool,

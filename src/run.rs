@@ -391,6 +391,7 @@ impl<'a> Run<'a> {
             stop_reason: self.stop_reason,
             elapsed: self.start.elapsed(),
             seed: self.seed,
+            pool_order: self.options.rule.pool_order,
             ambiguous: ranked.ambiguous,
             slack_would_add: ranked.slack_would_add,
             warnings,

@@ -23,6 +23,8 @@
 //!   - `from_cache`: boolean; the outcome is that of an earlier run, read from the cache.
 //!   - `detoured`: boolean; every connection of the client to this mirror waits, because the
 //!     address that it tries first is silent, although its family works, and another one answered.
+//! - `slack_would_add`: number; how many hosts `--slack 5` would add to the pool, if that has fewer
+//!   than three; else 0.
 
 use crate::text::is_plain;
 use fastestmirror::{RankedMirror, Ranking};
@@ -40,13 +42,14 @@ struct Object<'a>(&'a Ranking);
 
 impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Ranking", 6)?;
+        let mut object = serializer.serialize_struct("Ranking", 7)?;
         object.serialize_field("stop_reason", self.0.stop_reason.name())?;
         object.serialize_field("elapsed_ms", &milliseconds(self.0.elapsed))?;
         object.serialize_field("seed", &self.0.seed)?;
         object.serialize_field("ambiguous", &self.0.ambiguous)?;
         object.serialize_field("warnings", &self.0.warnings)?;
         object.serialize_field("mirrors", &self.0.mirrors.iter().map(Mirror).collect::<Vec<_>>())?;
+        object.serialize_field("slack_would_add", &self.0.slack_would_add)?;
         object.end()
     }
 }
@@ -111,7 +114,12 @@ mod tests {
         let (start, end) = line.split_once(",\"seed\"").expect("a seed");
         assert!(start.starts_with("{\"stop_reason\":\"timeout\",\"elapsed_ms\":"), "{start}");
         let mirror = r#"{"index":0,"url":"http://a.example/","outcome":"unanswered","latency_ms":null,"imprecise":false,"pool":false,"address":null,"from_cache":false,"detoured":false}"#;
-        assert_eq!(end, format!(":7,\"ambiguous\":false,\"warnings\":[],\"mirrors\":[{mirror}]}}\n"));
+        assert_eq!(
+            end,
+            format!(
+                ":7,\"ambiguous\":false,\"warnings\":[],\"mirrors\":[{mirror}],\"slack_would_add\":0}}\n"
+            )
+        );
     }
 
     #[test]

@@ -7,12 +7,12 @@ use crate::text::escape_lines;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, ValueHint, value_parser};
 use clap_complete::Shell;
-use fastestmirror::{Error, Family, Protocol, Ranker};
+use fastestmirror::{Error, Family, PoolOrder, Protocol, Ranker};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use values::{factor, fallbacks, pattern, period, protocol, seed, shell, slack, timeout};
+use values::{factor, fallbacks, pattern, period, pool, protocol, seed, shell, slack, timeout};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -125,6 +125,11 @@ fn command() -> Command {
             option("slack", "MS")
                 .value_parser(slack)
                 .help("... or nearer than the best latency plus MS milliseconds [default: 0]"),
+        )
+        .arg(
+            option("pool", "ORDER")
+                .value_parser(pool)
+                .help("The order of the pool: shuffled, or given [default: shuffled]"),
         )
         .arg(flag("weights").help("Let mirrors with a higher preference in the metalink lead more often"))
         .arg(
@@ -271,6 +276,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
     if matches.contains_id("rotate") && !matches.contains_id("cache") {
         return Err(conflict("--rotate needs --cache FILE, the file in which the order is kept"));
     }
+    if matches.get_flag("weights") && matches.get_one("pool") == Some(&PoolOrder::Given) {
+        return Err(conflict("--weights has no effect with --pool given: leave one of them out"));
+    }
     if let Some(path) = matches.get_one::<PathBuf>("cache") {
         refuse_other_file(path)?;
     }
@@ -288,6 +296,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
 fn completions(shell: Shell) -> String {
     let mut command = command()
         .mut_arg("protocol", |option| option.value_parser(["http", "https", "ftp", "file"]))
+        .mut_arg("pool", |option| option.value_parser(["shuffled", "given"]))
         .mut_arg("generate", |option| option.value_parser(["bash", "zsh", "fish"]));
     // Subcommands are found before the arguments are parsed, and so are none elsewhere. Where there
     // is one, the script for zsh completes it only after a file, and the one for fish completes no
@@ -330,6 +339,9 @@ fn ranker(matches: &ArgMatches) -> Result<Ranker, Error> {
     }
     if let Some(slack) = matches.get_one::<Duration>("slack") {
         ranker.slack(*slack)?;
+    }
+    if let Some(order) = matches.get_one::<PoolOrder>("pool") {
+        ranker.pool_order(*order);
     }
     let patterns = |name| -> Vec<&str> {
         matches.get_many::<String>(name).unwrap_or_default().map(String::as_str).collect()

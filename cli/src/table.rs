@@ -2,7 +2,7 @@
 //! summary.
 
 use crate::text::{cut, escape, without_password};
-use fastestmirror::{Outcome, RankedMirror, Ranking, StopReason};
+use fastestmirror::{Outcome, PoolOrder, RankedMirror, Ranker, Ranking, StopReason};
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ pub(crate) struct Row<'a> {
     pool: bool,
     imprecise: bool,
     is_detoured: bool,
+    pool_order: PoolOrder,
 }
 
 impl<'a> From<&'a RankedMirror> for Row<'a> {
@@ -23,6 +24,7 @@ impl<'a> From<&'a RankedMirror> for Row<'a> {
             pool: mirror.pool,
             imprecise: mirror.imprecise,
             is_detoured: mirror.is_detoured,
+            pool_order: PoolOrder::Shuffled,
         }
     }
 }
@@ -31,19 +33,23 @@ impl<'a> From<&'a RankedMirror> for Row<'a> {
 struct Facts {
     stop_reason: StopReason,
     elapsed: Duration,
-    seed: u64,
+    /// If it has an effect.
+    seed: Option<u64>,
     ambiguous: bool,
+    slack_would_add: usize,
     excluded: usize,
 }
 
 /// Writes the table and the summary. URLs are cut to make the lines of the table fit the `width`.
 pub(crate) fn write(out: &mut impl Write, ranking: &Ranking, width: Option<usize>) -> io::Result<()> {
-    let rows: Vec<Row<'_>> = ranking.mirrors.iter().map(Row::from).collect();
+    let row = |mirror| Row { pool_order: ranking.pool_order, ..Row::from(mirror) };
+    let rows: Vec<Row<'_>> = ranking.mirrors.iter().map(row).collect();
     let facts = Facts {
         stop_reason: ranking.stop_reason,
         elapsed: ranking.elapsed,
-        seed: ranking.seed,
+        seed: Some(ranking.seed).filter(|_| ranking.pool_order == PoolOrder::Shuffled),
         ambiguous: ranking.ambiguous,
+        slack_would_add: ranking.slack_would_add,
         excluded: ranking.excluded.len(),
     };
     write_rows(out, &rows, width)?;
@@ -54,6 +60,9 @@ pub(crate) fn write(out: &mut impl Write, ranking: &Ranking, width: Option<usize
 pub(crate) fn section(row: &Row<'_>, any_answered: bool) -> &'static str {
     match row.outcome {
         Outcome::Local => "on this machine",
+        _ if row.pool && row.pool_order == PoolOrder::Given => {
+            "the pool: near enough to share the load, in the given order"
+        }
         _ if row.pool => "the pool: near enough to share the load, in random order",
         _ if row.is_detoured => "behind: each connection first waits for an address that is silent",
         Outcome::Measured(_) | Outcome::Cached(_) => "farther away, nearest first",
@@ -147,7 +156,8 @@ fn write_summary(out: &mut impl Write, rows: &[Row<'_>], facts: &Facts) -> io::R
         let subject = if parts.is_empty() { mirrors(local) } else { local.to_string() };
         parts.push(format!("{subject} on this machine"));
     }
-    writeln!(out, "\n{}. Seed of the shuffle: {}.", parts.join("; "), facts.seed)?;
+    let seed = facts.seed.map_or(String::new(), |seed| format!(" Seed of the shuffle: {seed}."));
+    writeln!(out, "\n{}.{seed}", parts.join("; "))?;
     writeln!(
         out,
         "Measuring stopped after {} ({}): {}.",
@@ -175,6 +185,13 @@ fn write_summary(out: &mut impl Write, rows: &[Row<'_>], facts: &Facts) -> io::R
              this order means little."
         )?;
     }
+    if facts.slack_would_add > 0 {
+        let (slack, added) = (Ranker::SUGGESTED_SLACK.as_millis(), facts.slack_would_add);
+        writeln!(
+            out,
+            "The pool has few hosts, which carry all load from here: --slack {slack} would add {added}."
+        )?;
+    }
     Ok(())
 }
 
@@ -195,7 +212,7 @@ mod tests {
     use super::*;
 
     fn row(url: &str, outcome: Outcome, pool: bool) -> Row<'_> {
-        Row { url, outcome, pool, imprecise: false, is_detoured: false }
+        Row { url, outcome, pool, imprecise: false, is_detoured: false, pool_order: PoolOrder::Shuffled }
     }
 
     fn measured(milliseconds: u64) -> Outcome {
@@ -212,8 +229,9 @@ mod tests {
         Facts {
             stop_reason: StopReason::Settled,
             elapsed: Duration::from_millis(48),
-            seed: 7,
+            seed: Some(7),
             ambiguous: false,
+            slack_would_add: 0,
             excluded: 0,
         }
     }
@@ -279,6 +297,24 @@ mod tests {
         for part in ["0 of 3 mirrors answered", "after 2.00 s", "filters: 2 mirrors", "equally near"] {
             assert!(summary.contains(part), "{part}: {summary}");
         }
+    }
+
+    #[test]
+    fn pool_in_the_given_order_has_no_seed() {
+        let rows = [Row { pool_order: PoolOrder::Given, ..row("http://a.example/", measured(15), true) }];
+        assert!(
+            table(&rows, None).contains("─── the pool: near enough to share the load, in the given order\n")
+        );
+        let summary = summary(&rows, &Facts { seed: None, ..facts() });
+        assert!(summary.starts_with("\n1 of 1 mirror answered; 1 in the pool (●).\nMeasuring"), "{summary}");
+    }
+
+    #[test]
+    fn summary_hints_at_slack_that_would_help() {
+        let rows = [row("http://a.example/", measured(1), true)];
+        let hint = "--slack 5 would add 3.\n";
+        assert!(summary(&rows, &Facts { slack_would_add: 3, ..facts() }).ends_with(hint));
+        assert!(!summary(&rows, &facts()).contains("--slack"));
     }
 
     #[test]

@@ -222,6 +222,24 @@ fn weights_make_a_preferred_mirror_lead_more_often() {
 }
 
 #[test]
+fn pool_keeps_the_order_of_the_list_if_asked_to() {
+    let open: Vec<_> = (40..44).map(open).collect();
+    let url = |host: usize| format!("http://127.77.1.{}:{}/", host + 40, open[host].1);
+    let list: Vec<String> = [2, 0, 3, 1].map(url).into();
+    let ranked = |seed: u32, pool: &str| {
+        let seed = seed.to_string();
+        let mut arguments =
+            vec!["--json", "--slack=60000", "--fallbacks=all", "--seed", &seed, "--pool", pool];
+        arguments.extend(list.iter().map(String::as_str));
+        let json = json(&run(&arguments));
+        assert_eq!(json["slack_would_add"], 0, "{json}");
+        urls(&json) == list
+    };
+    assert!((0..10).all(|seed| ranked(seed, "given")));
+    assert!(!(0..10).all(|seed| ranked(seed, "shuffled")));
+}
+
+#[test]
 fn urls_prints_a_mirrorlist() {
     let (_listener, port) = open(20);
     let urls = [

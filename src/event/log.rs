@@ -3,6 +3,7 @@
 
 use super::LogLevel;
 use crate::outcome::Outcome;
+use crate::rank::PoolOrder;
 use crate::ranking::{RankedMirror, Ranking};
 use crate::url::{without_path, without_user};
 
@@ -48,13 +49,14 @@ pub(super) fn write_ranking(write: &mut Write<'_>, ranking: &Ranking) {
     }
     let count = |is: fn(&RankedMirror) -> bool| ranking.mirrors.iter().filter(|mirror| is(mirror)).count();
     let line = format!(
-        "measuring stopped after {:.6} s ({}: {}): {} of {} mirrors have a latency, {} are in the pool{}",
+        "measuring stopped after {:.6} s ({}: {}): {} of {} mirrors have a latency, {} are in the pool{}{}",
         ranking.elapsed.as_secs_f64(),
         ranking.stop_reason.name(),
         ranking.stop_reason,
         count(|mirror| mirror.outcome.latency().is_some()),
         ranking.mirrors.len(),
         count(|mirror| mirror.pool),
+        if ranking.pool_order == PoolOrder::Given { ", in the given order" } else { "" },
         if ranking.ambiguous { "; nearly all are equally near, as behind a middlebox" } else { "" },
     );
     write_line(write, LogLevel::Debug, &line);
@@ -123,6 +125,7 @@ mod tests {
             stop_reason: StopReason::Settled,
             elapsed: Duration::from_millis(22),
             seed: 1,
+            pool_order: PoolOrder::Shuffled,
             ambiguous: false,
             slack_would_add: 0,
             warnings: vec!["a warning".into()],
@@ -182,5 +185,7 @@ mod tests {
             ),
         ];
         assert_eq!(logged(&ranking), expected.map(|(level, line)| (level, line.to_string())));
+        let given = Ranking { pool_order: PoolOrder::Given, ..ranking };
+        assert!(logged(&given)[5].1.ends_with(", 2 are in the pool, in the given order"));
     }
 }

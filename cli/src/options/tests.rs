@@ -35,6 +35,8 @@ fn options_reach_the_ranker() {
         "1.5",
         "--slack",
         "2.5",
+        "--pool",
+        "shuffled",
         "--seed",
         "7",
         "--check-after",
@@ -54,6 +56,7 @@ fn options_reach_the_ranker() {
         &all,
         "factor: 1.5",
         "slack: 2.5ms",
+        "pool_order: Shuffled",
         "seed: Some(7)",
         "check_after: 90.5s",
         "family: Ipv6",
@@ -64,6 +67,8 @@ fn options_reach_the_ranker() {
     }
     assert_eq!((options.format, options.weights), (Format::Urls, true));
     assert_eq!(options.input, ["list"]);
+    let given = parsed(&["--pool=given", "list"]).expect("usable");
+    assert!(format!("{:?}", given.ranker).contains("pool_order: Given"));
     let protocols = parsed(&["--protocol=ftp", "--protocol", "file", "list"]).expect("usable");
     assert!(format!("{:?}", protocols.ranker).contains("protocols: [Ftp, File]"));
 }
@@ -123,6 +128,7 @@ fn invalid_values_are_reported_with_the_option_and_its_range() {
         ("--factor", "NaN", "it must be a number from 1 to 1000"),
         ("--fallbacks", "-1", &whole),
         ("--fallbacks", "some", &whole),
+        ("--pool", "Given", "it must be shuffled or given"),
         ("--seed", "18446744073709551616", "it must be a whole number from 0 to 18446744073709551615"),
         ("--seed", "-7", "it must be a whole number from 0 to 18446744073709551615"),
         ("--protocol", "rsync", "it must be http, https, ftp or file"),
@@ -149,6 +155,14 @@ fn contradictory_options_are_refused() {
         assert_eq!(exit.status, 2);
         assert!(exit.message.contains(pair[0]) && exit.message.contains(pair[1]), "{}", exit.message);
     }
+}
+
+#[test]
+fn weights_are_refused_where_they_have_no_effect() {
+    let exit = parsed(&["--weights", "--pool=given", "list"]).expect_err("a contradiction");
+    assert_eq!(exit.status, 2);
+    assert!(exit.message.contains("--weights has no effect with --pool given"), "{}", exit.message);
+    parsed(&["--weights", "--pool=shuffled", "list"]).expect("usable");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The values of options: each function reads one, and its error says what the value may be.
 
 use clap_complete::Shell;
-use fastestmirror::{Error, Protocol, Ranker};
+use fastestmirror::{Error, PoolOrder, Protocol, Ranker};
 use std::time::Duration;
 
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
@@ -37,6 +37,14 @@ pub(super) fn factor(text: &str) -> Result<f64, String> {
     let value = text.parse().unwrap_or(f64::NAN);
     let checked = Ranker::new().factor(value).map(drop);
     checked.map(|()| value).map_err(|error| format!("it must be a number {}", allowed(&error)))
+}
+
+pub(super) fn pool(text: &str) -> Result<PoolOrder, String> {
+    match text {
+        "shuffled" => Ok(PoolOrder::Shuffled),
+        "given" => Ok(PoolOrder::Given),
+        _ => Err("it must be shuffled or given".into()),
+    }
 }
 
 pub(super) fn protocol(text: &str) -> Result<Protocol, String> {
