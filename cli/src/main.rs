@@ -17,11 +17,11 @@ mod text;
 
 use exit::Exit;
 use fastestmirror::{Error, Outcome, Ranker, Ranking};
-use input::Input;
+use input::{Input, Kind};
 use options::{Format, Options, Request};
 use signal_hook::consts::SIGINT;
 use std::ffi::OsString;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -45,22 +45,23 @@ fn run() -> Result<ExitCode, Exit> {
 
 /// Ranks the mirrors of the input and prints the result.
 fn rank(options: Options) -> Result<ExitCode, Exit> {
-    let Options { mut ranker, format, weights, input } = options;
-    let input = read(input)?;
+    let Options { mut ranker, format, weights, uncomment, input } = options;
+    let input = read(input, uncomment)?;
+    let format = choose_format(format, &input)?;
     let preferences = if weights {
-        input.preferences.clone().ok_or_else(|| {
+        input.preferences().ok_or_else(|| {
             Exit::unusable(
                 "--weights needs preferences, and only a metalink of version 3 has them: leave it out",
             )
         })?
     } else {
-        vec![1; input.urls.len()]
+        vec![1; input.mirrors.len()]
     };
 
     let interrupted = cancel_on_interrupt(&mut ranker);
     let progress = progress::Line::show(&mut ranker);
-    let ranked =
-        ranker.rank(input.urls.iter().zip(preferences).map(|(url, weight)| (url, f64::from(weight))));
+    let urls = input.mirrors.iter().map(input::Mirror::ranked_url);
+    let ranked = ranker.rank(urls.zip(preferences).map(|(url, weight)| (url, f64::from(weight))));
     drop(progress);
     if let Ok(interrupted) = interrupted {
         // From now on Ctrl-C ends the process as usual.
@@ -95,17 +96,29 @@ fn rank(options: Options) -> Result<ExitCode, Exit> {
     Err(Exit::no_answer(message))
 }
 
+/// The format asked for, or the one that suits the input and the output.
+fn choose_format(format: Option<Format>, input: &Input) -> Result<Format, Exit> {
+    match (format, &input.kind) {
+        (Some(Format::Lines), Kind::Metalink) => {
+            Err(Exit::unusable("--lines needs a list of lines, and this is a metalink: try --urls"))
+        }
+        (Some(format), _) => Ok(format),
+        (None, _) if input.has_more_than_urls() && !io::stdout().is_terminal() => Ok(Format::Lines),
+        (None, _) => Ok(Format::Table),
+    }
+}
+
 /// Whether the outcome shows a mirror that is there: a local one, or one whose latency is known.
 fn has_answered(outcome: Outcome) -> bool {
     outcome == Outcome::Local || outcome.latency().is_some()
 }
 
 /// Reads what the arguments name: one file, or URLs.
-fn read(arguments: Vec<OsString>) -> Result<Input, Exit> {
+fn read(arguments: Vec<OsString>, uncomment: bool) -> Result<Input, Exit> {
     let urls = arguments.iter().filter(|argument| input::is_url(argument)).count();
     let read = match arguments.as_slice() {
-        arguments if arguments.len() == urls => input::from_arguments(arguments.to_vec()),
-        [file] => input::read(file),
+        arguments if arguments.len() == urls => Ok(input::from_arguments(arguments.to_vec())),
+        [file] => input::read(file, uncomment),
         _ if urls == 0 => {
             return Err(options::conflict(
                 "only one file can be read; for several mirrorlists: cat FILE... | fastestmirror -",
@@ -143,9 +156,19 @@ fn print(ranking: &Ranking, format: Format, input: &Input) -> io::Result<()> {
             table::write(&mut out, ranking, Some(columns.into()).filter(|&columns| columns > 0))?;
         }
         Format::Json => json::write(&mut out, ranking)?,
+        Format::Lines => {
+            let order = ranking.mirrors.iter().map(|mirror| mirror.index);
+            if io::stdout().is_terminal() {
+                let mut lines = Vec::new();
+                input.write_lines(&mut lines, order)?;
+                out.write_all(text::escape_lines(&String::from_utf8_lossy(&lines)).as_bytes())?;
+            } else {
+                input.write_lines(&mut out, order)?;
+            }
+        }
         Format::Urls => {
             for mirror in &ranking.mirrors {
-                let url = if input.is_metalink { metalink::base(&mirror.url) } else { &mirror.url };
+                let url = input.mirrors[mirror.index].repository(&input.kind);
                 writeln!(out, "{}", text::percent_encode(url))?;
             }
         }

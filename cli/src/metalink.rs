@@ -2,9 +2,10 @@
 //! with a preference from 1 to 100 for each URL, and of version 4 (RFC 5854). The priorities of
 //! version 4 are ranks, not weights, so they are not used.
 
-use crate::input::{Fault, Input};
+use crate::input::{Fault, Input, Kind, Mirror};
 use crate::text::escape;
 use roxmltree::{Document, Node};
+use std::num::IntErrorKind;
 
 /// The file of a repository that its metalink is about.
 const REPOMD: &str = "repomd.xml";
@@ -76,33 +77,32 @@ pub(crate) fn parse(text: &str) -> Result<Input, Fault> {
     let file = files.iter().find(|file| file.attribute("name") == Some(REPOMD));
     let file = file.or_else(|| files.iter().find(|file| urls_of(**file).next().is_some()));
 
-    let mut urls = Vec::new();
-    let mut preferences = Vec::new();
+    let mut mirrors = Vec::new();
     for node in file.into_iter().flat_map(|file| urls_of(*file)) {
         let url: String = node.descendants().filter(Node::is_text).filter_map(|text| text.text()).collect();
-        let preference = match node.attribute("preference") {
-            Some(text) => Some(preference(text).map_err(|reason| fault(line(&node), &reason))?),
-            None => None,
-        };
+        let preference = node.attribute("preference").and_then(|text| nearest(text, 1, 100));
         if !url.trim().is_empty() {
-            urls.push(url.trim().to_string());
-            preferences.push(preference);
+            let preference = preference.map(|preference| preference as u8);
+            mirrors.push(Mirror { url: url.trim().into(), preference, place: node.range() });
         }
     }
-    let has_preferences = preferences.iter().any(Option::is_some);
-    // In a list with preferences, a mirror without one counts least.
-    let preferences: Vec<u8> = preferences.into_iter().map(|preference| preference.unwrap_or(1)).collect();
-    Ok(Input { urls, preferences: has_preferences.then_some(preferences), is_metalink: true })
+    Ok(Input { mirrors, kind: Kind::Metalink })
 }
 
 fn fault(line: usize, reason: &str) -> Fault {
     Fault { line: Some(line), reason: reason.into() }
 }
 
-fn preference(text: &str) -> Result<u8, String> {
-    match text.trim().parse() {
-        Ok(preference @ 1..=100) => Ok(preference),
-        _ => Err(format!("the preference \"{}\" is not a number from 1 to 100", escape(text))),
+/// Reads a whole number. One out of range counts as the nearest end: MirrorBrain writes preferences
+/// of 0, and MirrorCache negative ones. Anything else counts as no number.
+fn nearest(text: &str, low: u32, high: u32) -> Option<u32> {
+    match text.trim().parse::<i64>() {
+        Ok(number) => Some(number.clamp(low.into(), high.into()) as u32),
+        Err(error) => match error.kind() {
+            IntErrorKind::PosOverflow => Some(high),
+            IntErrorKind::NegOverflow => Some(low),
+            _ => None,
+        },
     }
 }
 
@@ -134,151 +134,4 @@ fn reason(error: &roxmltree::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Modeled on what mirrors.fedoraproject.org sends.
-    const V3: &str = r#"<?xml version="1.0" encoding="utf-8"?>
-<metalink version="3.0" xmlns="http://www.metalinker.org/" type="dynamic" pubdate="Sat, 21 Nov 2026 20:00:00 GMT" generator="mirrormanager" xmlns:mm0="http://fedorahosted.org/mirrormanager">
- <files>
-  <file name="repomd.xml">
-   <mm0:timestamp>1713000000</mm0:timestamp>
-   <size>8192</size>
-   <verification>
-    <hash type="sha256">00</hash>
-   </verification>
-   <mm0:alternates>
-    <mm0:alternate>
-     <mm0:timestamp>1712000000</mm0:timestamp>
-     <mm0:url>http://not.example/repodata/repomd.xml</mm0:url>
-    </mm0:alternate>
-   </mm0:alternates>
-   <resources maxconnections="1">
-    <url protocol="https" type="https" location="DE" preference="100">https://a.example/f/repodata/repomd.xml</url>
-    <url protocol="rsync" type="rsync" location="DE" preference="99">rsync://a.example/f/repodata/repomd.xml</url>
-    <url protocol="http" type="http" location="FR" preference="1">
-      http://b.example/f?a=1&amp;b=2<![CDATA[&c=3]]>
-    </url>
-    <url protocol="http" type="http" location="US">http://c.example/f/repodata/repomd.xml</url>
-    <url/>
-   </resources>
-  </file>
- </files>
-</metalink>
-"#;
-
-    fn urls(xml: &str) -> Vec<String> {
-        parse(xml).expect("a metalink").urls
-    }
-
-    #[test]
-    fn version_3_has_urls_and_preferences() {
-        let input = parse(V3).expect("a metalink");
-        let urls = [
-            "https://a.example/f/repodata/repomd.xml",
-            "rsync://a.example/f/repodata/repomd.xml",
-            "http://b.example/f?a=1&b=2&c=3",
-            "http://c.example/f/repodata/repomd.xml",
-        ];
-        assert_eq!(input.urls, urls);
-        assert_eq!(input.preferences, Some(vec![100, 99, 1, 1]));
-        assert!(input.is_metalink);
-        assert_eq!(parse(&format!("\n\n  {V3}")), Ok(input));
-    }
-
-    #[test]
-    fn version_4_has_urls_only() {
-        let xml = r#"<metalink xmlns="urn:ietf:params:xml:ns:metalink">
-            <file name="primary.xml.gz"><url>https://not.example/</url></file>
-            <file name="repomd.xml"><metaurl mediatype="torrent">https://not.example/t</metaurl>
-            <url location="de" priority="1">https://a.example/repodata/repomd.xml</url>
-            <url priority="2">ftp://b.example/repodata/repomd.xml</url></file></metalink>"#;
-        let input = parse(xml).expect("a metalink");
-        assert_eq!(
-            input.urls,
-            ["https://a.example/repodata/repomd.xml", "ftp://b.example/repodata/repomd.xml"]
-        );
-        assert_eq!(input.preferences, None);
-    }
-
-    #[test]
-    fn first_file_with_urls_is_used_if_there_is_no_repomd() {
-        let xml = "<metalink><files><file name='a'><resources/></file><file name='b'><resources>\
-                   <url>https://b.example/</url></resources></file><file name='c'><resources>\
-                   <url>https://c.example/</url></resources></file></files></metalink>";
-        assert_eq!(urls(xml), ["https://b.example/"]);
-        assert!(urls("<metalink><files/></metalink>").is_empty());
-    }
-
-    #[test]
-    fn metalink_errors_name_the_line() {
-        let preference = |text: &str| V3.replace("preference=\"99\"", &format!("preference=\"{text}\""));
-        const HTML: &str =
-            "this is an HTML page, neither a mirrorlist nor a metalink: check where it came from";
-        let attributes: String = (0..9999).map(|n| format!(" a{n}=''")).collect();
-        let table = [
-            ("\n<!DOCTYPE HTML>\n<p>".to_string(), 2, HTML),
-            ("<html lang=en>".to_string(), 1, HTML),
-            (
-                "<?xml version='1.0'?>\n<h:html xmlns:h='x'/>".into(),
-                2,
-                "not a metalink: the root element is <html>",
-            ),
-            ("<!DOCTYPE a [<!ENTITY b 'c'>]><a/>".into(), 1, "not a metalink: XML with a DTD"),
-            ("\n<metalink>\n<a>\n</b></metalink>".into(), 4, "malformed XML: expected 'a' tag, not 'b'"),
-            (
-                "<metalink>\n<url>http://a.example/?a&b</url>".into(),
-                2,
-                "malformed XML: malformed entity reference",
-            ),
-            ("\n<metalink>\n<files>\n".into(), 3, "malformed XML: the end is missing"),
-            ("\n<metalink>\n<files".into(), 3, "malformed XML: the end is missing"),
-            (preference("0"), 18, "the preference \"0\" is not a number from 1 to 100"),
-            (preference("101"), 18, "the preference \"101\" is not a number from 1 to 100"),
-            (preference("9.5"), 18, "the preference \"9.5\" is not a number from 1 to 100"),
-            (preference("\u{85}"), 18, "the preference \"\\u{85}\" is not a number from 1 to 100"),
-            (
-                format!("<metalink>\n<a{attributes}/>"),
-                2,
-                "not a metalink: a tag or text is longer than 16 KiB",
-            ),
-            (
-                format!("<metalink>\n<a{}/>", &attributes[..1500]),
-                2,
-                "not a metalink: a tag has more than 100 attributes",
-            ),
-        ];
-        for (xml, line, reason) in table {
-            assert_eq!(parse(&xml), Err(fault(line, reason)));
-        }
-    }
-
-    #[test]
-    fn nested_name_spaces_are_refused() {
-        let nested = |count: usize| -> String {
-            let begin: String =
-                (0..count).map(|n| format!("<a xmlns:n{n}='http://n.example/{n}'>\n")).collect();
-            format!("<metalink>{begin}{}</metalink>", "</a>".repeat(count))
-        };
-        assert!(parse(&nested(100)).expect("a metalink").urls.is_empty());
-        let reason = "not a metalink: more than 100 name spaces are declared";
-        assert_eq!(parse(&nested(101)), Err(fault(101, reason)));
-        assert_eq!(parse(&nested(100_000)), Err(fault(101, reason)));
-    }
-
-    #[test]
-    fn deep_nesting_and_truncation_do_not_panic() {
-        let deep = "<metalink>".repeat(200_000);
-        assert!(parse(&deep).is_err());
-        assert!(parse(&(deep + &"</metalink>".repeat(200_000))).expect("well-formed").urls.is_empty());
-        for end in 0..V3.len() - ">\n".len() {
-            assert!(parse(&V3[..end]).is_err(), "{end}");
-        }
-    }
-
-    #[test]
-    fn base_is_the_url_without_the_suffix() {
-        assert_eq!(base("https://a.example/f/repodata/repomd.xml"), "https://a.example/f/");
-        assert_eq!(base("https://a.example/f/"), "https://a.example/f/");
-    }
-}
+mod tests;

@@ -30,9 +30,12 @@ pub(crate) enum Request {
 pub(crate) struct Options {
     /// A ranker set up with all options about ranking.
     pub(crate) ranker: Ranker,
-    pub(crate) format: Format,
+    /// `None` if it is left to the input and the output.
+    pub(crate) format: Option<Format>,
     /// Whether a metalink's preferences are used as weights.
     pub(crate) weights: bool,
+    /// Whether mirrors that are commented out in a list count too.
+    pub(crate) uncomment: bool,
     /// The name of a file, or URLs; at least one.
     pub(crate) input: Vec<OsString>,
 }
@@ -42,6 +45,7 @@ pub(crate) struct Options {
 pub(crate) enum Format {
     Table,
     Json,
+    Lines,
     Urls,
 }
 
@@ -58,11 +62,12 @@ Examples:
   fastestmirror demo                             a demonstration in a simulated internet
   fastestmirror mirrorlist                       a table of the mirrors, in the order to try
   fastestmirror --urls mirrorlist > sorted       the URLs alone in that order, for dnf
+  fastestmirror --lines mirrorlist > sorted      its own lines in that order, for pacman or apk
   curl -s URL | fastestmirror --weights -        a metalink from standard input
   fastestmirror --json mirrorlist | jq -r '.mirrors[0].url'
 
-A mirrorlist has one URL per line; empty lines and lines that begin with # are skipped,
-and any other line is an error. The URLs of a metalink end in repodata/repomd.xml, which
+A list has one URL in each line, whatever else is there (as in the lists of pacman, apk,
+XBPS and apt), and # comments. The URLs of a metalink end in repodata/repomd.xml, which
 --urls cuts off. A file called demo is ranked as ./demo. Ctrl-C stops measuring and
 prints what is known by then.
 
@@ -98,9 +103,17 @@ fn command() -> Command {
                 .value_hint(ValueHint::FilePath)
                 .num_args(0..),
         )
+        .arg(
+            flag("uncomment").help("Take mirrors that are commented out in a list, and print them uncommented"),
+        )
         .next_help_heading("Output")
-        .arg(flag("json").help("Print one JSON object instead of the table"))
+        .arg(flag("table").help("Print a table [default on a terminal]"))
+        .arg(
+            flag("lines")
+                .help("Print the list's own lines, comments first [default for more than URLs, elsewhere]"),
+        )
         .arg(flag("urls").help("Print the URLs alone, in order: a mirrorlist again"))
+        .arg(flag("json").help("Print one JSON object instead of the table"))
         .next_help_heading("Measuring")
         .arg(
             option("timeout", "SECONDS")
@@ -187,7 +200,7 @@ fn command() -> Command {
                 .value_parser(shell)
                 .help("Print the completions for bash, zsh or fish, and do nothing else"),
         )
-        .group(ArgGroup::new("format").args(["json", "urls"]))
+        .group(ArgGroup::new("format").args(["table", "json", "lines", "urls"]))
         .group(ArgGroup::new("family").args(["ipv4", "ipv6"]))
         .group(ArgGroup::new("protocols").args(["https-only", "protocol"]));
     with_help(command)
@@ -283,13 +296,11 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
         refuse_other_file(path)?;
     }
     let ranker = ranker(&matches).map_err(|error| conflict(&error.to_string()))?;
-    let format = match (matches.get_flag("json"), matches.get_flag("urls")) {
-        (true, _) => Format::Json,
-        (_, true) => Format::Urls,
-        _ => Format::Table,
-    };
-    let weights = matches.get_flag("weights");
-    Ok(Request::Rank(Box::new(Options { ranker, format, weights, input })))
+    let formats =
+        [("table", Format::Table), ("json", Format::Json), ("lines", Format::Lines), ("urls", Format::Urls)];
+    let format = formats.iter().find(|(name, _)| matches.get_flag(name)).map(|(_, format)| *format);
+    let (weights, uncomment) = (matches.get_flag("weights"), matches.get_flag("uncomment"));
+    Ok(Request::Rank(Box::new(Options { ranker, format, weights, uncomment, input })))
 }
 
 /// The completions of all arguments, as a script for this shell.

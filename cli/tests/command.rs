@@ -260,6 +260,36 @@ fn urls_prints_a_mirrorlist() {
 }
 
 #[test]
+fn lines_are_printed_as_they_were() {
+    let (_listener, port) = open(22);
+    let list = file(
+        "lines.txt",
+        format!(
+            "# A list\n\nServer = http://127.77.1.23:{}/$repo\r\n#Server = http://127.77.1.22:{port}/\n\
+             Server = http://127.77.1.22:{port}/$repo # near",
+            servers::closed_port()
+        ),
+    );
+    let text = fs::read_to_string(&list).expect("it was just written");
+    let line: Vec<&str> = text.split_inclusive('\n').collect();
+    let expected = [line[0], line[3], line[4], "\n", line[2]].concat();
+    // The output is no terminal, and a line has more than a URL in it.
+    for arguments in [&[list.as_str()][..], &["--lines", &list]] {
+        assert_eq!(stdout(&run(arguments)), expected);
+    }
+    assert!(stdout(&run(&["--table", &list])).contains("1 of 2 mirrors answered"));
+    let output = stdout(&run(&["--uncomment", "--lines", "--seed=1", &list]));
+    let (near, commented) = (format!("{}\n", line[4]), line[3].trim_start_matches('#'));
+    assert_eq!(output, [line[0], commented, &near, line[2]].concat());
+    // What filters leave out does not come back.
+    let output = stdout(&run(&["--exclude=127.77.1.23", &list]));
+    assert_eq!(output, [line[0], line[3], line[4], "\n"].concat());
+    let (shown, _) = on_terminal(90, &["--lines", &list]);
+    let shown = shown.rsplit("\r\x1b[K").next().expect("split returns a part");
+    assert!(is_clean(shown) && shown.contains("/$repo\\u{d}\n"), "{shown:?}");
+}
+
+#[test]
 fn seed_repeats_the_order() {
     let list: String = (0..30).map(|n| format!("http://mirror{n}.example/\n")).collect();
     let file = file("seed.txt", &list);
@@ -279,7 +309,7 @@ fn seed_repeats_the_order() {
 fn input_errors_name_the_file_the_line_and_the_reason() {
     let huge = vec![b'#'; (16 << 20) + 1];
     let directory = env!("CARGO_TARGET_TMPDIR");
-    let table: [(&str, &[u8], &str); 10] = [
+    let table: [(&str, &[u8], &str); 9] = [
         (
             "html.txt",
             b"<!DOCTYPE html>\n<title>Sign in</title>",
@@ -288,14 +318,13 @@ fn input_errors_name_the_file_the_line_and_the_reason() {
         (
             "text.txt",
             b"http://127.0.0.1/\nno such repository\n",
-            "line 2: not a URL: \"no such repository\"; a line is a URL, such as https://..., or a # comment",
+            "line 2: no URL in \"no such repository\"; a line has one URL, such as https://..., or is a # comment",
         ),
         (
             "control.txt",
             b"\x1b]0;gotcha\x07\n",
-            "line 1: not a URL: \"\\u{1b}]0;gotcha\\u{7}\"; a line is a URL, such as https://..., or a # comment",
+            "line 1: no URL in \"\\u{1b}]0;gotcha\\u{7}\"; a line has one URL, such as https://..., or is a # comment",
         ),
-        ("latin1.txt", b"# \xfc\n", "line 1: not UTF-8: convert the list, with iconv for example"),
         ("empty.txt", b"", "there is no URL in this list"),
         ("comments.txt", b"# nothing\n", "there is no URL in this list"),
         ("huge.txt", &huge, "cannot be read: it is larger than 16 MiB, too large for a list"),
@@ -327,17 +356,15 @@ fn input_errors_name_the_file_the_line_and_the_reason() {
     assert_eq!(output.status.code(), Some(2));
     let message = format!("fastestmirror: {directory}: cannot be read: Is a directory; name a file in it\n");
     assert_eq!(stderr(&output), message);
-    let preference = metalink(&[("http://127.0.0.1/", 1), ("http://127.0.0.2/", 101)]);
-    let message =
-        "fastestmirror: standard input: line 8: the preference \"101\" is not a number from 1 to 100\n";
-    assert_eq!(stderr(&run_with(&["-"], preference.as_bytes())), message);
 }
 
 #[test]
 fn argument_errors_are_reported() {
     let list = file("fine.txt", "http://127.0.0.1/\n");
     let list = list.as_str();
-    let table: [(&[&str], &str); 16] = [
+    let metalink = file("fine.xml", metalink(&[("http://127.0.0.1/", 1)]));
+    let metalink = metalink.as_str();
+    let table: [(&[&str], &str); 17] = [
         (&[list, list], "only one file can be read"),
         (&["http://127.0.0.1/", list], "is not a URL, and files and URLs cannot be mixed"),
         (&["http://127.0.0.1/", "-"], "\"-\" is not a URL"),
@@ -353,7 +380,8 @@ fn argument_errors_are_reported() {
         ),
         (&["--factor", "0.5", list], "'--factor <F>': it must be a number from 1 to 1000"),
         (&["--seed", "x", list], "'--seed <N>': it must be a whole number"),
-        (&["--weights", list], "--weights needs preferences"),
+        (&["--lines", metalink], "--lines needs a list of lines, and this is a metalink"),
+        (&["--lines", metalink], "--lines needs a list of lines, and this is a metalink"),
         (&["--https-only", list], "the filters exclude the only mirror: loosen --include"),
         (&["--rotate", "60", list], "--rotate needs --cache FILE"),
         (&["--json"], "there is nothing to rank"),
@@ -447,7 +475,7 @@ fn https_only_leaves_out_other_mirrors() {
 }
 
 const NASTY: &str =
-    "http://127.77.1.60:1/\x1b[2J\u{7f}\u{85}\u{9b}31m\u{202e}\u{2066}\u{200b}\u{feff}\t\x08\x00end";
+    "http://127.77.1.60:1/\x1b[2J\u{7f}\u{85}\u{9b}31m\u{202e}\u{2066}\u{200b}\u{feff}\x08\x00end";
 
 /// Whether a text has only characters that show, and line breaks.
 fn is_clean(text: &str) -> bool {
@@ -465,8 +493,7 @@ fn control_characters_are_escaped_in_every_format() {
         assert!(text.contains("end"), "{text}");
     }
     assert_eq!(json(&run_with(&["--json", "-"], NASTY.as_bytes()))["mirrors"][0]["url"], NASTY);
-    let urls =
-        "http://127.77.1.60:1/%1B[2J%7F%C2%85%C2%9B31m%E2%80%AE%E2%81%A6%E2%80%8B%EF%BB%BF%09%08%00end\n";
+    let urls = "http://127.77.1.60:1/%1B[2J%7F%C2%85%C2%9B31m%E2%80%AE%E2%81%A6%E2%80%8B%EF%BB%BF%08%00end\n";
     assert_eq!(stdout(&run_with(&["--urls", "-"], NASTY.as_bytes())), urls);
 }
 

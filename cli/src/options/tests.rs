@@ -46,6 +46,7 @@ fn options_reach_the_ranker() {
         "--public-only",
         "--urls",
         "--weights",
+        "--uncomment",
         "list",
     ]);
     let options = options.expect("usable");
@@ -65,7 +66,8 @@ fn options_reach_the_ranker() {
     ] {
         assert!(ranker.contains(part), "{part} in {ranker}");
     }
-    assert_eq!((options.format, options.weights), (Format::Urls, true));
+    assert_eq!((options.format, options.weights), (Some(Format::Urls), true));
+    assert!(options.uncomment);
     assert_eq!(options.input, ["list"]);
     let given = parsed(&["--pool=given", "list"]).expect("usable");
     assert!(format!("{:?}", given.ranker).contains("pool_order: Given"));
@@ -150,7 +152,7 @@ fn invalid_values_are_reported_with_the_option_and_its_range() {
 
 #[test]
 fn contradictory_options_are_refused() {
-    for pair in [["--json", "--urls"], ["--ipv4", "--ipv6"]] {
+    for pair in [["--json", "--urls"], ["--table", "--lines"], ["--ipv4", "--ipv6"]] {
         let exit = parsed(&pair).expect_err("a contradiction");
         assert_eq!(exit.status, 2);
         assert!(exit.message.contains(pair[0]) && exit.message.contains(pair[1]), "{}", exit.message);

@@ -1,0 +1,194 @@
+//! Lists with a mirror in each line, whatever else is in it: those of dnf, pacman, apk, XBPS, apt
+//! and others. One rule holds for all: a line with exactly one URL in it is a mirror, and the line
+//! comes out as it was.
+
+use super::{Fault, Input, Kind, Mirror, percent_encode_invalid};
+use crate::text::{cut, escape};
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::ops::Range;
+use std::os::unix::ffi::OsStringExt;
+
+/// The columns of a line that a message quotes.
+const MAX_QUOTED: usize = 60;
+
+/// The text of a list, with what is not a mirror in it.
+#[derive(Debug, PartialEq)]
+pub(crate) struct List {
+    text: Vec<u8>,
+    /// The comments' lines.
+    comments: Vec<Range<usize>>,
+    /// What ends a line that has no end, being the last one.
+    line_end: &'static [u8],
+    /// Whether a mirror's line has more in it than the URL.
+    pub(super) has_more_than_urls: bool,
+}
+
+impl List {
+    /// Writes the comments, and then these lines.
+    pub(super) fn write<'a>(
+        &'a self,
+        out: &mut impl Write,
+        lines: impl Iterator<Item = &'a Range<usize>>,
+    ) -> io::Result<()> {
+        for line in self.comments.iter().chain(lines) {
+            let line = &self.text[line.clone()];
+            out.write_all(line)?;
+            if !line.ends_with(b"\n") {
+                out.write_all(self.line_end)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes URLs as the lines of a list.
+pub(super) fn from_urls(urls: Vec<OsString>) -> Input {
+    let mut text = Vec::new();
+    let mut mirrors = Vec::new();
+    for url in urls {
+        let url = url.into_vec();
+        let start = text.len();
+        text.extend_from_slice(&url);
+        let place = start..text.len();
+        mirrors.push(Mirror { url: percent_encode_invalid(&url), preference: None, place });
+    }
+    let list = List { text, comments: Vec::new(), line_end: b"\n", has_more_than_urls: false };
+    Input { mirrors, kind: Kind::Lines(list) }
+}
+
+/// Reads a list. Empty lines are left out.
+pub(super) fn parse(text: Vec<u8>, uncomment: bool) -> Result<Input, Fault> {
+    let mut mirrors = Vec::new();
+    let mut comments = Vec::new();
+    let mut faults = Vec::new();
+    let mut commented_out = 0;
+    let mut has_more_than_urls = false;
+    let mut end = 0;
+    for (number, line) in (1..).zip(text.split_inclusive(|&byte| byte == b'\n')) {
+        let mut place = end..end + line.len();
+        end = place.end;
+        let mut content = line.trim_ascii();
+        if content.is_empty() {
+            continue;
+        }
+        if content.starts_with(b"#") {
+            match commented_mirror(content) {
+                Some(mirror) if uncomment => {
+                    place.start += line.len() - line.trim_ascii_start().len() + content.len() - mirror.len();
+                    content = mirror;
+                }
+                mirror => {
+                    commented_out += usize::from(mirror.is_some());
+                    comments.push(place);
+                    continue;
+                }
+            }
+        }
+        match find_url(content) {
+            Ok(range) => {
+                has_more_than_urls |= range != (0..content.len());
+                let url = percent_encode_invalid(&content[range]);
+                mirrors.push(Mirror { url, preference: None, place });
+            }
+            // The library takes any text, and calls it unsupported if it cannot connect to it. A
+            // line without a URL shows that this is no list but, for example, an error page;
+            // ranking the rest of it would hide that.
+            Err(count) => faults.push((number, count, content)),
+        }
+    }
+    if let Some(&(line, count, content)) = faults.first() {
+        let quoted = cut(&escape(&String::from_utf8_lossy(content)), MAX_QUOTED);
+        let count = if count == 0 { "no URL".into() } else { format!("{count} URLs") };
+        let others = match faults.len() - 1 {
+            0 => String::new(),
+            1 => " (and 1 more line is wrong)".into(),
+            others => format!(" (and {others} more lines are wrong)"),
+        };
+        let reason = format!(
+            "{count} in \"{quoted}\"; a line has one URL, such as https://..., or is a # comment{others}"
+        );
+        return Err(Fault { line: Some(line), reason });
+    }
+    if mirrors.is_empty() {
+        let hint = match commented_out {
+            0 => String::new(),
+            count => format!("; --uncomment takes the {count} that are commented out"),
+        };
+        return Err(Fault { line: None, reason: format!("there is no URL in this list{hint}") });
+    }
+    let first = text.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default();
+    let line_end: &[u8] = if first.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
+    let list = List { text, comments, line_end, has_more_than_urls };
+    Ok(Input { mirrors, kind: Kind::Lines(list) })
+}
+
+/// Where the URL is in a line without white space around it. It begins with its scheme, and ends
+/// before white space, or before the quote if there is one before it. A line that is a path from
+/// the root, or `file:` and such a path, has a URL too, as librepo takes it. The error is how many
+/// URLs there are, if not one.
+fn find_url(line: &[u8]) -> Result<Range<usize>, usize> {
+    let starts: Vec<usize> = (0..line.len()).filter(|&at| line[at..].starts_with(b"://")).collect();
+    let schemes = starts.into_iter().filter_map(|at| scheme(line, at));
+    let mut starts: Vec<usize> = schemes.collect();
+    if starts.is_empty() {
+        let is_file =
+            |at: usize| scheme(line, at).is_some_and(|start| line[start..at].eq_ignore_ascii_case(b"file"));
+        starts = (0..line.len())
+            .filter(|&at| line[at..].starts_with(b":/") && is_file(at))
+            .map(|at| at - 4)
+            .collect();
+        if starts.is_empty() && line.starts_with(b"/") && !line.starts_with(b"//") {
+            starts.push(0);
+        }
+    }
+    let [start] = starts[..] else { return Err(starts.len()) };
+    let quote = match start.checked_sub(1).map(|before| line[before]) {
+        Some(quote @ (b'"' | b'\'')) => Some(quote),
+        Some(b'<') => Some(b'>'),
+        _ => None,
+    };
+    let is_end = |&byte: &u8| byte.is_ascii_whitespace() || byte == b'\x0b' || Some(byte) == quote;
+    let length = line[start..].iter().position(is_end).unwrap_or(line.len() - start);
+    Ok(start..start + length)
+}
+
+/// Where the scheme begins that ends before the colon at `colon` (RFC 3986, section 3.1).
+fn scheme(line: &[u8], colon: usize) -> Option<usize> {
+    let is_in_scheme = |&byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    let length = line[..colon].iter().rev().take_while(|&byte| is_in_scheme(byte)).count();
+    (colon - length..colon).find(|&at| line[at].is_ascii_alphabetic())
+}
+
+/// The mirror's line in a comment, if it is a mirror that is commented out. Comments for people
+/// have URLs in them too, so what is before the URL decides: nothing at all, not even a blank after
+/// the `#`, or what lists have there.
+fn commented_mirror(comment: &[u8]) -> Option<&[u8]> {
+    let after = &comment[comment.iter().take_while(|&&byte| byte == b'#').count()..];
+    let line = after.trim_ascii_start();
+    if line.starts_with(b"/") {
+        return None;
+    }
+    let start = find_url(line).ok()?.start;
+    let before = line[..start].trim_ascii_end();
+    let before = before.strip_suffix(b"\"").or(before.strip_suffix(b"'")).unwrap_or(before);
+    let is_mirror = match before.strip_suffix(b"=") {
+        Some(key) => KEYS.contains(&key.trim_ascii_end()),
+        None if before.is_empty() => comment.len() == 1 + line.len(),
+        None => before.starts_with(b"@") && !before.contains(&b' ') || is_apt_source(before),
+    };
+    is_mirror.then_some(line)
+}
+
+/// What is before `=` in a line of pacman (both of its kinds of mirrors), XBPS, and yum or dnf.
+const KEYS: [&[u8]; 4] = [b"Server", b"CacheServer", b"repository", b"baseurl"];
+
+/// Whether the text is `deb` or `deb-src`, maybe with options in brackets after it.
+fn is_apt_source(text: &[u8]) -> bool {
+    let options = text.strip_prefix(b"deb-src").or(text.strip_prefix(b"deb"));
+    let options = options.map(<[u8]>::trim_ascii_start);
+    options.is_some_and(|options| options.is_empty() || options.starts_with(b"[") && options.ends_with(b"]"))
+}
+
+#[cfg(test)]
+mod tests;
