@@ -264,7 +264,7 @@ fn show_loopback(unavailable: &Unavailable) -> Result<(), Exit> {
             unavailable.why()
         )?;
         writeln!(out, "Instead, a few mirrors on loopback addresses:\n")?;
-        table::write(&mut out, &ranking, None)
+        table::write(&mut out, &ranking, &[], None)
     };
     write().map_err(|failure| Exit::unwritable(&failure))
 }

@@ -70,6 +70,14 @@ impl Input {
         has_any.then(|| all.collect())
     }
 
+    /// The line of a mirror in the list, with its end.
+    pub(crate) fn line(&self, index: usize) -> Option<&[u8]> {
+        match &self.kind {
+            Kind::Lines(list) => Some(list.line(&self.mirrors[index].place)),
+            Kind::Metalink => None,
+        }
+    }
+
     /// Whether a line has more than a URL in it, so that the URLs alone are not the list again.
     pub(crate) fn has_more_than_urls(&self) -> bool {
         matches!(&self.kind, Kind::Lines(list) if list.has_more_than_urls)

@@ -3,6 +3,8 @@
 //! Its keys are an interface: they keep their names, types and order, and new ones come last. They
 //! are named as in the library's `Ranking` and `RankedMirror`; a duration has its unit in its name.
 //!
+//! - `version`: number; 1. It becomes another one if a key is renamed or removed, or changes its
+//!   meaning.
 //! - `stop_reason`: string; why measuring stopped. `idle` (nothing had to be measured), `complete`,
 //!   `settled`, `quiet`, `timeout` or `cancelled`.
 //! - `elapsed_ms`: number; how long the run took.
@@ -23,9 +25,15 @@
 //!   - `from_cache`: boolean; the outcome is that of an earlier run, read from the cache.
 //!   - `detoured`: boolean; every connection of the client to this mirror waits, because the
 //!     address that it tries first is silent, although its family works, and another one answered.
+//! - `notes`: array of strings; the sentences that the table has below its summary, for people. Their
+//!   words may change: all that they say is in other keys, too.
+//! - `excluded`: array of objects; the mirrors that filters leave out, in the order given: of each
+//!   its `index` and `url`.
+//! - `omitted`: number; how many mirrors are missing at the end of `mirrors` because of `--top`.
 //! - `slack_would_add`: number; how many hosts `--slack 5` would add to the pool, if that has fewer
 //!   than three; else 0.
 
+use crate::table;
 use crate::text::is_plain;
 use fastestmirror::{RankedMirror, Ranking};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
@@ -33,23 +41,36 @@ use serde_json::ser::Formatter;
 use std::io::{self, Write};
 use std::time::Duration;
 
-pub(crate) fn write(out: &mut impl Write, ranking: &Ranking) -> io::Result<()> {
-    Object(ranking).serialize(&mut serde_json::Serializer::with_formatter(&mut *out, Plain))?;
+/// Writes the object; `omitted` are the mirrors that `--top` leaves out.
+pub(crate) fn write(out: &mut impl Write, ranking: &Ranking, omitted: &[RankedMirror]) -> io::Result<()> {
+    let object = Object { ranking, omitted };
+    object.serialize(&mut serde_json::Serializer::with_formatter(&mut *out, Plain))?;
     writeln!(out)
 }
 
-struct Object<'a>(&'a Ranking);
+/// The version of the format.
+const VERSION: u32 = 1;
+
+struct Object<'a> {
+    ranking: &'a Ranking,
+    omitted: &'a [RankedMirror],
+}
 
 impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Ranking", 7)?;
-        object.serialize_field("stop_reason", self.0.stop_reason.name())?;
-        object.serialize_field("elapsed_ms", &milliseconds(self.0.elapsed))?;
-        object.serialize_field("seed", &self.0.seed)?;
-        object.serialize_field("ambiguous", &self.0.ambiguous)?;
-        object.serialize_field("warnings", &self.0.warnings)?;
-        object.serialize_field("mirrors", &self.0.mirrors.iter().map(Mirror).collect::<Vec<_>>())?;
-        object.serialize_field("slack_would_add", &self.0.slack_would_add)?;
+        let Object { ranking, omitted } = self;
+        let mut object = serializer.serialize_struct("Ranking", 11)?;
+        object.serialize_field("version", &VERSION)?;
+        object.serialize_field("stop_reason", ranking.stop_reason.name())?;
+        object.serialize_field("elapsed_ms", &milliseconds(ranking.elapsed))?;
+        object.serialize_field("seed", &ranking.seed)?;
+        object.serialize_field("ambiguous", &ranking.ambiguous)?;
+        object.serialize_field("warnings", &ranking.warnings)?;
+        object.serialize_field("mirrors", &ranking.mirrors.iter().map(Mirror).collect::<Vec<_>>())?;
+        object.serialize_field("notes", &table::notes(ranking, omitted))?;
+        object.serialize_field("excluded", &ranking.excluded.iter().map(Excluded).collect::<Vec<_>>())?;
+        object.serialize_field("omitted", &omitted.len())?;
+        object.serialize_field("slack_would_add", &ranking.slack_would_add)?;
         object.end()
     }
 }
@@ -72,8 +93,19 @@ impl Serialize for Mirror<'_> {
     }
 }
 
+struct Excluded<'a>(&'a RankedMirror);
+
+impl Serialize for Excluded<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("Excluded", 2)?;
+        object.serialize_field("index", &self.0.index)?;
+        object.serialize_field("url", &self.0.url)?;
+        object.end()
+    }
+}
+
 /// A duration in milliseconds, to the microsecond: the kernel's times are no finer.
-fn milliseconds(duration: Duration) -> f64 {
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1000.0
 }
 
@@ -104,7 +136,7 @@ mod tests {
     fn json(url: &str) -> String {
         let ranking = Ranker::new().seed(7).timeout(Duration::ZERO).expect("in range").rank([url]);
         let mut out = Vec::new();
-        write(&mut out, &ranking.expect("a ranking")).expect("memory takes all");
+        write(&mut out, &ranking.expect("a ranking"), &[]).expect("memory takes all");
         String::from_utf8(out).expect("JSON is UTF-8")
     }
 
@@ -112,14 +144,11 @@ mod tests {
     fn keys_keep_their_order_in_one_line() {
         let line = json("http://a.example/");
         let (start, end) = line.split_once(",\"seed\"").expect("a seed");
-        assert!(start.starts_with("{\"stop_reason\":\"timeout\",\"elapsed_ms\":"), "{start}");
+        assert!(start.starts_with("{\"version\":1,\"stop_reason\":\"timeout\",\"elapsed_ms\":"), "{start}");
         let mirror = r#"{"index":0,"url":"http://a.example/","outcome":"unanswered","latency_ms":null,"imprecise":false,"pool":false,"address":null,"from_cache":false,"detoured":false}"#;
-        assert_eq!(
-            end,
-            format!(
-                ":7,\"ambiguous\":false,\"warnings\":[],\"mirrors\":[{mirror}],\"slack_would_add\":0}}\n"
-            )
-        );
+        let rest = r#""notes":[],"excluded":[],"omitted":0,"slack_would_add":0"#;
+        let expected = format!(":7,\"ambiguous\":false,\"warnings\":[],\"mirrors\":[{mirror}],{rest}}}\n");
+        assert_eq!(end, expected);
     }
 
     #[test]

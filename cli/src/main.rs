@@ -2,8 +2,11 @@
 //! and prints the order in which to try them.
 //!
 //! This file is the way from the arguments to the exit status. What is read on it is in `options`,
-//! `input` and `metalink`; what is printed, in `table`, `json` and `progress`.
+//! `input` and `metalink`; what is printed, in `table`, `json`, `csv`, `apt` and `progress`; where it
+//! goes, in `output`.
 
+mod apt;
+mod csv;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
@@ -11,17 +14,19 @@ mod input;
 mod json;
 mod metalink;
 mod options;
+mod output;
 mod progress;
 mod table;
 mod text;
 
 use exit::Exit;
-use fastestmirror::{Error, Outcome, Ranker, Ranking};
+use fastestmirror::{Error, Outcome, RankedMirror, Ranker, Ranking};
 use input::{Input, Kind};
 use options::{Format, Options, Request};
+use output::Destination;
 use signal_hook::consts::SIGINT;
 use std::ffi::OsString;
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -45,9 +50,10 @@ fn run() -> Result<ExitCode, Exit> {
 
 /// Ranks the mirrors of the input and prints the result.
 fn rank(options: Options) -> Result<ExitCode, Exit> {
-    let Options { mut ranker, format, weights, uncomment, input } = options;
+    let Options { mut ranker, format, output, top, weights, uncomment, input } = options;
     let input = read(input, uncomment)?;
-    let format = choose_format(format, &input)?;
+    let destination = Destination::find(output.as_deref())?;
+    let format = choose_format(format, &input, &destination)?;
     let preferences = if weights {
         input.preferences().ok_or_else(|| {
             Exit::unusable(
@@ -67,7 +73,7 @@ fn rank(options: Options) -> Result<ExitCode, Exit> {
         // From now on Ctrl-C ends the process as usual.
         interrupted.store(true, SeqCst);
     }
-    let ranking = ranked.map_err(|error| match error {
+    let mut ranking = ranked.map_err(|error| match error {
         Error::AllExcluded { .. } => {
             Exit::unusable(&format!("{error}: loosen --include, --exclude, --protocol or --https-only"))
         }
@@ -77,15 +83,16 @@ fn rank(options: Options) -> Result<ExitCode, Exit> {
     for warning in &ranking.warnings {
         let _ = writeln!(io::stderr(), "fastestmirror: warning: {}", text::escape(warning));
     }
-    match print(&ranking, format, &input) {
-        // A reader that has closed the pipe has all that it wants; the status is still about the
-        // mirrors.
-        Err(failure) if failure.kind() != io::ErrorKind::BrokenPipe => {
-            return Err(Exit::unwritable(&failure));
-        }
-        _ => {}
+    let any_answered = ranking.mirrors.iter().any(|mirror| has_answered(mirror.outcome));
+    if let Some((name, exists)) = destination.replaced().filter(|_| !any_answered) {
+        // The order of the file may be that of an earlier run, and better than the given one.
+        let unchanged = if exists { "is left as it was" } else { "is not written" };
+        return Err(Exit::no_answer(&format!("fastestmirror: no mirror answered: {name} {unchanged}\n")));
     }
-    if ranking.mirrors.iter().any(|mirror| has_answered(mirror.outcome)) {
+    let omitted = ranking.mirrors.split_off(top.min(ranking.mirrors.len()));
+    let text = render(&ranking, &omitted, format, &input, &destination);
+    destination.write(&text.expect("memory takes all"))?;
+    if any_answered {
         return Ok(ExitCode::SUCCESS);
     }
     // The table has said so already.
@@ -97,13 +104,16 @@ fn rank(options: Options) -> Result<ExitCode, Exit> {
 }
 
 /// The format asked for, or the one that suits the input and the output.
-fn choose_format(format: Option<Format>, input: &Input) -> Result<Format, Exit> {
+fn choose_format(format: Option<Format>, input: &Input, destination: &Destination) -> Result<Format, Exit> {
     match (format, &input.kind) {
         (Some(Format::Lines), Kind::Metalink) => {
             Err(Exit::unusable("--lines needs a list of lines, and this is a metalink: try --urls"))
         }
         (Some(format), _) => Ok(format),
-        (None, _) if input.has_more_than_urls() && !io::stdout().is_terminal() => Ok(Format::Lines),
+        // A table in the place of a list would be of no use to what reads the list.
+        (None, Kind::Lines(_)) if destination.replaced().is_some() => Ok(Format::Lines),
+        (None, Kind::Metalink) if destination.replaced().is_some() => Ok(Format::Urls),
+        (None, _) if input.has_more_than_urls() && !destination.is_terminal() => Ok(Format::Lines),
         (None, _) => Ok(Format::Table),
     }
 }
@@ -148,22 +158,24 @@ fn cancel_on_interrupt(ranker: &mut Ranker) -> io::Result<Arc<AtomicBool>> {
     Ok(interrupted)
 }
 
-fn print(ranking: &Ranking, format: Format, input: &Input) -> io::Result<()> {
-    let mut out = BufWriter::new(io::stdout().lock());
+/// The result in this format.
+fn render(
+    ranking: &Ranking,
+    omitted: &[RankedMirror],
+    format: Format,
+    input: &Input,
+    destination: &Destination,
+) -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
     match format {
-        Format::Table => {
-            let columns = rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| size.ws_col);
-            table::write(&mut out, ranking, Some(columns.into()).filter(|&columns| columns > 0))?;
-        }
-        Format::Json => json::write(&mut out, ranking)?,
+        Format::Table => table::write(&mut out, ranking, omitted, destination.columns())?,
+        Format::Json => json::write(&mut out, ranking, omitted)?,
+        Format::Apt => apt::write(&mut out, ranking, input)?,
+        Format::Csv => csv::write(&mut out, ranking)?,
         Format::Lines => {
-            let order = ranking.mirrors.iter().map(|mirror| mirror.index);
-            if io::stdout().is_terminal() {
-                let mut lines = Vec::new();
-                input.write_lines(&mut lines, order)?;
-                out.write_all(text::escape_lines(&String::from_utf8_lossy(&lines)).as_bytes())?;
-            } else {
-                input.write_lines(&mut out, order)?;
+            input.write_lines(&mut out, ranking.mirrors.iter().map(|mirror| mirror.index))?;
+            if destination.is_terminal() {
+                out = text::escape_lines(&String::from_utf8_lossy(&out)).into_bytes();
             }
         }
         Format::Urls => {
@@ -173,5 +185,5 @@ fn print(ranking: &Ranking, format: Format, input: &Input) -> io::Result<()> {
             }
         }
     }
-    out.flush()
+    Ok(out)
 }

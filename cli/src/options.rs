@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use values::{factor, fallbacks, pattern, period, pool, protocol, seed, shell, slack, timeout};
+use values::{factor, fallbacks, pattern, period, pool, protocol, seed, shell, slack, timeout, top};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -32,6 +32,10 @@ pub(crate) struct Options {
     pub(crate) ranker: Ranker,
     /// `None` if it is left to the input and the output.
     pub(crate) format: Option<Format>,
+    /// Where the result goes, if not to standard output.
+    pub(crate) output: Option<PathBuf>,
+    /// How many mirrors come out at most.
+    pub(crate) top: usize,
     /// Whether a metalink's preferences are used as weights.
     pub(crate) weights: bool,
     /// Whether mirrors that are commented out in a list count too.
@@ -47,6 +51,8 @@ pub(crate) enum Format {
     Json,
     Lines,
     Urls,
+    Apt,
+    Csv,
 }
 
 const ABOUT: &str = "\
@@ -63,6 +69,7 @@ Examples:
   fastestmirror mirrorlist                       a table of the mirrors, in the order to try
   fastestmirror --urls mirrorlist > sorted       the URLs alone in that order, for dnf
   fastestmirror --lines mirrorlist > sorted      its own lines in that order, for pacman or apk
+  fastestmirror -o mirrorlist mirrorlist         the list itself, put into that order
   curl -s URL | fastestmirror --weights -        a metalink from standard input
   fastestmirror --json mirrorlist | jq -r '.mirrors[0].url'
 
@@ -73,7 +80,7 @@ prints what is known by then.
 
 Exit status: 0 if a mirror answered or is local; 1 if the system fails, for example with
 a full disk; 2 if the arguments or the input cannot be used; 3 if no mirror answered (the
-list is printed all the same, in the given order).";
+list is printed all the same, in the given order, but the file of --output stays as it was).";
 
 /// The arguments that `-h` shows.
 const COMMON: [&str; 10] =
@@ -104,14 +111,22 @@ fn command() -> Command {
                 .num_args(0..),
         )
         .arg(
-            flag("uncomment").help("Take mirrors that are commented out in a list, and print them uncommented"),
+            flag("uncomment")
+                .help("Take mirrors that are commented out in a list, and print them uncommented"),
         )
         .next_help_heading("Output")
         .arg(flag("table").help("Print a table [default on a terminal]"))
+        .arg(flag("lines").help("Print the list's own lines, comments first [default for more than URLs]"))
+        .arg(flag("apt").help("Print a mirrorlist for apt, with priorities"))
+        .arg(flag("csv").help("Print comma-separated values, with a header"))
         .arg(
-            flag("lines")
-                .help("Print the list's own lines, comments first [default for more than URLs, elsewhere]"),
+            option("output", "FILE")
+                .short('o')
+                .value_parser(value_parser!(PathBuf))
+                .value_hint(ValueHint::FilePath)
+                .help("Replace this file by the result, in one step, if a mirror answered"),
         )
+        .arg(option("top", "N").value_parser(top).help("Print only the first N mirrors of the result"))
         .arg(flag("urls").help("Print the URLs alone, in order: a mirrorlist again"))
         .arg(flag("json").help("Print one JSON object instead of the table"))
         .next_help_heading("Measuring")
@@ -200,7 +215,7 @@ fn command() -> Command {
                 .value_parser(shell)
                 .help("Print the completions for bash, zsh or fish, and do nothing else"),
         )
-        .group(ArgGroup::new("format").args(["table", "json", "lines", "urls"]))
+        .group(ArgGroup::new("format").args(["table", "json", "lines", "urls", "apt", "csv"]))
         .group(ArgGroup::new("family").args(["ipv4", "ipv6"]))
         .group(ArgGroup::new("protocols").args(["https-only", "protocol"]));
     with_help(command)
@@ -294,13 +309,24 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
     }
     if let Some(path) = matches.get_one::<PathBuf>("cache") {
         refuse_other_file(path)?;
+        if matches.get_one("output") == Some(path) {
+            return Err(conflict("--output and --cache name the same file"));
+        }
     }
     let ranker = ranker(&matches).map_err(|error| conflict(&error.to_string()))?;
-    let formats =
-        [("table", Format::Table), ("json", Format::Json), ("lines", Format::Lines), ("urls", Format::Urls)];
+    let formats = [
+        ("table", Format::Table),
+        ("json", Format::Json),
+        ("lines", Format::Lines),
+        ("urls", Format::Urls),
+        ("apt", Format::Apt),
+        ("csv", Format::Csv),
+    ];
     let format = formats.iter().find(|(name, _)| matches.get_flag(name)).map(|(_, format)| *format);
     let (weights, uncomment) = (matches.get_flag("weights"), matches.get_flag("uncomment"));
-    Ok(Request::Rank(Box::new(Options { ranker, format, weights, uncomment, input })))
+    let output = matches.remove_one("output");
+    let top = matches.remove_one("top").unwrap_or(usize::MAX);
+    Ok(Request::Rank(Box::new(Options { ranker, format, output, top, weights, uncomment, input })))
 }
 
 /// The completions of all arguments, as a script for this shell.

@@ -38,22 +38,46 @@ struct Facts {
     ambiguous: bool,
     slack_would_add: usize,
     excluded: usize,
+    /// How many of the last rows `--top` leaves out.
+    omitted: usize,
+}
+
+impl Facts {
+    fn new(ranking: &Ranking, omitted: &[RankedMirror]) -> Facts {
+        Facts {
+            stop_reason: ranking.stop_reason,
+            elapsed: ranking.elapsed,
+            seed: Some(ranking.seed).filter(|_| ranking.pool_order == PoolOrder::Shuffled),
+            ambiguous: ranking.ambiguous,
+            slack_would_add: ranking.slack_would_add,
+            excluded: ranking.excluded.len(),
+            omitted: omitted.len(),
+        }
+    }
 }
 
 /// Writes the table and the summary. URLs are cut to make the lines of the table fit the `width`.
-pub(crate) fn write(out: &mut impl Write, ranking: &Ranking, width: Option<usize>) -> io::Result<()> {
+/// `omitted` are the mirrors that `--top` leaves out: the summary is about them, too.
+pub(crate) fn write(
+    out: &mut impl Write,
+    ranking: &Ranking,
+    omitted: &[RankedMirror],
+    width: Option<usize>,
+) -> io::Result<()> {
+    let rows = rows(ranking, omitted);
+    write_rows(out, &rows, ranking.mirrors.len(), width)?;
+    write_summary(out, &rows, &Facts::new(ranking, omitted))
+}
+
+/// What the table says below its summary, a sentence each.
+pub(crate) fn notes(ranking: &Ranking, omitted: &[RankedMirror]) -> Vec<String> {
+    notes_about(&rows(ranking, omitted), &Facts::new(ranking, omitted))
+}
+
+/// The lines of all mirrors that have been ranked.
+fn rows<'a>(ranking: &'a Ranking, omitted: &'a [RankedMirror]) -> Vec<Row<'a>> {
     let row = |mirror| Row { pool_order: ranking.pool_order, ..Row::from(mirror) };
-    let rows: Vec<Row<'_>> = ranking.mirrors.iter().map(row).collect();
-    let facts = Facts {
-        stop_reason: ranking.stop_reason,
-        elapsed: ranking.elapsed,
-        seed: Some(ranking.seed).filter(|_| ranking.pool_order == PoolOrder::Shuffled),
-        ambiguous: ranking.ambiguous,
-        slack_would_add: ranking.slack_would_add,
-        excluded: ranking.excluded.len(),
-    };
-    write_rows(out, &rows, width)?;
-    write_summary(out, &rows, &facts)
+    ranking.mirrors.iter().chain(omitted).map(row).collect()
 }
 
 /// The heading of the section that a mirror belongs to.
@@ -72,8 +96,10 @@ pub(crate) fn section(row: &Row<'_>, any_answered: bool) -> &'static str {
     }
 }
 
-fn write_rows(out: &mut impl Write, rows: &[Row<'_>], width: Option<usize>) -> io::Result<()> {
+/// Writes the first `count` of the rows.
+fn write_rows(out: &mut impl Write, rows: &[Row<'_>], count: usize, width: Option<usize>) -> io::Result<()> {
     let any_answered = rows.iter().any(|row| row.outcome.latency().is_some());
+    let rows = &rows[..count];
     let position_width = rows.len().to_string().len().max(3);
     let bar_width = if width.is_some_and(|width| width < 100) { 8 } else { 16 };
     let before_url = position_width + " ●  ".len() - "●".len() + 1 + 11 + 2 + bar_width + 1 + 11 + 1;
@@ -138,9 +164,7 @@ fn write_summary(out: &mut impl Write, rows: &[Row<'_>], facts: &Facts) -> io::R
     let local = count(&|row| row.outcome == Outcome::Local);
     let answered = count(&|row| row.outcome.latency().is_some());
     let cached = count(&|row| matches!(row.outcome, Outcome::Cached(_)));
-    let imprecise = count(&|row| row.imprecise);
     let pool = count(&|row| row.pool);
-    let detoured = count(&|row| row.is_detoured);
 
     let mut parts = Vec::new();
     if rows.len() > local {
@@ -165,34 +189,32 @@ fn write_summary(out: &mut impl Write, rows: &[Row<'_>], facts: &Facts) -> io::R
         facts.stop_reason.name(),
         facts.stop_reason
     )?;
-    if facts.excluded > 0 {
-        writeln!(out, "Left out by filters: {}.", mirrors(facts.excluded))?;
-    }
-    if imprecise > 0 {
-        writeln!(out, "Packets were lost, so a latency marked ~ may be too long: {}.", mirrors(imprecise))?;
-    }
-    if detoured > 0 {
-        writeln!(
-            out,
-            "The address that a client tries first is silent, so it waits beyond a latency marked +: {}.",
-            mirrors(detoured)
-        )?;
-    }
-    if facts.ambiguous {
-        writeln!(
-            out,
-            "Nearly all mirrors are equally near: a proxy or a firewall may be answering for them, and then\n\
-             this order means little."
-        )?;
-    }
-    if facts.slack_would_add > 0 {
-        let (slack, added) = (Ranker::SUGGESTED_SLACK.as_millis(), facts.slack_would_add);
-        writeln!(
-            out,
-            "The pool has few hosts, which carry all load from here: --slack {slack} would add {added}."
-        )?;
-    }
-    Ok(())
+    notes_about(rows, facts).iter().try_for_each(|note| writeln!(out, "{note}"))
+}
+
+fn notes_about(rows: &[Row<'_>], facts: &Facts) -> Vec<String> {
+    let count = |counts: &dyn Fn(&Row<'_>) -> bool| rows.iter().filter(|row| counts(row)).count();
+    let about = |count: usize, what: &str| (count > 0).then(|| format!("{what}: {}.", mirrors(count)));
+    let notes = [
+        about(facts.omitted, "Left out by --top"),
+        about(facts.excluded, "Left out by filters"),
+        about(
+            count(&|row| row.imprecise),
+            "Packets were lost, so a latency marked ~ may be too long",
+        ),
+        about(
+            count(&|row| row.is_detoured),
+            "The address that a client tries first is silent, so it waits beyond a latency marked +",
+        ),
+        facts.ambiguous.then(|| {
+            "Nearly all mirrors are equally near: if a proxy or firewall answers for them, the order means little.".into()
+        }),
+        (facts.slack_would_add > 0).then(|| {
+            let (slack, added) = (Ranker::SUGGESTED_SLACK.as_millis(), facts.slack_would_add);
+            format!("The pool has few hosts, which carry all load from here: --slack {slack} would add {added}.")
+        }),
+    ];
+    notes.into_iter().flatten().collect()
 }
 
 fn mirrors(count: usize) -> String {
@@ -221,7 +243,7 @@ mod tests {
 
     fn table(rows: &[Row<'_>], width: Option<usize>) -> String {
         let mut out = Vec::new();
-        write_rows(&mut out, rows, width).expect("memory takes all");
+        write_rows(&mut out, rows, rows.len(), width).expect("memory takes all");
         String::from_utf8(out).expect("UTF-8")
     }
 
@@ -233,6 +255,7 @@ mod tests {
             ambiguous: false,
             slack_would_add: 0,
             excluded: 0,
+            omitted: 0,
         }
     }
 

@@ -25,6 +25,10 @@ pub(crate) struct List {
 }
 
 impl List {
+    pub(super) fn line(&self, place: &Range<usize>) -> &[u8] {
+        &self.text[place.clone()]
+    }
+
     /// Writes the comments, and then these lines.
     pub(super) fn write<'a>(
         &'a self,

@@ -131,6 +131,8 @@ fn invalid_values_are_reported_with_the_option_and_its_range() {
         ("--fallbacks", "-1", &whole),
         ("--fallbacks", "some", &whole),
         ("--pool", "Given", "it must be shuffled or given"),
+        ("--top", "0", "it must be a whole number from 1"),
+        ("--top", "all", "it must be a whole number from 1"),
         ("--seed", "18446744073709551616", "it must be a whole number from 0 to 18446744073709551615"),
         ("--seed", "-7", "it must be a whole number from 0 to 18446744073709551615"),
         ("--protocol", "rsync", "it must be http, https, ftp or file"),
@@ -165,6 +167,14 @@ fn weights_are_refused_where_they_have_no_effect() {
     assert_eq!(exit.status, 2);
     assert!(exit.message.contains("--weights has no effect with --pool given"), "{}", exit.message);
     parsed(&["--weights", "--pool=shuffled", "list"]).expect("usable");
+}
+
+#[test]
+fn output_is_not_the_cache() {
+    let exit = parsed(&["--cache=a.cache", "-o", "a.cache", "list"]).expect_err("a contradiction");
+    assert!(exit.message.contains("--output and --cache name the same file"), "{}", exit.message);
+    let options = parsed(&["--cache=a.cache", "-o", "b", "--top=7", "list"]).expect("usable");
+    assert_eq!((options.output, options.top), (Some("b".into()), 7));
 }
 
 #[test]

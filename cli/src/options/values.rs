@@ -87,3 +87,7 @@ pub(super) fn fallbacks(text: &str) -> Result<usize, String> {
 pub(super) fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("it must be a whole number from 0 to {}", u64::MAX))
 }
+
+pub(super) fn top(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&count| count > 0).ok_or_else(|| "it must be a whole number from 1".into())
+}
