@@ -322,8 +322,8 @@ fn assert_polite(setup: Setup, run: &Run) {
     }
 }
 
-/// A dnf command with the configuration in this directory, which also contains its root.
-fn dnf(directory: &Path) -> Command {
+/// A dnf command with the configuration in this directory, `dnf.conf`, which also contains its root.
+pub fn dnf(directory: &Path) -> Command {
     let mut dnf = program(DNF);
     // The environment of this test must not have an effect, such as proxies or the toolchain's
     // libraries.
