@@ -1,5 +1,6 @@
-//! The man page of the command has the options that the command has.
+//! The man page of the command has the options and the output that the command has.
 
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
@@ -78,5 +79,17 @@ fn man_page_has_the_subcommands_and_their_options() {
         let section = section(&page, &format!("## fastestmirror {subcommand}"));
         compare(&help_of(&[subcommand, "--help"]), &format!("{section}{of_all}"));
         assert!(page.contains(&format!("\n*fastestmirror {subcommand}* ")), "{subcommand} in the synopsis");
+    }
+}
+
+#[test]
+fn man_page_has_the_keys_of_json_and_the_columns_of_csv() {
+    let page = fs::read_to_string(root().join("docs/man/fastestmirror.1.scd")).expect("the page");
+    let json: Value = serde_json::from_str(&help_of(&["--json", "file:///srv"])).expect("JSON");
+    let csv = help_of(&["--csv", "file:///srv"]);
+    let keys = json.as_object().expect("an object").keys();
+    let keys = keys.chain(json["mirrors"][0].as_object().expect("an object").keys());
+    for name in keys.map(String::as_str).chain(csv.lines().next().expect("a header").split(',')) {
+        assert!(page.contains(&format!("*{name}*")), "{name}");
     }
 }

@@ -4,6 +4,7 @@
 use lab::{Mirror, Spec, World, answer, ms, refuse};
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use support::build::{run, transcript};
 use support::dnf::{dnf, have_all};
 use support::programs::{Nginx, have, program};
+use support::servers::closed_port;
 use tempfile::TempDir;
 
 /// The mirrors in the given order, with their round-trip times in milliseconds. Three are nearer
@@ -260,4 +262,37 @@ fn dnf_reads_a_mirrorlist_and_follows_its_order() {
             site.world.change(host, refuse(ms(8)));
         }
     });
+}
+
+#[test]
+fn pacman_reads_the_lines_of_its_own_list_in_order() {
+    if !have("pacman-conf", program("pacman-conf").arg("--version")) {
+        return;
+    }
+    let scratch = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| scratch.path().join(name).to_str().expect("UTF-8").to_owned();
+    let listener = TcpListener::bind((Ipv4Addr::new(127, 77, 4, 1), 0)).expect("loopback can be bound");
+    let near = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let servers: Vec<String> = (2..9)
+        .map(|host| format!("http://127.77.4.{host}:{}", closed_port()))
+        .chain([near.clone()])
+        .collect();
+    let mut text = String::from("##\n## Arch Linux repository mirrorlist\n##\n\n## Worldwide\n");
+    for server in &servers {
+        text += &format!("Server = {server}/$repo/os/$arch\n");
+    }
+    text += "#Server = http://127.77.4.9/$repo/os/$arch\n";
+    fs::write(path("mirrorlist"), &text).expect("a file");
+    fastestmirror(&["-o", &path("mirrorlist"), &path("mirrorlist")]);
+    let configuration =
+        format!("[options]\nArchitecture = x86_64\n[core]\nInclude = {}\n", path("mirrorlist"));
+    fs::write(path("pacman.conf"), configuration).expect("a file");
+    let mut pacman = program("pacman-conf");
+    let read = run(pacman.args(["--config", &path("pacman.conf"), "--repo=core", "Server"]));
+    let order = [&near].into_iter().chain(&servers[..servers.len() - 1]);
+    let expected: Vec<_> = order.map(|server| format!("{server}/core/os/x86_64")).collect();
+    assert_eq!(read.lines().collect::<Vec<_>>(), expected);
+    let written = fs::read_to_string(path("mirrorlist")).expect("the list");
+    assert!(written.starts_with("##\n## Arch Linux repository mirrorlist\n"), "{written}");
+    assert_eq!(written.matches("#Server = http://127.77.4.9/$repo/os/$arch\n").count(), 1, "{written}");
 }
