@@ -21,10 +21,10 @@
  *
  * CONTRACT, for all functions:
  *
- * Ownership. What a _new function or fm_rank() returns is freed with its _free function, and with
- *   nothing else; freeing NULL is fine. Strings and arrays that are passed in are copied and stay
- *   the caller's. Strings that come out belong to the object they come from and are valid until it
- *   is freed, unless their description says otherwise.
+ * Ownership. What a _new function, fm_rank() or fm_cache_read() makes is freed with its _free
+ *   function, and with nothing else; freeing NULL is fine. Strings and arrays that are passed in
+ *   are copied and stay the caller's. Strings that come out belong to the object they come from and
+ *   are valid until it is freed, unless their description says otherwise.
  * Errors. Functions that can fail return FM_OK (0) or another fm_status, as an int. Outputs come
  *   last and are written only on success. fm_ranker_error() has the message of the last failure.
  *   Whatever fails, the caller still has its own list in the given order. A mirror that cannot be
@@ -38,9 +38,9 @@
  * Threads. Different rankers may be used in different threads at once. One ranker serves one call
  *   at a time, and a second one gets FM_BUSY. Only fm_ranker_cancel() may come at any time, from
  *   any thread or signal handler, while the ranker exists: remove the handler before
- *   fm_ranker_free(). A ranking never changes and may be read by all threads. Callbacks run on the
- *   thread that called fm_rank(). They may call fm_ranker_cancel(), and nothing else with this
- *   ranker; they must return (no longjmp, no C++ exception).
+ *   fm_ranker_free(). A ranking or an fm_cache never changes and may be read by all threads.
+ *   Callbacks run on the thread that called fm_rank(). They may call fm_ranker_cancel(), and
+ *   nothing else with this ranker; they must return (no longjmp, no C++ exception).
  * Processes. After a fork the child may use the library with rankers of its own, and free those it
  *   has inherited; a callback must not fork and return in the child. A thread in fm_rank() must not
  *   be canceled (pthread_cancel()), and a signal handler must not jump out of it: the ranker would
@@ -80,6 +80,7 @@
 
 typedef struct fm_ranker fm_ranker;
 typedef struct fm_ranking fm_ranking;
+typedef struct fm_cache fm_cache;
 
 /* For fm_ranker_set_fallbacks(): measure every mirror. */
 #define FM_FALLBACKS_ALL ((size_t)-1)
@@ -114,6 +115,14 @@ typedef enum fm_status {
    * Internal error (a bug in this library), which was caught.
    */
   FM_INTERNAL = 5,
+  /**
+   * The cache does not exist, may not be read, or is no cache.
+   */
+  FM_UNREADABLE_CACHE = 6,
+  /**
+   * Nothing can be removed from the cache.
+   */
+  FM_UNWRITABLE_CACHE = 7,
 } fm_status;
 
 /**
@@ -259,6 +268,55 @@ typedef enum fm_log_level {
 } fm_log_level;
 
 /**
+ * What is remembered of a mirror.
+ */
+typedef enum fm_remembered {
+  /**
+   * It answered.
+   */
+  FM_REMEMBERED_LATENCY = 0,
+  /**
+   * It answered, but at an address that the client tries only after it has waited for another
+   * one.
+   */
+  FM_REMEMBERED_DETOURED = 1,
+  /**
+   * It refused the connection.
+   */
+  FM_REMEMBERED_REFUSED = 2,
+  /**
+   * The network reported that it cannot be reached.
+   */
+  FM_REMEMBERED_UNREACHABLE = 3,
+  /**
+   * Its name has no address, or the lookup did not finish.
+   */
+  FM_REMEMBERED_UNRESOLVED = 4,
+  /**
+   * It did not reply within some time.
+   */
+  FM_REMEMBERED_SILENT = 5,
+} fm_remembered;
+
+/**
+ * In which network something was found out.
+ */
+typedef enum fm_network {
+  /**
+   * The one that this machine is in.
+   */
+  FM_NETWORK_THIS = 0,
+  /**
+   * Another one: it does not count here.
+   */
+  FM_NETWORK_ANOTHER = 1,
+  /**
+   * Not known, as with all records of librepo: it counts everywhere.
+   */
+  FM_NETWORK_UNKNOWN = 2,
+} fm_network;
+
+/**
  * Called with `completed` 0 when measuring begins, and whenever more endpoints have an outcome:
  * `completed` of `total`, which need not become equal; `best` is the lowest latency so far in
  * seconds, negative while there is none. Not called if there is nothing to measure. As every
@@ -363,6 +421,58 @@ typedef struct fm_mirror {
    */
   int detoured;
 } fm_mirror;
+
+/**
+ * One fact in a cache file. The strings belong to the fm_cache.
+ */
+typedef struct fm_cache_record {
+  /**
+   * The scheme of the URLs that it is about: "http", "https" or "ftp".
+   */
+  const char *scheme;
+  /**
+   * The host name, or an IP address without brackets.
+   */
+  const char *host;
+  /**
+   * The address of the host, if other names of its list led to it, too; NULL otherwise.
+   */
+  const char *shared_address;
+  /**
+   * The latency in seconds, or for FM_REMEMBERED_SILENT the time without a reply; negative if
+   * there is none.
+   */
+  double time;
+  /**
+   * The time since it was found out, in seconds.
+   */
+  double age;
+  /**
+   * For how much longer it counts, in seconds; 0 if it is outdated.
+   */
+  double remaining;
+  /**
+   * The port.
+   */
+  unsigned int port;
+  /**
+   * What is remembered: an fm_remembered.
+   */
+  int remembered;
+  /**
+   * Where it was found out: an fm_network.
+   */
+  int network;
+  /**
+   * Not 0 if librepo wrote it, rather than this library.
+   */
+  int of_librepo;
+  /**
+   * Not 0 if a call of fm_rank() here and now would use it: it is not outdated, not of another
+   * network, and no better one about the same endpoint is in the file.
+   */
+  int counts;
+} fm_cache_record;
 
 #ifdef __cplusplus
 extern "C" {
@@ -624,6 +734,60 @@ int fm_ranking_excluded(const fm_ranking *ranking, size_t position, struct fm_mi
  * ranking.
  */
 const char *fm_ranking_warning(const fm_ranking *ranking, size_t position);
+
+/**
+ * Reads the cache file of a ranker (fm_ranker_set_cache()): everything in it, and whether it counts
+ * here and now, with latencies up to the maximal age (fm_ranker_set_max_age()). Nothing is written.
+ * If a process is writing the file in place, this waits for up to 100 ms.
+ *
+ * On success `*cache` is set, to be freed with fm_cache_free(). A file that does not exist, may not
+ * be read or is no cache is FM_UNREADABLE_CACHE, and fm_ranker_error() says why.
+ */
+int fm_cache_read(fm_ranker *ranker, fm_cache **cache);
+
+/**
+ * Frees what fm_cache_read() has made, and with it the strings that came from it. NULL is fine.
+ */
+void fm_cache_free(fm_cache *cache);
+
+/**
+ * Returns how many records there are; 0 for NULL.
+ */
+size_t fm_cache_size(const fm_cache *cache);
+
+/**
+ * Writes the record at a position, in the order of the file, from 0 to fm_cache_size() - 1, to
+ * `*record`. An endpoint may have several: a latency and a newer note on an outcome, for example.
+ * On failure (a NULL pointer, a position beyond the last) `*record` is left as it was.
+ */
+int fm_cache_get(const fm_cache *cache, size_t position, struct fm_cache_record *record);
+
+/**
+ * Writes the seed that the cache keeps (fm_ranker_set_rotate_every()) to `*seed`, and the time in
+ * seconds since it was drawn to `*age`. FM_INVALID_ARGUMENT if there is none, or for a NULL
+ * pointer; then both are left as they were.
+ */
+int fm_cache_seed(const fm_cache *cache, uint64_t *seed, double *age);
+
+/**
+ * Removes from the cache file of a ranker what is remembered of the hosts that match one of `count`
+ * patterns (fm_ranker_set_include()): latencies, librepo's own among them, and failures. Writes how
+ * many records that were to `*forgotten`; if none, the file is not written. All else in the file
+ * stays as it is, except that librepo's records of URLs with a password lose that.
+ *
+ * FM_UNREADABLE_CACHE for a file that does not exist or is no cache, FM_UNWRITABLE_CACHE if it
+ * cannot be written; fm_ranker_error() says why.
+ */
+int fm_cache_forget(fm_ranker *ranker,
+                    const char *const *patterns,
+                    size_t count,
+                    size_t *forgotten);
+
+/**
+ * Removes all records from the cache file of a ranker. It stays a cache, with its mode and owner,
+ * and keeps the seed if it has one. Otherwise as fm_cache_forget().
+ */
+int fm_cache_forget_all(fm_ranker *ranker, size_t *forgotten);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -12,12 +12,14 @@
 #![allow(rustdoc::broken_intra_doc_links)] // The comments are written for readers of the header.
 #![allow(clippy::missing_safety_doc)] // The promise is stated above, once.
 
+mod cache;
 mod callbacks;
 mod options;
 mod ranker;
 mod ranking;
 mod status;
 
+pub use cache::*;
 pub use callbacks::*;
 pub use options::*;
 pub use ranker::*;

@@ -95,6 +95,7 @@ mod seed;
 mod sys;
 mod url;
 
+pub use cache::{Cache, CacheNetwork, CacheRecord, CachedSeed, Recalled, Remembered};
 pub use event::{Event, LogLevel, Progress};
 pub use outcome::{Outcome, StopReason};
 pub use panic::catch_panic;

@@ -7,8 +7,7 @@ use crate::cache::CacheOptions;
 use crate::outcome::Outcome;
 use crate::rank::{PoolOrder, Rule};
 use crate::url::{self, Family, Host, Protocol};
-use pattern::HostChars;
-pub(crate) use pattern::{MAX_PATTERN_CHARS, Pattern};
+pub(crate) use pattern::{HostChars, MAX_PATTERN_CHARS, Pattern};
 use std::time::{Duration, SystemTime};
 
 /// The fallbacks that mean: measure every mirror.

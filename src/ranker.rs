@@ -1,7 +1,9 @@
 //! The public face: a setter for each option, and the call that ranks.
 #![forbid(unsafe_code)]
 
+use crate::cache::{Cache, CacheFile};
 use crate::event::Event;
+use crate::network;
 use crate::options::{ALL_FALLBACKS, MAX_PATTERN_CHARS, Options, Pattern};
 use crate::probe::Cancel;
 use crate::rank::{self, PoolOrder};
@@ -10,7 +12,7 @@ use crate::run::{self, Hooks};
 use crate::url::{Family, Mirror, Protocol};
 use std::fmt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Ranks mirrors.
 ///
@@ -300,6 +302,71 @@ impl Ranker {
     #[cfg(test)]
     pub(crate) fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// Reads the cache file ([`Ranker::cache`]): everything in it, and whether it counts here and
+    /// now, with latencies up to [`Ranker::max_age`]. Nothing is written. If a process is writing
+    /// the file in place, this waits for up to 100 ms.
+    ///
+    /// ```no_run
+    /// let cache = fastestmirror::Ranker::new().cache(Some("/var/cache/mirrors".as_ref())).read_cache()?;
+    /// for record in cache.records {
+    ///     println!("{} {:?}, {:?} ago", record.endpoint.host, record.remembered, record.age);
+    /// }
+    /// # Ok::<(), fastestmirror::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If no cache is set, or the file does not exist, may not be read, or is not a cache.
+    pub fn read_cache(&self) -> Result<Cache, Error> {
+        let (file, path) = self.cache_file()?;
+        let contents = file.contents(self.time(), &network::here(), self.options.cache.max_age);
+        contents.map_err(|why| Error::UnreadableCache { path: path.into(), why: why.to_string() })
+    }
+
+    /// Removes from the cache file what is remembered of the hosts that match one of these patterns
+    /// (see [`Ranker::include`]): latencies, librepo's own among them, and failures. Returns how
+    /// many records that were. All else in the file stays as it is, except that librepo's records
+    /// of URLs with a password lose that, as in each write. If nothing matches, nothing is written.
+    ///
+    /// # Errors
+    /// If no cache is set, if a pattern could match no host or is too long, or if the file does not
+    /// exist, is not a cache, or cannot be written.
+    pub fn forget(&self, hosts: &[&str]) -> Result<usize, Error> {
+        self.forget_matching(Some(&read_patterns("hosts", hosts)?))
+    }
+
+    /// Removes all records from the cache file, also those of mirrors over other protocols. It
+    /// stays a cache, with its mode and owner, and keeps the seed if it has one. Returns how many
+    /// records there were.
+    ///
+    /// # Errors
+    /// As [`Ranker::forget`].
+    pub fn forget_all(&self) -> Result<usize, Error> {
+        self.forget_matching(None)
+    }
+
+    fn forget_matching(&self, hosts: Option<&[Pattern]>) -> Result<usize, Error> {
+        // Before it is written: a file that is something else is a mistake of the caller's, and not
+        // of the system.
+        self.read_cache()?;
+        let (file, path) = self.cache_file()?;
+        let forgotten = file.forget(hosts, self.time());
+        forgotten.map_err(|why| Error::UnwritableCache { path: path.into(), why: why.to_string() })
+    }
+
+    fn cache_file(&self) -> Result<(CacheFile, &Path), Error> {
+        let path = self.options.cache.path.as_deref();
+        let path = path.ok_or_else(|| Error::InvalidOption {
+            option: "cache",
+            value: "none".into(),
+            allowed: "a file",
+        })?;
+        Ok((CacheFile::new(path), path))
+    }
+
+    fn time(&self) -> SystemTime {
+        self.options.now.unwrap_or_else(SystemTime::now)
     }
 
     /// Sets the time of day.

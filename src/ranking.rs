@@ -8,6 +8,7 @@ use crate::url::without_user;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A mirror to rank: its URL, and its weight in the shuffle (1 unless given).
@@ -80,6 +81,21 @@ pub enum Error {
     /// The system has no file descriptor, or no memory for one, left to measure with, or no random
     /// numbers.
     System(io::Error),
+    /// The cache file cannot be looked into: it does not exist, may not be read, or is no cache.
+    /// For [`Ranker::rank`](crate::Ranker::rank) that is only a warning.
+    UnreadableCache {
+        /// The path of the file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Nothing can be removed from the cache file.
+    UnwritableCache {
+        /// The path of the file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 impl fmt::Display for Error {
@@ -95,6 +111,8 @@ impl fmt::Display for Error {
             Error::AllExcluded { mirrors: 1 } => f.write_str("the filters exclude the only mirror"),
             Error::AllExcluded { mirrors } => write!(f, "the filters exclude all {mirrors} mirrors"),
             Error::System(error) => write!(f, "cannot measure: {error}"),
+            Error::UnreadableCache { path, why } => write!(f, "cannot read cache {}: {why}", path.display()),
+            Error::UnwritableCache { path, why } => write!(f, "cannot write cache {}: {why}", path.display()),
         }
     }
 }

@@ -162,6 +162,18 @@ fn struct_layouts_and_enum_values_are_stable() {
         .map(|(n, v)| (n, v.parse().unwrap()))
         .collect();
     let offsets = [
+        ("fm_cache_record", size_of::<fm_cache_record>()),
+        ("fm_cache_record.scheme", offset_of!(fm_cache_record, scheme)),
+        ("fm_cache_record.host", offset_of!(fm_cache_record, host)),
+        ("fm_cache_record.shared_address", offset_of!(fm_cache_record, shared_address)),
+        ("fm_cache_record.time", offset_of!(fm_cache_record, time)),
+        ("fm_cache_record.age", offset_of!(fm_cache_record, age)),
+        ("fm_cache_record.remaining", offset_of!(fm_cache_record, remaining)),
+        ("fm_cache_record.port", offset_of!(fm_cache_record, port)),
+        ("fm_cache_record.remembered", offset_of!(fm_cache_record, remembered)),
+        ("fm_cache_record.network", offset_of!(fm_cache_record, network)),
+        ("fm_cache_record.of_librepo", offset_of!(fm_cache_record, of_librepo)),
+        ("fm_cache_record.counts", offset_of!(fm_cache_record, counts)),
         ("fm_mirror", size_of::<fm_mirror>()),
         ("fm_mirror.index", offset_of!(fm_mirror, index)),
         ("fm_mirror.url", offset_of!(fm_mirror, url)),
@@ -190,6 +202,8 @@ fn struct_layouts_and_enum_values_are_stable() {
         ("FM_SYSTEM", 3),
         ("FM_BUSY", 4),
         ("FM_INTERNAL", 5),
+        ("FM_UNREADABLE_CACHE", 6),
+        ("FM_UNWRITABLE_CACHE", 7),
         ("FM_FAMILY_ANY", 0),
         ("FM_FAMILY_IPV4", 4),
         ("FM_FAMILY_IPV6", 6),
@@ -216,6 +230,15 @@ fn struct_layouts_and_enum_values_are_stable() {
         ("FM_STOP_CANCELLED", 5),
         ("FM_LOG_DEBUG", 0),
         ("FM_LOG_WARNING", 1),
+        ("FM_REMEMBERED_LATENCY", 0),
+        ("FM_REMEMBERED_DETOURED", 1),
+        ("FM_REMEMBERED_REFUSED", 2),
+        ("FM_REMEMBERED_UNREACHABLE", 3),
+        ("FM_REMEMBERED_UNRESOLVED", 4),
+        ("FM_REMEMBERED_SILENT", 5),
+        ("FM_NETWORK_THIS", 0),
+        ("FM_NETWORK_ANOTHER", 1),
+        ("FM_NETWORK_UNKNOWN", 2),
     ];
     let here: BTreeMap<&str, usize> = offsets.into_iter().chain(values).collect();
     assert_eq!(in_c, here);

@@ -15,10 +15,12 @@
 //! Symbolic links among the directories of the path are followed; the path is the caller's choice.
 #![forbid(unsafe_code)]
 
+use super::contents::{self, Cache};
 use super::groups::RecordName;
 use super::policy::{self, Remembered};
 use super::records::{self, KeptSeed, Learned, NotACache, Records};
 use crate::network::Network;
+use crate::options::Pattern;
 use crate::sys;
 use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
@@ -77,9 +79,7 @@ impl fmt::Display for Status {
                 write!(f, "ignoring cache {}: {why}; a new one will be written", path.display())
             }
             Status::Locked { path } => {
-                let timeout = LOCK_TIMEOUT.as_millis();
-                let path = path.display();
-                write!(f, "cannot write cache {path}: another process kept it locked for {timeout} ms")
+                write!(f, "cannot write cache {}: {}", path.display(), FileError::Locked)
             }
             Status::Unreadable { path, why } => write!(f, "cannot read cache {}: {why}", path.display()),
             Status::Unwritable { path, why } => write!(f, "cannot write cache {}: {why}", path.display()),
@@ -89,7 +89,7 @@ impl fmt::Display for Status {
 
 /// Why a file is not used.
 #[derive(Debug)]
-pub(super) enum FileError {
+pub(crate) enum FileError {
     Locked,
     /// The system does not let this process create or replace a file here.
     Denied(String),
@@ -104,6 +104,24 @@ impl FileError {
             FileError::Denied(why) => FileError::Denied(format!("{what}: {why}")),
             FileError::Other(why) => FileError::Other(format!("{what}: {why}")),
         }
+    }
+}
+
+/// The reason alone.
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FileError::Locked => {
+                write!(f, "another process kept it locked for {} ms", LOCK_TIMEOUT.as_millis())
+            }
+            FileError::Denied(why) | FileError::Other(why) => f.write_str(why),
+        }
+    }
+}
+
+impl From<NotACache> for FileError {
+    fn from(why: NotACache) -> FileError {
+        FileError::Other(format!("it is not a cache: {why}"))
     }
 }
 
@@ -193,12 +211,35 @@ impl CacheFile {
             return Status::NothingToWrite;
         }
         let path = || self.path.clone();
-        match self.change(|text| records::merge(text, now, network, &learned, seed)) {
+        match self.change(|text| Ok(records::merge(text, now, network, &learned, seed))) {
             Ok(None) => Status::Fine,
             Ok(Some(why)) => Status::NotACache { path: path(), why },
             Err(FileError::Locked) => Status::Locked { path: path() },
             Err(FileError::Denied(why) | FileError::Other(why)) => Status::Unwritable { path: path(), why },
         }
+    }
+
+    /// Reads everything in the file; latencies count up to `max_age`.
+    ///
+    /// # Errors
+    /// If it does not exist, may not be used, or is not a cache.
+    pub(crate) fn contents(
+        &self,
+        now: SystemTime,
+        here: &Network,
+        max_age: Duration,
+    ) -> Result<Cache, FileError> {
+        let existing = self.load_whole()?.ok_or("there is no such file")?;
+        Ok(contents::read(&existing.text, now, here, max_age)?)
+    }
+
+    /// Removes what is remembered of the hosts that match one of these patterns, or with none of
+    /// all. Returns how many records that were.
+    ///
+    /// # Errors
+    /// If it is not a cache, or cannot be written.
+    pub(crate) fn forget(&self, hosts: Option<&[Pattern]>, now: SystemTime) -> Result<usize, FileError> {
+        self.change(|text| Ok(contents::forget(text, hosts, now)?))
     }
 
     /// Reads the file, if it exists and may be used.
@@ -274,11 +315,13 @@ impl CacheFile {
 
     /// Changes the text of the file under the lock: in a new file that replaces it, or else, if the
     /// system does not let this process make one, in place.
-    fn change<T>(&self, change: impl Fn(&[u8]) -> (Vec<u8>, T)) -> Result<T, FileError> {
+    fn change<T>(&self, change: impl Fn(&[u8]) -> Result<(Vec<u8>, T), FileError>) -> Result<T, FileError> {
         let change = |text: &[u8]| {
-            let (text, result) = change(text);
+            let (text, result) = change(text)?;
             if text.len() > records::MAX_SIZE {
-                return Err("it is full of groups that are not about mirrors, and has no room for records");
+                return Err(FileError::from(
+                    "it is full of groups that are not about mirrors, and has no room for records",
+                ));
             }
             Ok((text, result))
         };
@@ -297,10 +340,7 @@ impl CacheFile {
     }
 
     /// Replaces the file by a new one, if its text changes.
-    fn replace<T>(
-        &self,
-        change: impl Fn(&[u8]) -> Result<(Vec<u8>, T), &'static str>,
-    ) -> Result<T, FileError> {
+    fn replace<T>(&self, change: impl Fn(&[u8]) -> Result<(Vec<u8>, T), FileError>) -> Result<T, FileError> {
         let existing = self.load_whole()?;
         let old: &[u8] = existing.as_ref().map_or(&[], |existing| &existing.text);
         let (text, result) = change(old)?;
@@ -336,7 +376,7 @@ impl CacheFile {
     /// the error if this is impossible too.
     fn change_in_place<T>(
         &self,
-        change: impl Fn(&[u8]) -> Result<(Vec<u8>, T), &'static str>,
+        change: impl Fn(&[u8]) -> Result<(Vec<u8>, T), FileError>,
         why: &str,
     ) -> Result<T, FileError> {
         let denied = || FileError::Denied(why.into());

@@ -26,7 +26,8 @@ const MAX_SILENCE: Duration = Duration::from_secs(59);
 
 /// What is remembered of an endpoint: read from the cache before a run, written to it afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Remembered {
+#[non_exhaustive]
+pub enum Remembered {
     /// It answered, with this latency.
     Latency(Duration),
     /// It answered with this latency, but at an address that the client tries only after it has
@@ -44,6 +45,23 @@ pub(crate) enum Remembered {
 }
 
 impl Remembered {
+    /// Returns the latency, if it answered.
+    pub fn latency(self) -> Option<Duration> {
+        self.outcome().latency()
+    }
+
+    /// Returns what is remembered as one word in lower case, for data formats.
+    pub fn name(self) -> &'static str {
+        match self {
+            Remembered::Latency(_) => "latency",
+            Remembered::Detoured(_) => "detoured",
+            Remembered::Refused => "refused",
+            Remembered::Unreachable => "unreachable",
+            Remembered::Unresolved => "unresolved",
+            Remembered::Silent(_) => "silent",
+        }
+    }
+
     /// The outcome of a mirror that is not measured in this run.
     pub(crate) fn outcome(self) -> Outcome {
         match self {
@@ -58,11 +76,13 @@ impl Remembered {
 
 /// What is remembered of an endpoint, and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Recalled {
-    pub(crate) remembered: Remembered,
+#[non_exhaustive]
+pub struct Recalled {
+    /// What is remembered.
+    pub remembered: Remembered,
     /// The time since it was found out, in whole seconds; zero if the file says that this was a
     /// little in the future.
-    pub(crate) age: Duration,
+    pub age: Duration,
 }
 
 /// What a run found out about an endpoint that it tried, as far as it matters here. An outcome that
@@ -137,6 +157,11 @@ pub(super) fn believable_time(seconds: f64) -> Option<Duration> {
     if fine { Some(Duration::try_from_secs_f64(seconds).ok()?.max(MIN_LATENCY)) } else { None }
 }
 
+/// Returns the time since something was found out; zero if that was in the future.
+pub(super) fn age(at: i64, now: i64) -> Duration {
+    Duration::from_secs(u64::try_from(now.saturating_sub(at)).unwrap_or(0))
+}
+
 /// Something remembered of an endpoint, and when it was found out.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Fact {
@@ -148,21 +173,35 @@ impl Fact {
     /// Whether it still counts, or already; `max_age` is that of a latency.
     #[inline]
     pub(super) fn counts(&self, now: i64, max_age: i64) -> bool {
-        let max_age = match self.remembered {
-            Remembered::Latency(_) => max_age,
+        (-CLOCK_TOLERANCE..=self.max_age(max_age)).contains(&now.saturating_sub(self.at))
+    }
+
+    /// Returns for how much longer it counts; `max_age` is that of a latency.
+    pub(super) fn remaining(&self, now: i64, max_age: i64) -> Duration {
+        if !self.counts(now, max_age) {
+            return Duration::ZERO;
+        }
+        self.max_age(max_age)
+            .saturating_sub(now.saturating_sub(self.at).max(0))
+            .try_into()
+            .map_or(Duration::ZERO, Duration::from_secs)
+    }
+
+    #[inline]
+    fn max_age(&self, of_latency: i64) -> i64 {
+        match self.remembered {
+            Remembered::Latency(_) => of_latency,
             Remembered::Detoured(_)
             | Remembered::Refused
             | Remembered::Unreachable
             | Remembered::Unresolved
             | Remembered::Silent(_) => NOTE_MAX_AGE,
-        };
-        (-CLOCK_TOLERANCE..=max_age).contains(&now.saturating_sub(self.at))
+        }
     }
 
     /// What a run at this time recalls.
     pub(super) fn recalled(&self, now: i64) -> Recalled {
-        let age = u64::try_from(now.saturating_sub(self.at)).unwrap_or(0);
-        Recalled { remembered: self.remembered, age: Duration::from_secs(age) }
+        Recalled { remembered: self.remembered, age: age(self.at, now) }
     }
 
     /// Whether it is believed rather than another one about the same endpoint.

@@ -190,7 +190,7 @@ fn read_groups(text: &[u8]) -> Result<HashMap<(GroupKind, &[u8]), GroupValues<'_
     Ok(groups)
 }
 
-fn parse(text: &[u8]) -> Result<KeyFile<'_>, NotACache> {
+pub(super) fn parse(text: &[u8]) -> Result<KeyFile<'_>, NotACache> {
     let file = KeyFile::parse(check_size_and_end(text)?).map_err(NotACache::Malformed)?;
     check_header(values(&file, HEADER).as_ref())?;
     Ok(file)
@@ -424,7 +424,7 @@ fn remove_own_record(file: &mut KeyFile<'_>, name: &[u8]) {
 
 /// Removes user names and passwords, which librepo keeps in the names of its records. The latency
 /// in such a record is kept under a name without them, if it is of any use here.
-fn hide_passwords(file: &mut KeyFile<'_>, now: i64) {
+pub(super) fn hide_passwords(file: &mut KeyFile<'_>, now: i64) {
     let secret: Vec<Vec<u8>> = file
         .groups()
         .map(|group| group.name)
@@ -516,7 +516,7 @@ fn drop_older_half(file: &mut KeyFile<'_>, now: i64) {
     }
 }
 
-fn unix_seconds(time: SystemTime) -> i64 {
+pub(super) fn unix_seconds(time: SystemTime) -> i64 {
     let whole = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => whole(since),

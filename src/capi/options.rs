@@ -7,6 +7,7 @@ use crate::rank::PoolOrder;
 use crate::ranker::Ranker;
 use crate::ranking::Error;
 use crate::url::{Family, Protocol};
+use std::borrow::Cow;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_uint, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -230,6 +231,30 @@ pub unsafe extern "C" fn fm_ranker_set_protocols(ranker: *mut fm_ranker, protoco
     }
 }
 
+/// Reads an array of strings, the argument of this name.
+///
+/// # Safety
+/// `strings` is NULL or holds `count` pointers, each NULL or a string.
+pub(super) unsafe fn read_strings<'a>(
+    name: &str,
+    strings: *const *const c_char,
+    count: usize,
+) -> Result<Vec<Cow<'a, str>>, Failure> {
+    let read = |index: usize| {
+        // SAFETY: within the array, by the caller's promise.
+        let string = unsafe { *strings.add(index) };
+        if string.is_null() {
+            return Err(Failure::argument(format!("{name}[{index}] is NULL")));
+        }
+        // SAFETY: a string, by the caller's promise.
+        Ok(unsafe { CStr::from_ptr(string) }.to_string_lossy())
+    };
+    if strings.is_null() && count > 0 {
+        return Err(Failure::argument(format!("{name} is NULL")));
+    }
+    (0..count).map(read).collect()
+}
+
 /// Hands an array of strings, the argument of this name, to one of the ranker's options.
 ///
 /// # Safety
@@ -242,20 +267,9 @@ unsafe fn set_strings(
     count: usize,
     set: impl FnOnce(&mut Ranker, &[&str]) -> Result<(), Error>,
 ) -> c_int {
-    let read = |index: usize| {
-        // SAFETY: within the array, by the caller's promise.
-        let string = unsafe { *strings.add(index) };
-        if string.is_null() {
-            return Err(Failure::argument(format!("{name}[{index}] is NULL")));
-        }
-        // SAFETY: a string, by the caller's promise.
-        Ok(unsafe { CStr::from_ptr(string) }.to_string_lossy())
-    };
     let body = |ranker: &mut Ranker| {
-        if strings.is_null() && count > 0 {
-            return Err(Failure::argument(format!("{name} is NULL")));
-        }
-        let texts = (0..count).map(read).collect::<Result<Vec<_>, _>>()?;
+        // SAFETY: the caller's promise.
+        let texts = unsafe { read_strings(name, strings, count) }?;
         Ok(set(ranker, &texts.iter().map(|text| &**text).collect::<Vec<_>>())?)
     };
     // SAFETY: the caller's promise.

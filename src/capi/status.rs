@@ -21,6 +21,10 @@ pub enum fm_status {
     FM_BUSY = 4,
     /// Internal error (a bug in this library), which was caught.
     FM_INTERNAL = 5,
+    /// The cache does not exist, may not be read, or is no cache.
+    FM_UNREADABLE_CACHE = 6,
+    /// Nothing can be removed from the cache.
+    FM_UNWRITABLE_CACHE = 7,
 }
 use fm_status::*;
 
@@ -43,6 +47,8 @@ impl From<Error> for Failure {
             Error::InvalidOption { .. } | Error::InvalidWeight { .. } => FM_INVALID_ARGUMENT,
             Error::AllExcluded { .. } => FM_ALL_EXCLUDED,
             Error::System(_) => FM_SYSTEM,
+            Error::UnreadableCache { .. } => FM_UNREADABLE_CACHE,
+            Error::UnwritableCache { .. } => FM_UNWRITABLE_CACHE,
         };
         Failure { status, message: error.to_string() }
     }
@@ -64,6 +70,8 @@ pub extern "C" fn fm_status_text(status: c_int) -> *const c_char {
         3 => c"the system has no file descriptor left, or no random numbers",
         4 => c"the ranker is in use",
         5 => c"internal error (a bug in libfastestmirror)",
+        6 => c"the cache cannot be read, or is no cache",
+        7 => c"the cache cannot be written",
         _ => c"unknown status",
     };
     text.as_ptr()

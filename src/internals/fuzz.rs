@@ -1,5 +1,6 @@
 //! What the fuzz targets call.
 
+use crate::cache::contents;
 use crate::cache::keyfile::KeyFile;
 use crate::cache::policy::Remembered;
 use crate::cache::records::{self, KeptSeed, Learned};
@@ -67,10 +68,30 @@ pub fn cache(text: &[u8]) -> Vec<u8> {
     if let Ok(before) = before {
         assert!(after.len() >= before.len());
     }
+    look_into(text, now);
+    look_into(&written, now);
     // Writing nothing changes nothing.
     let (again, problem) = records::merge(&written, now, Some(&HERE), &Learned::default(), None);
     assert_eq!((String::from_utf8_lossy(&again), problem), (String::from_utf8_lossy(&written), None));
     written
+}
+
+/// Looking into a cache, and removing all from it.
+fn look_into(text: &[u8], now: SystemTime) {
+    let records = records::read(text, now, Some(&HERE), MONTH);
+    let contents = contents::read(text, now, &HERE, MONTH);
+    assert_eq!(records.is_ok(), contents.is_ok());
+    let (Ok(records), Ok(contents)) = (records, contents) else { return };
+    // What counts is what a run reads.
+    let counts: Vec<_> = contents.records.iter().filter(|record| record.counts).collect();
+    assert_eq!(counts.len(), records.len());
+    assert!(counts.iter().all(|record| records.get(&record.endpoint) == Some(record.remembered)));
+    let (rest, forgotten) = contents::forget(text, None, now).expect("it is a cache");
+    let rest_of = contents::read(&rest, now, &HERE, MONTH).expect("it stays one");
+    assert!(
+        forgotten >= contents.records.len() && rest_of.records.is_empty() && rest_of.seed == contents.seed
+    );
+    assert_eq!(contents::forget(&rest, None, now), Ok((rest, 0)));
 }
 
 /// The record of a URL's endpoint, and the endpoint.

@@ -53,6 +53,11 @@ impl Network {
             || matches!(families, (Appeared, Appeared | NoRoute) | (NoRoute, Appeared))
     }
 
+    /// Whether the two can be told to be the same: some family is known of both.
+    pub(crate) fn is_comparable(&self, other: &Network) -> bool {
+        (self.ipv4.is_some() && other.ipv4.is_some()) || (self.ipv6.is_some() && other.ipv6.is_some())
+    }
+
     /// Writes two words of hexadecimal digits with a hyphen between them; a word is `x` if nothing
     /// is known.
     pub(crate) fn to_text(self) -> String {

@@ -9,6 +9,18 @@
 
 int main(void)
 {
+    SIZE(fm_cache_record);
+    OFFSET(fm_cache_record, scheme);
+    OFFSET(fm_cache_record, host);
+    OFFSET(fm_cache_record, shared_address);
+    OFFSET(fm_cache_record, time);
+    OFFSET(fm_cache_record, age);
+    OFFSET(fm_cache_record, remaining);
+    OFFSET(fm_cache_record, port);
+    OFFSET(fm_cache_record, remembered);
+    OFFSET(fm_cache_record, network);
+    OFFSET(fm_cache_record, of_librepo);
+    OFFSET(fm_cache_record, counts);
     SIZE(fm_mirror);
     OFFSET(fm_mirror, index);
     OFFSET(fm_mirror, url);
@@ -34,6 +46,8 @@ int main(void)
     VALUE(FM_SYSTEM);
     VALUE(FM_BUSY);
     VALUE(FM_INTERNAL);
+    VALUE(FM_UNREADABLE_CACHE);
+    VALUE(FM_UNWRITABLE_CACHE);
     VALUE(FM_FAMILY_ANY);
     VALUE(FM_FAMILY_IPV4);
     VALUE(FM_FAMILY_IPV6);
@@ -60,5 +74,14 @@ int main(void)
     VALUE(FM_STOP_CANCELLED);
     VALUE(FM_LOG_DEBUG);
     VALUE(FM_LOG_WARNING);
+    VALUE(FM_REMEMBERED_LATENCY);
+    VALUE(FM_REMEMBERED_DETOURED);
+    VALUE(FM_REMEMBERED_REFUSED);
+    VALUE(FM_REMEMBERED_UNREACHABLE);
+    VALUE(FM_REMEMBERED_UNRESOLVED);
+    VALUE(FM_REMEMBERED_SILENT);
+    VALUE(FM_NETWORK_THIS);
+    VALUE(FM_NETWORK_ANOTHER);
+    VALUE(FM_NETWORK_UNKNOWN);
     return 0;
 }

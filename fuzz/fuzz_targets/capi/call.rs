@@ -40,6 +40,9 @@ pub(crate) enum Call {
     PublicOnly(Slot, i32),
     PoolOrder(Slot, Integer),
     PoolReference(Slot, Patterns),
+    ReadCache(Slot, bool),
+    Forget(Slot, Patterns, bool),
+    ForgetAll(Slot, bool),
 }
 
 /// What a callback does besides returning.

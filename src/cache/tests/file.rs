@@ -558,3 +558,35 @@ fn mounted_file_is_written_in_place() {
     assert_eq!(read(&path).0.len(), 1);
     assert_eq!(names(elsewhere.path()), ["outside"]);
 }
+
+#[test]
+fn forgetting_is_written_as_a_run_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("cache");
+    let file = CacheFile::new(&path);
+    let forget = || file.forget(None, SystemTime::now()).map_err(|error| error.to_string());
+    let here = Network::default();
+    let contents = || file.contents(SystemTime::now(), &here, MONTH).map_err(|error| error.to_string());
+    assert_eq!(contents(), Err("there is no such file".into()));
+    write(&path);
+    fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+    assert_eq!(contents().map(|contents| contents.records.len()), Ok(1));
+    let text = fs::read(&path).unwrap();
+    {
+        let _lock = Lock::take(&directory.path().join("cache.lock"), None).unwrap();
+        assert_eq!(forget(), Err("another process kept it locked for 100 ms".into()));
+        assert_eq!(fs::read(&path).unwrap(), text);
+    }
+    assert_eq!(forget(), Ok(1));
+    assert_eq!((forget(), contents()), (Ok(0), Ok(Default::default())));
+    assert_eq!((mode(&path), names(directory.path())), (0o640, vec!["cache".into(), "cache.lock".into()]));
+    // What is no cache stays what it is.
+    fs::write(&path, "a list\n").unwrap();
+    for error in [forget().map(drop), contents().map(drop)] {
+        assert_eq!(
+            error,
+            Err("it is not a cache: line 1: not a group, a key with a value, or a comment".into())
+        );
+    }
+    assert_eq!(fs::read(&path).unwrap(), b"a list\n");
+}

@@ -212,7 +212,7 @@ fn changes_of_the_abi_are_recognized() {
     let family = "typedef enum fm_family {";
     let changes = [
         (version, &*format!("{version}\nint fm_more(fm_ranker *ranker, int more);"), true),
-        ("  FM_INTERNAL = 5,", "  FM_INTERNAL = 5,\n  FM_MORE = 6,", true),
+        ("  FM_INTERNAL = 5,", "  FM_INTERNAL = 5,\n  FM_MORE = 99,", true),
         (family, &*format!("typedef enum fm_more {{ FM_MORE }} fm_more;\n{family}"), true),
         (version, "", false),
         (version, "const int *fm_version(void);", false),

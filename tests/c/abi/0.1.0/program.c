@@ -106,6 +106,39 @@ static void set_options(fm_ranker *ranker, struct calls *calls)
     CHECK(fm_ranker_set_interrupt_check(ranker, on_interrupt, calls) == FM_OK);
 }
 
+/* The cache as it is after fm_rank(), and its end. */
+static void look_into_cache(fm_ranker *ranker)
+{
+    struct {
+        fm_cache_record record;
+        unsigned char guard[64];
+    } guarded;
+    const char *all[] = { "*" };
+    fm_cache *cache = NULL;
+    uint64_t seed;
+    double age;
+    size_t forgotten;
+    CHECK(fm_cache_read(ranker, &cache) == FM_OK && fm_cache_size(cache) == 2);
+    for (size_t i = 0; i < 2; i++) {
+        memset(&guarded, 0xa5, sizeof guarded);
+        CHECK(fm_cache_get(cache, i, &guarded.record) == FM_OK);
+        check_guard(guarded.guard);
+        const fm_cache_record *record = &guarded.record;
+        CHECK(strcmp(record->scheme, "http") == 0 && *record->host && !record->shared_address);
+        CHECK(record->remembered == FM_REMEMBERED_LATENCY ? record->time > 0 : record->time < 0);
+        CHECK(record->remembered == FM_REMEMBERED_LATENCY || record->remembered == FM_REMEMBERED_REFUSED);
+        CHECK(record->age >= 0 && record->remaining > 0 && record->port > 0);
+        CHECK(record->network == FM_NETWORK_THIS || record->network == FM_NETWORK_UNKNOWN);
+        CHECK(!record->of_librepo && record->counts);
+    }
+    CHECK(fm_cache_seed(cache, &seed, &age) == FM_INVALID_ARGUMENT);
+    fm_cache_free(cache);
+    CHECK(fm_cache_forget(ranker, all, 1, &forgotten) == FM_OK && forgotten == 2);
+    CHECK(fm_cache_forget_all(ranker, &forgotten) == FM_OK && forgotten == 0);
+    CHECK(fm_ranker_set_cache(ranker, "/dev/null") == FM_OK);
+    CHECK(fm_cache_read(ranker, &cache) == FM_UNREADABLE_CACHE);
+}
+
 int main(int argc, char **argv)
 {
     char open_url[64], closed_url[64];
@@ -119,9 +152,9 @@ int main(int argc, char **argv)
 
     /* The layout of 64-bit machines. */
     if (sizeof(void *) == 8)
-        CHECK(sizeof(fm_summary) == 56 && sizeof(fm_mirror) == 56);
+        CHECK(sizeof(fm_summary) == 56 && sizeof(fm_mirror) == 56 && sizeof(fm_cache_record) == 72);
     CHECK(strchr(fm_version(), '.'));
-    for (int status = FM_OK; status <= FM_INTERNAL; status++)
+    for (int status = FM_OK; status <= FM_UNWRITABLE_CACHE; status++)
         CHECK(*fm_status_text(status));
 
     struct calls calls = { fm_ranker_new(), 0, 0, 0, 0 };
@@ -158,6 +191,7 @@ int main(int argc, char **argv)
         fm_ranking_free(ranking);
     }
     CHECK(calls.log > 0);
+    look_into_cache(calls.ranker);
 
     /* A run that is very short may have no progress to report. */
     CHECK(fm_ranker_set_cache(calls.ranker, NULL) == FM_OK);
