@@ -26,7 +26,7 @@ pub(crate) fn write(out: &mut impl Write, ranking: &Ranking, input: &Input) -> i
 /// The URL of the repository, also of one that is given as a path.
 fn url<'a>(mirror: &'a RankedMirror, input: &Input) -> &'a str {
     match input.kind {
-        Kind::Metalink => metalink::base(&mirror.url),
+        Kind::Metalink(_) => metalink::base(&mirror.url),
         Kind::Lines(_) => &mirror.url,
     }
 }

@@ -1,22 +1,27 @@
 //! The mirrors to rank: from a file, standard input or the command line, as a list of lines or a
 //! metalink. Whatever is wrong with them becomes one message that names the file, the line and the
-//! reason. What the lines of a list may be is in `lines`.
+//! reason. Bytes become text in `decode`, and the lines of a list are read in `lines`.
 
+mod decode;
 mod lines;
 
 use crate::exit::reason;
-use crate::metalink;
+use crate::metalink::{self, Metalink};
 use crate::text::escape;
-use lines::List;
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::ops::Range;
+use std::io::{self, Read};
+
+pub(crate) use decode::Text;
+pub(crate) use lines::List;
 
 /// More than any list of mirrors has, and little enough to hold in memory.
 const MAX_BYTES: u64 = 16 << 20;
+
+/// The byte order mark in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The mirrors to rank, and what is needed to write them again as they were.
 #[derive(Debug, PartialEq)]
@@ -33,8 +38,6 @@ pub(crate) struct Mirror {
     pub(crate) url: String,
     /// A metalink's preference for it, from 1 to 100.
     pub(crate) preference: Option<u8>,
-    /// Where its line is in the list, or its element in the metalink.
-    pub(crate) place: Range<usize>,
 }
 
 /// What the mirrors stood in.
@@ -43,7 +46,7 @@ pub(crate) enum Kind {
     /// Lines with a URL in each.
     Lines(List),
     /// The URLs are those of a file in the repository, not of the repository itself.
-    Metalink,
+    Metalink(Metalink),
 }
 
 impl Mirror {
@@ -55,7 +58,7 @@ impl Mirror {
     /// The URL of the repository, or the path of its directory.
     pub(crate) fn repository(&self, kind: &Kind) -> &str {
         match kind {
-            Kind::Metalink => metalink::base(&self.url),
+            Kind::Metalink(_) => metalink::base(&self.url),
             Kind::Lines(_) => &self.url,
         }
     }
@@ -73,8 +76,8 @@ impl Input {
     /// The line of a mirror in the list, with its end.
     pub(crate) fn line(&self, index: usize) -> Option<&[u8]> {
         match &self.kind {
-            Kind::Lines(list) => Some(list.line(&self.mirrors[index].place)),
-            Kind::Metalink => None,
+            Kind::Lines(list) => Some(list.line(index)),
+            Kind::Metalink(_) => None,
         }
     }
 
@@ -83,15 +86,12 @@ impl Input {
         matches!(&self.kind, Kind::Lines(list) if list.has_more_than_urls)
     }
 
-    /// Writes the list again: its comments, and then the lines of these mirrors, all as they were.
-    pub(crate) fn write_lines(
-        &self,
-        out: &mut impl Write,
-        order: impl Iterator<Item = usize>,
-    ) -> io::Result<()> {
+    /// The list or metalink again, with these of its mirrors alone and in this order, and all else
+    /// as it was, byte for byte.
+    pub(crate) fn reordered(&self, order: &[usize]) -> Vec<u8> {
         match &self.kind {
-            Kind::Lines(list) => list.write(out, order.map(|index| &self.mirrors[index].place)),
-            Kind::Metalink => Ok(()),
+            Kind::Lines(list) => list.reordered(order),
+            Kind::Metalink(metalink) => metalink.reordered(order),
         }
     }
 }
@@ -170,12 +170,13 @@ fn read_bytes(from: impl Read) -> io::Result<Vec<u8>> {
 }
 
 fn parse(bytes: Vec<u8>, uncomment: bool) -> Result<Input, Fault> {
-    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-    let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
-    if !text.trim_ascii_start().starts_with(b"<") {
-        return lines::parse(text.to_vec(), uncomment);
+    let bytes = decode::unpack(bytes)
+        .map_err(|error| Fault { line: None, reason: format!("cannot be unpacked: {}", reason(&error)) })?;
+    let text = Text::decode(bytes);
+    if !text.as_str().trim_ascii_start().starts_with('<') {
+        return lines::parse(text.into_bytes(), uncomment);
     }
-    let input = metalink::parse(&percent_encode_invalid(text))?;
+    let input = metalink::parse(text)?;
     if input.mirrors.is_empty() {
         return Err(Fault { line: None, reason: "there is no URL in this metalink".into() });
     }

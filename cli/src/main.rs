@@ -106,13 +106,19 @@ fn rank(options: Options) -> Result<ExitCode, Exit> {
 /// The format asked for, or the one that suits the input and the output.
 fn choose_format(format: Option<Format>, input: &Input, destination: &Destination) -> Result<Format, Exit> {
     match (format, &input.kind) {
-        (Some(Format::Lines), Kind::Metalink) => {
-            Err(Exit::unusable("--lines needs a list of lines, and this is a metalink: try --urls"))
+        (Some(Format::Lines), Kind::Metalink(_)) => {
+            Err(Exit::unusable("--lines needs a list of lines, and this is a metalink: use --metalink"))
+        }
+        (Some(Format::Metalink), Kind::Lines(_)) => {
+            Err(Exit::unusable("--metalink needs a metalink, and this is a list of lines: use --lines"))
+        }
+        (Some(Format::Metalink), Kind::Metalink(metalink)) if !metalink.can_be_reordered => {
+            Err(Exit::unusable("--metalink cannot move URLs between different name spaces: use --urls"))
         }
         (Some(format), _) => Ok(format),
         // A table in the place of a list would be of no use to what reads the list.
         (None, Kind::Lines(_)) if destination.replaced().is_some() => Ok(Format::Lines),
-        (None, Kind::Metalink) if destination.replaced().is_some() => Ok(Format::Urls),
+        (None, Kind::Metalink(_)) if destination.replaced().is_some() => Ok(Format::Metalink),
         (None, _) if input.has_more_than_urls() && !destination.is_terminal() => Ok(Format::Lines),
         (None, _) => Ok(Format::Table),
     }
@@ -172,8 +178,9 @@ fn render(
         Format::Json => json::write(&mut out, ranking, omitted)?,
         Format::Apt => apt::write(&mut out, ranking, input)?,
         Format::Csv => csv::write(&mut out, ranking)?,
-        Format::Lines => {
-            input.write_lines(&mut out, ranking.mirrors.iter().map(|mirror| mirror.index))?;
+        Format::Lines | Format::Metalink => {
+            let order: Vec<usize> = ranking.mirrors.iter().map(|mirror| mirror.index).collect();
+            out = input.reordered(&order);
             if destination.is_terminal() {
                 out = text::escape_lines(&String::from_utf8_lossy(&out)).into_bytes();
             }

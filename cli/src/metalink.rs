@@ -1,11 +1,20 @@
 //! Metalinks of version 3, as Fedora's MirrorManager writes them (<http://www.metalinker.org/>),
-//! with a preference from 1 to 100 for each URL, and of version 4 (RFC 5854). The priorities of
-//! version 4 are ranks, not weights, so they are not used.
+//! with a preference from 1 to 100 for each URL, and of version 4 (RFC 5854), with priorities. To
+//! write one again is the task of `rewrite`.
+//!
+//! librepo takes the URLs of version 3 as they stand and never sorts them by preference; so it is
+//! done here. The priorities of version 4, which librepo does not read, are ranks, not weights: they
+//! give the order, and nothing else.
 
-use crate::input::{Fault, Input, Kind, Mirror};
+mod rewrite;
+
+use crate::input::{Fault, Input, Kind, Mirror, Text};
 use crate::text::escape;
+use rewrite::{Element, Version};
 use roxmltree::{Document, Node};
 use std::num::IntErrorKind;
+
+pub(crate) use rewrite::Metalink;
 
 /// The file of a repository that its metalink is about.
 const REPOMD: &str = "repomd.xml";
@@ -17,6 +26,9 @@ const MAX_ATTRIBUTES: usize = 100;
 /// How many name spaces may be declared; real ones declare two. The parser copies those of the
 /// outer elements for each element that declares another.
 const MAX_NAME_SPACES: usize = 100;
+/// The last of the priorities of version 4, which a URL without one has (RFC 5854, section
+/// 4.2.16.1.2).
+const MAX_PRIORITY: u32 = 999_999;
 /// The end of a metalink's URLs that makes them differ from those of a mirrorlist. librepo removes
 /// it too (`lr_lrmirrorlist_append_metalink`).
 const SUFFIX: &str = "repodata/repomd.xml";
@@ -26,11 +38,16 @@ pub(crate) fn base(url: &str) -> &str {
     url.strip_suffix(SUFFIX).unwrap_or(url)
 }
 
+/// Types of URLs that lead to other networks than a mirror's, in version 3. In version 4 these have
+/// an element of their own.
+const NO_MIRRORS: [&str; 3] = ["bittorrent", "ed2k", "magnet"];
+
 /// Reads a text that starts with `<`, possibly after white space.
-pub(crate) fn parse(text: &str) -> Result<Input, Fault> {
+pub(crate) fn parse(text: Text) -> Result<Input, Fault> {
     // XML forbids white space before its declaration; it does no harm here.
-    let xml = text.trim_start();
-    let lines_before = lines(&text[..text.len() - xml.len()]);
+    let xml = text.as_str().trim_ascii_start();
+    let offset = text.as_str().len() - xml.len();
+    let lines_before = lines(&text.as_str()[..offset]);
     let start: String = xml.chars().take(14).collect::<String>().to_ascii_lowercase();
     if start.starts_with("<!doctype html") || start.starts_with("<html") {
         let reason = "this is an HTML page, neither a mirrorlist nor a metalink: check where it came from";
@@ -72,21 +89,44 @@ pub(crate) fn parse(text: &str) -> Result<Input, Fault> {
     }
     // Version 3 has <files> around the files and <resources> around the URLs; version 4 has
     // neither.
-    let files: Vec<_> = children(root, "files").flat_map(|files| children(files, "file")).collect();
-    let files = if files.is_empty() { children(root, "file").collect() } else { files };
+    let mut version = Version::V3;
+    let mut files: Vec<_> = children(root, "files").flat_map(|files| children(files, "file")).collect();
+    if files.is_empty() {
+        version = Version::V4;
+        files = children(root, "file").collect();
+    }
     let file = files.iter().find(|file| file.attribute("name") == Some(REPOMD));
-    let file = file.or_else(|| files.iter().find(|file| urls_of(**file).next().is_some()));
+    let file = file.or_else(|| files.iter().find(|file| !urls_of(**file).is_empty()));
 
-    let mut mirrors = Vec::new();
-    for node in file.into_iter().flat_map(|file| urls_of(*file)) {
+    let urls = file.map(|file| urls_of(*file)).unwrap_or_default();
+    let can_be_reordered = urls.windows(2).all(|pair| match (pair[0].parent(), pair[1].parent()) {
+        (Some(one), Some(other)) => one == other || one.namespaces().eq(other.namespaces()),
+        _ => false,
+    });
+    let mut found = Vec::new();
+    for node in urls {
         let url: String = node.descendants().filter(Node::is_text).filter_map(|text| text.text()).collect();
-        let preference = node.attribute("preference").and_then(|text| nearest(text, 1, 100));
-        if !url.trim().is_empty() {
-            let preference = preference.map(|preference| preference as u8);
-            mirrors.push(Mirror { url: url.trim().into(), preference, place: node.range() });
+        if !url.trim().is_empty() && is_mirror(&node) {
+            let number = |low, high| nearest(node.attribute(version.attribute())?, low, high);
+            let (preference, priority) = match version {
+                Version::V3 => (number(1, 100).map(|preference| preference as u8), None),
+                Version::V4 => (None, number(1, MAX_PRIORITY)),
+            };
+            let mirror = Mirror { url: url.trim().into(), preference };
+            found.push((priority.unwrap_or(MAX_PRIORITY), mirror, Element::new(node, version, offset)));
         }
     }
-    Ok(Input { mirrors, kind: Kind::Metalink })
+    found.sort_by_key(|(priority, ..)| *priority);
+    let (mirrors, elements) = found.into_iter().map(|(_, mirror, element)| (mirror, element)).unzip();
+    drop(document);
+    let metalink = Metalink::new(text, version, elements, can_be_reordered);
+    Ok(Input { mirrors, kind: Kind::Metalink(metalink) })
+}
+
+/// Whether the element of a URL is that of a mirror.
+fn is_mirror(url: &Node<'_, '_>) -> bool {
+    let type_ = url.attribute("type").unwrap_or_default();
+    !NO_MIRRORS.iter().any(|other| other.eq_ignore_ascii_case(type_))
 }
 
 fn fault(line: usize, reason: &str) -> Fault {
@@ -118,9 +158,12 @@ fn children<'a, 'input>(
     node.children().filter(Node::is_element).filter(is_meant)
 }
 
-fn urls_of<'a, 'input>(file: Node<'a, 'input>) -> impl Iterator<Item = Node<'a, 'input>> {
+/// The elements of a file's URLs, in the order of the document.
+fn urls_of<'a, 'input>(file: Node<'a, 'input>) -> Vec<Node<'a, 'input>> {
     let resources = children(file, "resources").flat_map(|resources| children(resources, "url"));
-    resources.chain(children(file, "url"))
+    let mut urls: Vec<_> = resources.chain(children(file, "url")).collect();
+    urls.sort_by_key(|url| url.range().start);
+    urls
 }
 
 fn lines(text: &str) -> usize {

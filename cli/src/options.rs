@@ -50,6 +50,7 @@ pub(crate) enum Format {
     Table,
     Json,
     Lines,
+    Metalink,
     Urls,
     Apt,
     Csv,
@@ -126,6 +127,7 @@ fn command() -> Command {
                 .value_hint(ValueHint::FilePath)
                 .help("Replace this file by the result, in one step, if a mirror answered"),
         )
+        .arg(flag("metalink").help("Print the metalink with its URLs in order"))
         .arg(option("top", "N").value_parser(top).help("Print only the first N mirrors of the result"))
         .arg(flag("urls").help("Print the URLs alone, in order: a mirrorlist again"))
         .arg(flag("json").help("Print one JSON object instead of the table"))
@@ -215,7 +217,7 @@ fn command() -> Command {
                 .value_parser(shell)
                 .help("Print the completions for bash, zsh or fish, and do nothing else"),
         )
-        .group(ArgGroup::new("format").args(["table", "json", "lines", "urls", "apt", "csv"]))
+        .group(ArgGroup::new("format").args(["table", "json", "lines", "metalink", "urls", "apt", "csv"]))
         .group(ArgGroup::new("family").args(["ipv4", "ipv6"]))
         .group(ArgGroup::new("protocols").args(["https-only", "protocol"]));
     with_help(command)
@@ -318,6 +320,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
         ("table", Format::Table),
         ("json", Format::Json),
         ("lines", Format::Lines),
+        ("metalink", Format::Metalink),
         ("urls", Format::Urls),
         ("apt", Format::Apt),
         ("csv", Format::Csv),

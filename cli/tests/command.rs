@@ -364,7 +364,7 @@ fn argument_errors_are_reported() {
     let list = list.as_str();
     let metalink = file("fine.xml", metalink(&[("http://127.0.0.1/", 1)]));
     let metalink = metalink.as_str();
-    let table: [(&[&str], &str); 17] = [
+    let table: [(&[&str], &str); 18] = [
         (&[list, list], "only one file can be read"),
         (&["http://127.0.0.1/", list], "is not a URL, and files and URLs cannot be mixed"),
         (&["http://127.0.0.1/", "-"], "\"-\" is not a URL"),
@@ -380,8 +380,9 @@ fn argument_errors_are_reported() {
         ),
         (&["--factor", "0.5", list], "'--factor <F>': it must be a number from 1 to 1000"),
         (&["--seed", "x", list], "'--seed <N>': it must be a whole number"),
+        (&["--weights", list], "--weights needs preferences"),
         (&["--lines", metalink], "--lines needs a list of lines, and this is a metalink"),
-        (&["--lines", metalink], "--lines needs a list of lines, and this is a metalink"),
+        (&["--metalink", list], "--metalink needs a metalink, and this is a list of lines"),
         (&["--https-only", list], "the filters exclude the only mirror: loosen --include"),
         (&["--rotate", "60", list], "--rotate needs --cache FILE"),
         (&["--json"], "there is nothing to rank"),

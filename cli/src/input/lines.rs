@@ -2,10 +2,9 @@
 //! and others. One rule holds for all: a line with exactly one URL in it is a mirror, and the line
 //! comes out as it was.
 
-use super::{Fault, Input, Kind, Mirror, percent_encode_invalid};
+use super::{BYTE_ORDER_MARK, Fault, Input, Kind, Mirror, percent_encode_invalid};
 use crate::text::{cut, escape};
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::ops::Range;
 use std::os::unix::ffi::OsStringExt;
 
@@ -16,7 +15,8 @@ const MAX_QUOTED: usize = 60;
 #[derive(Debug, PartialEq)]
 pub(crate) struct List {
     text: Vec<u8>,
-    /// The comments' lines.
+    /// The lines of the mirrors, in the order of the input's mirrors.
+    lines: Vec<Range<usize>>,
     comments: Vec<Range<usize>>,
     /// What ends a line that has no end, being the last one.
     line_end: &'static [u8],
@@ -25,53 +25,52 @@ pub(crate) struct List {
 }
 
 impl List {
-    pub(super) fn line(&self, place: &Range<usize>) -> &[u8] {
-        &self.text[place.clone()]
+    /// The line of a mirror, with its end.
+    pub(super) fn line(&self, index: usize) -> &[u8] {
+        &self.text[self.lines[index].clone()]
     }
 
-    /// Writes the comments, and then these lines.
-    pub(super) fn write<'a>(
-        &'a self,
-        out: &mut impl Write,
-        lines: impl Iterator<Item = &'a Range<usize>>,
-    ) -> io::Result<()> {
-        for line in self.comments.iter().chain(lines) {
+    /// The list again: first its comments, and then the lines of these mirrors, all as they were.
+    pub(super) fn reordered(&self, order: &[usize]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.text.len());
+        for line in self.comments.iter().chain(order.iter().map(|&index| &self.lines[index])) {
             let line = &self.text[line.clone()];
-            out.write_all(line)?;
+            out.extend_from_slice(line);
             if !line.ends_with(b"\n") {
-                out.write_all(self.line_end)?;
+                out.extend_from_slice(self.line_end);
             }
         }
-        Ok(())
+        out
     }
 }
 
 /// Takes URLs as the lines of a list.
 pub(super) fn from_urls(urls: Vec<OsString>) -> Input {
     let mut text = Vec::new();
-    let mut mirrors = Vec::new();
+    let (mut mirrors, mut lines) = (Vec::new(), Vec::new());
     for url in urls {
         let url = url.into_vec();
-        let start = text.len();
+        lines.push(text.len()..text.len() + url.len());
         text.extend_from_slice(&url);
-        let place = start..text.len();
-        mirrors.push(Mirror { url: percent_encode_invalid(&url), preference: None, place });
+        mirrors.push(Mirror { url: percent_encode_invalid(&url), preference: None });
     }
-    let list = List { text, comments: Vec::new(), line_end: b"\n", has_more_than_urls: false };
+    let list = List { text, lines, comments: Vec::new(), line_end: b"\n", has_more_than_urls: false };
     Input { mirrors, kind: Kind::Lines(list) }
 }
 
 /// Reads a list. Empty lines are left out.
 pub(super) fn parse(text: Vec<u8>, uncomment: bool) -> Result<Input, Fault> {
-    let mut mirrors = Vec::new();
-    let mut comments = Vec::new();
+    let (mut mirrors, mut lines, mut comments) = (Vec::new(), Vec::new(), Vec::new());
     let mut faults = Vec::new();
     let mut commented_out = 0;
     let mut has_more_than_urls = false;
-    let mut end = 0;
-    for (number, line) in (1..).zip(text.split_inclusive(|&byte| byte == b'\n')) {
-        let mut place = end..end + line.len();
-        end = place.end;
+    let mut next = 0;
+    for (number, mut line) in (1..).zip(text.split_inclusive(|&byte| byte == b'\n')) {
+        next += line.len();
+        // One for each of several lists that were appended to each other.
+        while let Some(rest) = line.strip_prefix(BYTE_ORDER_MARK) {
+            line = rest;
+        }
         let mut content = line.trim_ascii();
         if content.is_empty() {
             continue;
@@ -79,12 +78,12 @@ pub(super) fn parse(text: Vec<u8>, uncomment: bool) -> Result<Input, Fault> {
         if content.starts_with(b"#") {
             match commented_mirror(content) {
                 Some(mirror) if uncomment => {
-                    place.start += line.len() - line.trim_ascii_start().len() + content.len() - mirror.len();
+                    line = &line[line.trim_ascii_end().len() - mirror.len()..];
                     content = mirror;
                 }
                 mirror => {
                     commented_out += usize::from(mirror.is_some());
-                    comments.push(place);
+                    comments.push(next - line.len()..next);
                     continue;
                 }
             }
@@ -93,26 +92,23 @@ pub(super) fn parse(text: Vec<u8>, uncomment: bool) -> Result<Input, Fault> {
             Ok(range) => {
                 has_more_than_urls |= range != (0..content.len());
                 let url = percent_encode_invalid(&content[range]);
-                mirrors.push(Mirror { url, preference: None, place });
+                mirrors.push(Mirror { url, preference: None });
+                lines.push(next - line.len()..next);
             }
-            // The library takes any text, and calls it unsupported if it cannot connect to it. A
-            // line without a URL shows that this is no list but, for example, an error page;
-            // ranking the rest of it would hide that.
-            Err(count) => faults.push((number, count, content)),
+            Err(found) => faults.push((number, found, content)),
         }
     }
-    if let Some(&(line, count, content)) = faults.first() {
+    if let [(line, found, content), others @ ..] = &faults[..] {
         let quoted = cut(&escape(&String::from_utf8_lossy(content)), MAX_QUOTED);
-        let count = if count == 0 { "no URL".into() } else { format!("{count} URLs") };
-        let others = match faults.len() - 1 {
+        let others = match others.len() {
             0 => String::new(),
             1 => " (and 1 more line is wrong)".into(),
-            others => format!(" (and {others} more lines are wrong)"),
+            count => format!(" (and {count} more lines are wrong)"),
         };
         let reason = format!(
-            "{count} in \"{quoted}\"; a line has one URL, such as https://..., or is a # comment{others}"
+            "{found} in \"{quoted}\"; a line has one URL, such as https://..., or is a # comment{others}"
         );
-        return Err(Fault { line: Some(line), reason });
+        return Err(Fault { line: Some(*line), reason });
     }
     if mirrors.is_empty() {
         let hint = match commented_out {
@@ -123,35 +119,41 @@ pub(super) fn parse(text: Vec<u8>, uncomment: bool) -> Result<Input, Fault> {
     }
     let first = text.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default();
     let line_end: &[u8] = if first.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
-    let list = List { text, comments, line_end, has_more_than_urls };
+    let list = List { text, lines, comments, line_end, has_more_than_urls };
     Ok(Input { mirrors, kind: Kind::Lines(list) })
 }
 
 /// Where the URL is in a line without white space around it. It begins with its scheme, and ends
-/// before white space, or before the quote if there is one before it. A line that is a path from
-/// the root, or `file:` and such a path, has a URL too, as librepo takes it. The error is how many
-/// URLs there are, if not one.
-fn find_url(line: &[u8]) -> Result<Range<usize>, usize> {
-    let starts: Vec<usize> = (0..line.len()).filter(|&at| line[at..].starts_with(b"://")).collect();
-    let schemes = starts.into_iter().filter_map(|at| scheme(line, at));
-    let mut starts: Vec<usize> = schemes.collect();
-    if starts.is_empty() {
-        let is_file =
-            |at: usize| scheme(line, at).is_some_and(|start| line[start..at].eq_ignore_ascii_case(b"file"));
-        starts = (0..line.len())
-            .filter(|&at| line[at..].starts_with(b":/") && is_file(at))
-            .map(|at| at - 4)
-            .collect();
-        if starts.is_empty() && line.starts_with(b"/") && !line.starts_with(b"//") {
-            starts.push(0);
-        }
+/// before white space, or before the quote if there is one before it. A line with `file:` and a path
+/// has a URL too, and so does one that begins with a path, as for librepo.
+///
+/// The error is what there is instead. The library takes any text, and calls it unsupported if it
+/// cannot connect to it; but a line without a URL shows that this is no list but, for example, an
+/// error page, and ranking the rest of it would hide that.
+fn find_url(line: &[u8]) -> Result<Range<usize>, String> {
+    // It would make the text no list, should the line be the first one of what comes out.
+    if line.starts_with(b"<") {
+        return Err("markup".into());
     }
-    let [start] = starts[..] else { return Err(starts.len()) };
-    let quote = match start.checked_sub(1).map(|before| line[before]) {
-        Some(quote @ (b'"' | b'\'')) => Some(quote),
-        Some(b'<') => Some(b'>'),
-        _ => None,
+    let find = |mark: &'static [u8]| {
+        let marks = (0..line.len()).filter(move |&at| line[at..].starts_with(mark));
+        marks.filter_map(|at| Some(scheme(line, at)?..at))
     };
+    let mut starts: Vec<usize> = find(b"://").map(|scheme| scheme.start).collect();
+    if starts.is_empty() {
+        let is_file = |scheme: &Range<usize>| line[scheme.clone()].eq_ignore_ascii_case(b"file");
+        starts = find(b":/").filter(is_file).map(|scheme| scheme.start).collect();
+    }
+    if starts.is_empty() && line.starts_with(b"/") && !line.starts_with(b"//") {
+        starts = vec![0];
+    }
+    let start = match starts[..] {
+        [] => return Err("no URL".into()),
+        [start] => start,
+        _ => return Err(format!("{} URLs", starts.len())),
+    };
+    let before = start.checked_sub(1).map(|before| line[before]);
+    let quote = before.filter(|byte| [b'"', b'\''].contains(byte));
     let is_end = |&byte: &u8| byte.is_ascii_whitespace() || byte == b'\x0b' || Some(byte) == quote;
     let length = line[start..].iter().position(is_end).unwrap_or(line.len() - start);
     Ok(start..start + length)

@@ -30,6 +30,10 @@ const V3: &str = r#"<?xml version="1.0" encoding="utf-8"?>
 </metalink>
 "#;
 
+fn parse(xml: &str) -> Result<Input, Fault> {
+    super::parse(Text::decode(xml.into()))
+}
+
 fn urls(xml: &str) -> Vec<String> {
     parse(xml).expect("a metalink").mirrors.into_iter().map(|mirror| mirror.url).collect()
 }
@@ -150,4 +154,143 @@ fn deep_nesting_and_truncation_do_not_panic() {
 fn base_is_the_url_without_the_suffix() {
     assert_eq!(base("https://a.example/f/repodata/repomd.xml"), "https://a.example/f/");
     assert_eq!(base("https://a.example/f/"), "https://a.example/f/");
+}
+
+/// What a client that sorts by preference or priority has: the URLs, and these numbers.
+fn reordered(xml: &[u8], order: &[usize]) -> (Vec<u8>, Vec<String>) {
+    let input = super::parse(Text::decode(xml.to_vec())).expect("a metalink");
+    let bytes = input.reordered(order);
+    let again = super::parse(Text::decode(bytes.clone())).expect("a metalink again");
+    let expected = order.iter().map(|&index| &input.mirrors[index].url);
+    let urls: Vec<String> = again.mirrors.into_iter().map(|mirror| mirror.url).collect();
+    assert!(urls.iter().eq(expected), "{urls:?}");
+    (bytes, urls)
+}
+
+#[test]
+fn version_3_is_reordered_with_preferences() {
+    let (bytes, _) = reordered(V3.as_bytes(), &[3, 2, 0, 1]);
+    let (before, rest) = V3.split_once("    <url").expect("a URL");
+    let (_, after) = rest.rsplit_once("    <url/>").expect("an empty URL");
+    let urls = r#"    <url protocol="http" type="http" location="US" preference="100">http://c.example/f/repodata/repomd.xml</url>
+    <url protocol="http" type="http" location="FR" preference="99">
+      http://b.example/f?a=1&amp;b=2<![CDATA[&c=3]]>
+    </url>
+    <url protocol="https" type="https" location="DE" preference="98">https://a.example/f/repodata/repomd.xml</url>
+    <url protocol="rsync" type="rsync" location="DE" preference="97">rsync://a.example/f/repodata/repomd.xml</url>
+    <url/>"#;
+    let urls = urls.replacen(" location=\"US\" preference=\"100\"", " location=\"US\"", 1);
+    let urls = urls.replacen("<url protocol", "<url preference=\"100\" protocol", 1);
+    assert_eq!(String::from_utf8(bytes).expect("UTF-8"), format!("{before}{urls}{after}"));
+}
+
+#[test]
+fn places_of_mirrors_that_are_left_out_go() {
+    let (bytes, _) = reordered(V3.as_bytes(), &[2]);
+    let (before, rest) = V3.split_once("    <url").expect("a URL");
+    let (_, after) = rest.rsplit_once("    <url/>").expect("an empty URL");
+    let urls = r#"    <url protocol="http" type="http" location="FR" preference="100">
+      http://b.example/f?a=1&amp;b=2<![CDATA[&c=3]]>
+    </url>
+    <url/>"#;
+    assert_eq!(String::from_utf8(bytes).expect("UTF-8"), format!("{before}{urls}{after}"));
+    let (bytes, _) = reordered(V3.as_bytes(), &[]);
+    assert_eq!(String::from_utf8(bytes).expect("UTF-8"), format!("{}\n    <url/>{after}", before.trim_end()));
+}
+
+#[test]
+fn version_4_is_in_the_order_of_priorities() {
+    let xml = "<metalink xmlns='urn:ietf:params:xml:ns:metalink'><file name='repomd.xml'><size>1</size>\
+               <url priority='3' location='de'>https://c.example/</url><url>https://none.example/</url>\
+               <url priority='-1'>https://a.example/</url><metaurl mediatype='torrent'>https://not.example/\
+               </metaurl><url priority='x'>https://text.example/</url><url priority='1'>https://b.example/</url>\
+               </file></metalink>";
+    let given = ["a", "b", "c", "none", "text"].map(|name| format!("https://{name}.example/"));
+    assert_eq!(urls(xml), given);
+    let (bytes, _) = reordered(xml.as_bytes(), &[4, 2, 0, 1]);
+    let expected = "<metalink xmlns='urn:ietf:params:xml:ns:metalink'><file name='repomd.xml'><size>1</size>\
+                    <url priority='1'>https://text.example/</url>\
+                    <url priority='2' location='de'>https://c.example/</url>\
+                    <url priority='3'>https://a.example/</url><metaurl mediatype='torrent'>https://not.example/\
+                    </metaurl><url priority='4'>https://b.example/</url></file></metalink>";
+    assert_eq!(String::from_utf8(bytes).expect("UTF-8"), expected);
+}
+
+#[test]
+fn other_networks_are_no_mirrors() {
+    let xml = V3.replacen("type=\"https\"", "type=\"BitTorrent\"", 1);
+    assert_eq!(urls(&xml).len(), 3);
+    let (bytes, _) = reordered(xml.as_bytes(), &[2, 1, 0]);
+    let text = String::from_utf8(bytes).expect("UTF-8");
+    // It stays where it is, as it is.
+    assert!(text.contains("maxconnections=\"1\">\n    <url protocol=\"https\" type=\"BitTorrent\" location=\"DE\" \
+                           preference=\"100\">https://a.example/f/repodata/repomd.xml</url>\n    <url preference=\"100\""), "{text}");
+}
+
+#[test]
+fn many_mirrors_have_the_last_preference_in_order() {
+    let elements: String =
+        (0..300).map(|n| format!("<url preference='50'>http://m{n}.example/</url>\n")).collect();
+    let xml = format!(
+        "<metalink><files><file name='repomd.xml'><resources>\n{elements}</resources></file></files></metalink>"
+    );
+    let order: Vec<usize> = (0..300).rev().collect();
+    let (bytes, _) = reordered(xml.as_bytes(), &order);
+    let text = String::from_utf8(bytes).expect("UTF-8");
+    assert!(
+        text.contains("<url preference='100'>http://m299.example/</url>\n<url preference='99'>"),
+        "{text}"
+    );
+    assert_eq!(text.matches("preference='1'").count(), 201);
+}
+
+#[test]
+fn encoding_and_odd_bytes_are_kept() {
+    let utf_16 = |text: &str| -> Vec<u8> {
+        [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_be_bytes).collect()
+    };
+    let a = "<url preference='1' location='é'>http://a.example/é</url>";
+    let b = "<url>http://b.example/ü</url>";
+    let c = "<url preference='7'>http://c.example/</url>";
+    let document = |name: &str, urls: &[&str]| {
+        let urls = urls.concat();
+        format!(
+            "<?xml version='1.0' encoding='{name}'?><!-- é --><metalink><files><file name='repomd.xml'><resources>{urls}</resources></file></files><!-- ö -->\n</metalink>"
+        )
+    };
+    let expected = |name: &str| {
+        let urls =
+            [c.replace("7", "100"), b.replace("<url", "<url preference=\"99\""), a.replace("'1'", "'98'")];
+        document(name, &urls.each_ref().map(String::as_str))
+    };
+    let latin_1 = |text: String| -> Vec<u8> { text.chars().map(|c| c as u8).collect() };
+    let xml = document("ISO-8859-1", &[a, b, c]);
+    let (bytes, urls) = reordered(&latin_1(xml), &[2, 1, 0]);
+    assert_eq!(bytes, latin_1(expected("ISO-8859-1")));
+    assert_eq!(urls, ["http://c.example/", "http://b.example/ü", "http://a.example/é"]);
+    // Declared as UTF-8, it is wrong; the bytes are kept nevertheless.
+    let (bytes, urls) = reordered(&latin_1(document("UTF-8", &[a, b, c])), &[2, 1, 0]);
+    assert_eq!(bytes, latin_1(expected("UTF-8")));
+    assert_eq!(urls, ["http://c.example/", "http://b.example/%FC", "http://a.example/%E9"]);
+    let (bytes, _) = reordered(&utf_16(&document("UTF-16", &[a, b, c])), &[2, 1, 0]);
+    assert_eq!(bytes, utf_16(&expected("UTF-16")));
+    let (bytes, _) = reordered(format!("\u{feff} {}", document("utf-8", &[a, b, c])).as_bytes(), &[2, 1, 0]);
+    assert_eq!(String::from_utf8(bytes).expect("UTF-8"), format!("\u{feff} {}", expected("utf-8")));
+}
+
+#[test]
+fn urls_in_different_name_spaces_cannot_change_places() {
+    let can_be_reordered = |xml: &str| match parse(xml).expect("a metalink").kind {
+        Kind::Metalink(metalink) => metalink.can_be_reordered,
+        Kind::Lines(_) => panic!("it is a metalink"),
+    };
+    let xml = |a: &str, b: &str| {
+        format!(
+            "<metalink xmlns='x'><files><file name='repomd.xml'><resources{a}><url>http://a.example/</url></resources>\
+             <resources{b}><url>http://b.example/</url></resources></file></files></metalink>"
+        )
+    };
+    assert!(can_be_reordered(V3) && can_be_reordered(&xml("", "")));
+    assert!(can_be_reordered(&xml(" xmlns:p='y'", " xmlns:p='y'")));
+    assert!(!can_be_reordered(&xml(" xmlns:p='y'", " xmlns:p='z'")));
 }
