@@ -113,6 +113,47 @@ fn pool_shares_the_load_of_forty_runs_evenly() {
     });
 }
 
+/// A server such as MirrorManager gives each request another list, shuffled by bandwidth.
+#[test]
+fn pool_in_the_given_order_shares_the_load_by_capacity() {
+    in_a_site(lab::test_name!(), |site| {
+        const RUNS: usize = 100;
+        const CAPACITIES: [f64; POOL.len()] = [100.0, 10.0, 40.0, 20.0];
+        let place = |host: &str| POOL.iter().position(|name| *name == host);
+        // Most lists begin with a mirror that is not near, or dead.
+        let manager = site.start_mirror_manager(|host| place(host).map_or(60.0, |at| CAPACITIES[at]));
+        let setup = Setup { environment: &[("FASTESTMIRROR_POOL", "given")], ..SETUP };
+        let mut leads = POOL.map(|_| 0);
+        let mut differing = 0;
+        for run in 0..RUNS {
+            manager.begin(run as u64);
+            // Both repositories load from one mirror ...
+            let leader = assert_one_of_the_pool(setup, &site.run(Task::Makecache, setup));
+            // ... which is the first of the pool in the list that was ranked first.
+            let firsts = ["one", "two"].map(|repository| {
+                let list = manager.list(repository).expect("a list");
+                list.into_iter().find(|host| place(host).is_some()).expect("all lists have the pool")
+            });
+            assert_eq!(leader, firsts[0], "{firsts:?}");
+            differing += usize::from(firsts[0] != firsts[1]);
+            leads[place(leader).expect("of the pool")] += 1;
+        }
+        // By themselves, the lists would not agree.
+        assert!(differing > RUNS / 3, "{differing}");
+        let total: f64 = CAPACITIES.iter().sum();
+        let expected = CAPACITIES.map(|capacity| RUNS as f64 * capacity / total);
+        let chi_square: f64 = leads.iter().zip(expected).map(|(&n, e)| (f64::from(n) - e).powi(2) / e).sum();
+        figure(&format!(
+            "dnf, {RUNS} times makecache with pool = given: mirrors of capacities {CAPACITIES:?} served \
+             {leads:?} of them (expected {expected:.0?}, chi-square {chi_square:.1}); for {differing} the \
+             lists of the repositories would have led to different mirrors"
+        ));
+        // With three degrees of freedom, such lists exceed this once in ten thousand times; these
+        // are the same in every run of this test.
+        assert!(chi_square < 21.1, "{leads:?}");
+    });
+}
+
 /// dnf needs no other setting than its own `fastestmirror=1`.
 #[test]
 fn dnf_follows_the_settings_of_the_file() {

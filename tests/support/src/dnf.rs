@@ -2,9 +2,10 @@
 //! for each run of dnf which mirrors it connected to and what it fetched from them.
 
 use crate::build::run;
+use crate::mirror_manager::MirrorManager;
 use crate::programs::{Nginx, have, make_package, program};
 use lab::{Attempt, Fate, Mirror, Spec, World, answer, ms};
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -125,6 +126,8 @@ pub struct Site {
     /// The number of runs that may still be repeated because the lab was late.
     repeats: Cell<usize>,
     log_read: Cell<usize>,
+    /// Where dnf gets its lists, if not from nginx.
+    manager: OnceCell<MirrorManager>,
     _nginx: Nginx,
 }
 
@@ -144,26 +147,46 @@ impl Site {
             let files = scratch.path().join("files").join(repository);
             make_package(scratch.path(), &files, &format!("lab-{repository}"), "");
             run(program("createrepo_c").args(["--quiet", "--no-database"]).arg(&files));
-            let repomd = fs::read(files.join("repodata/repomd.xml")).expect("createrepo_c has written it");
-            let hash = run(program("sha256sum").arg(files.join("repodata/repomd.xml")));
-            let hash = hash.split(' ').next().expect("a hash");
+            let repomd = Repomd::read(&files);
             let all = [None, Some(DEAD), Some(HALF_DEAD)];
             for (scheme, bad) in all.iter().flat_map(|bad| ["http", "https"].map(|scheme| (scheme, *bad))) {
                 let directory = scratch.path().join("files").join(lists_directory(scheme, bad));
                 fs::create_dir_all(&directory).expect("a directory");
-                let bases: Vec<_> = hosts(repository, bad)
-                    .iter()
-                    .map(|host| format!("{scheme}://{host}/{repository}/"))
-                    .collect();
+                let bases = bases(scheme, repository, &hosts(repository, bad));
                 fs::write(directory.join(format!("{repository}.mirrorlist")), bases.join("\n"))
                     .expect("a file");
-                let metalink = metalink(&bases, scheme, hash, &repomd);
+                let metalink = repomd.metalink(&bases, scheme);
                 fs::write(directory.join(format!("{repository}.metalink")), metalink).expect("a file");
             }
         }
         let nginx = Nginx::start(scratch.path());
-        let (runs, repeats, log_read) = (Cell::new(0), Cell::new(20), Cell::new(0));
-        Site { world, library: library.to_owned(), scratch, runs, repeats, log_read, _nginx: nginx }
+        let (runs, repeats, log_read) = (Cell::new(0), Cell::new(40), Cell::new(0));
+        Site {
+            world,
+            library: library.to_owned(),
+            scratch,
+            runs,
+            repeats,
+            log_read,
+            manager: OnceCell::new(),
+            _nginx: nginx,
+        }
+    }
+
+    /// Has dnf get its lists from a server that shuffles them by these capacities, in each round
+    /// anew. The dead mirror is among the hosts.
+    pub fn start_mirror_manager(&self, capacity: impl Fn(&str) -> f64) -> &MirrorManager {
+        let of = |repository| {
+            let hosts = hosts(repository, Some(DEAD));
+            (repository, hosts.into_iter().map(|host| (host, capacity(host))).collect())
+        };
+        let files = self.scratch.path().join("files");
+        let repomds = REPOSITORIES.map(|repository| (repository, Repomd::read(&files.join(repository))));
+        let metalink = move |repository: &str, hosts: &[&'static str]| {
+            let (_, repomd) = repomds.iter().find(|(name, _)| *name == repository).expect("a repository");
+            repomd.metalink(&bases("http", repository, hosts), "http")
+        };
+        self.manager.get_or_init(|| MirrorManager::start(REPOSITORIES.map(of).into(), metalink))
     }
 
     /// Runs dnf in a new root without any cache.
@@ -273,9 +296,11 @@ impl Site {
         );
         let lists = lists_directory(scheme, bad);
         for repository in REPOSITORIES {
-            text += &format!(
-                "[{repository}]\nname={repository}\n{list}={scheme}://{LISTS}/{lists}/{repository}.{list}\n"
-            );
+            let list = match self.manager.get() {
+                Some(manager) => format!("metalink=http://{LISTS}:{}/{repository}", manager.port),
+                None => format!("{list}={scheme}://{LISTS}/{lists}/{repository}.{list}"),
+            };
+            text += &format!("[{repository}]\nname={repository}\n{list}\n");
         }
         text
     }
@@ -294,7 +319,8 @@ impl Site {
                 continue;
             }
             self.log_read.set(log.len());
-            assert!(lists.len() >= REPOSITORIES.len(), "{setup:?}: {lists:?}");
+            let has_lists = lists.len() >= REPOSITORIES.len() || self.manager.get().is_some();
+            assert!(has_lists, "{setup:?}: {lists:?}");
             for (repository, file) in REPOSITORIES.iter().flat_map(|r| files.iter().map(move |f| (r, f))) {
                 let matching = requests.iter().filter(|request| {
                     request.path.starts_with(&format!("/{repository}/")) && request.path.ends_with(file)
@@ -351,26 +377,47 @@ fn lists_directory(scheme: &str, bad: Option<&str>) -> String {
     format!("{scheme}-{}", bad.unwrap_or("alive"))
 }
 
-fn metalink(bases: &[String], scheme: &str, hash: &str, repomd: &[u8]) -> String {
-    let text = std::str::from_utf8(repomd).expect("XML in UTF-8");
-    let timestamp = text.split("<timestamp>").skip(1).filter_map(|rest| rest.split('<').next());
-    let timestamp = timestamp.max().expect("repomd.xml has timestamps");
-    let urls = bases.iter().enumerate().map(|(n, base)| {
-        // The preference decreases in the order of the list, as in real metalinks.
+/// The URLs of a repository on these hosts.
+fn bases(scheme: &str, repository: &str, hosts: &[&str]) -> Vec<String> {
+    hosts.iter().map(|host| format!("{scheme}://{host}/{repository}/")).collect()
+}
+
+/// What a metalink says of a repository's repomd.xml.
+struct Repomd {
+    timestamp: String,
+    size: usize,
+    hash: String,
+}
+
+impl Repomd {
+    /// Reads it in a repository's directory.
+    fn read(files: &Path) -> Repomd {
+        let path = files.join("repodata/repomd.xml");
+        let text = fs::read_to_string(&path).expect("createrepo_c has written it, in UTF-8");
+        let timestamp = text.split("<timestamp>").skip(1).filter_map(|rest| rest.split('<').next());
+        let timestamp = timestamp.max().expect("repomd.xml has timestamps").to_owned();
+        let hash = run(program("sha256sum").arg(path));
+        Repomd { timestamp, size: text.len(), hash: hash.split(' ').next().expect("a hash").to_owned() }
+    }
+
+    fn metalink(&self, bases: &[String], scheme: &str) -> String {
+        let Repomd { timestamp, size, hash } = self;
+        let urls = bases.iter().enumerate().map(|(n, base)| {
+            // The preference decreases in the order of the list, as in real metalinks.
+            format!(
+                "<url protocol=\"{scheme}\" type=\"{scheme}\" preference=\"{}\">{base}repodata/repomd.xml</url>",
+                100 - n
+            )
+        });
         format!(
-            "<url protocol=\"{scheme}\" type=\"{scheme}\" preference=\"{}\">{base}repodata/repomd.xml</url>",
-            100 - n
+            "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n\
+             <metalink version=\"3.0\" xmlns=\"http://www.metalinker.org/\" xmlns:mm0=\"http://fedorahosted.org/mirrormanager\">\
+             <files><file name=\"repomd.xml\"><mm0:timestamp>{timestamp}</mm0:timestamp><size>{size}</size>\
+             <verification><hash type=\"sha256\">{hash}</hash></verification>\
+             <resources maxconnections=\"1\">{}</resources></file></files></metalink>\n",
+            urls.collect::<Vec<_>>().join("\n")
         )
-    });
-    format!(
-        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n\
-         <metalink version=\"3.0\" xmlns=\"http://www.metalinker.org/\" xmlns:mm0=\"http://fedorahosted.org/mirrormanager\">\
-         <files><file name=\"repomd.xml\"><mm0:timestamp>{timestamp}</mm0:timestamp><size>{}</size>\
-         <verification><hash type=\"sha256\">{hash}</hash></verification>\
-         <resources maxconnections=\"1\">{}</resources></file></files></metalink>\n",
-        repomd.len(),
-        urls.collect::<Vec<_>>().join("\n")
-    )
+    }
 }
 
 /// Parses a line of nginx's log, which must be a successful download.

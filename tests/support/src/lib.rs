@@ -9,6 +9,7 @@ pub mod files;
 pub mod help;
 pub mod librepo_calls;
 pub mod librepo_source;
+pub mod mirror_manager;
 pub mod overlay;
 pub mod packages;
 pub mod programs;
