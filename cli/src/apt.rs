@@ -4,14 +4,16 @@
 use crate::input::{Input, Kind};
 use crate::metalink;
 use crate::text::{is_plain, percent_encode};
-use fastestmirror::{RankedMirror, Ranking};
+use fastestmirror::{PoolOrder, RankedMirror, Ranking};
 use std::io::{self, Write};
 
 /// Writes a line for each mirror: the URL, a tab, and the priority. The pool shares one number, and
 /// every other mirror has its own, in the order in which to try them. What else a line of apt's own
 /// list says about a mirror stays, such as the architectures that it has.
 pub(crate) fn write(out: &mut impl Write, ranking: &Ranking, input: &Input) -> io::Result<()> {
-    let priorities = priorities(ranking.mirrors.iter().map(|mirror| mirror.pool));
+    // apt would shuffle a pool that is to stay in the given order.
+    let is_shuffled = ranking.pool_order == PoolOrder::Shuffled;
+    let priorities = priorities(ranking.mirrors.iter().map(|mirror| mirror.pool && is_shuffled));
     for (mirror, priority) in ranking.mirrors.iter().zip(priorities) {
         let url = percent_encode(url(mirror, input));
         write!(out, "{url}\tpriority:{priority}")?;

@@ -105,22 +105,24 @@ fn rank(options: Options) -> Result<ExitCode, Exit> {
 
 /// The format asked for, or the one that suits the input and the output.
 fn choose_format(format: Option<Format>, input: &Input, destination: &Destination) -> Result<Format, Exit> {
+    let format = format.unwrap_or_else(|| match input.kind {
+        // A table in the place of a list would be of no use to what reads the list.
+        Kind::Lines(_) if destination.replaced().is_some() => Format::Lines,
+        Kind::Metalink(_) if destination.replaced().is_some() => Format::Metalink,
+        _ if input.has_more_than_urls() && !destination.is_terminal() => Format::Lines,
+        _ => Format::Table,
+    });
     match (format, &input.kind) {
-        (Some(Format::Lines), Kind::Metalink(_)) => {
+        (Format::Lines, Kind::Metalink(_)) => {
             Err(Exit::unusable("--lines needs a list of lines, and this is a metalink: use --metalink"))
         }
-        (Some(Format::Metalink), Kind::Lines(_)) => {
+        (Format::Metalink, Kind::Lines(_)) => {
             Err(Exit::unusable("--metalink needs a metalink, and this is a list of lines: use --lines"))
         }
-        (Some(Format::Metalink), Kind::Metalink(metalink)) if !metalink.can_be_reordered => {
+        (Format::Metalink, Kind::Metalink(metalink)) if !metalink.can_be_reordered => {
             Err(Exit::unusable("--metalink cannot move URLs between different name spaces: use --urls"))
         }
-        (Some(format), _) => Ok(format),
-        // A table in the place of a list would be of no use to what reads the list.
-        (None, Kind::Lines(_)) if destination.replaced().is_some() => Ok(Format::Lines),
-        (None, Kind::Metalink(_)) if destination.replaced().is_some() => Ok(Format::Metalink),
-        (None, _) if input.has_more_than_urls() && !destination.is_terminal() => Ok(Format::Lines),
-        (None, _) => Ok(Format::Table),
+        _ => Ok(format),
     }
 }
 

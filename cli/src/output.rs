@@ -38,10 +38,19 @@ impl Destination {
             return Ok(Destination::StandardOutput);
         };
         let name = escape(&path.to_string_lossy());
-        find(path, &name).map_err(|error| {
+        let destination = find(path, &name).map_err(|error| {
             let hint = if error.kind() == ErrorKind::IsADirectory { "; name a file in it" } else { "" };
             Exit::unusable(&format!("{name}: cannot be written: {}{hint}", reason(&error)))
-        })
+        })?;
+        match &destination {
+            Destination::File { path, .. }
+                if path.extension().is_some_and(|end| end == "gz" || end == "xz") =>
+            {
+                let reason = "this would be a packed file, and the result is not packed: use another name";
+                Err(Exit::unusable(&format!("{name}: {reason}")))
+            }
+            _ => Ok(destination),
+        }
     }
 
     /// The name of the file that is replaced as a whole, and whether it exists.
@@ -148,7 +157,7 @@ fn directory_of(path: &Path) -> &Path {
 /// Writes a new file beside the existing one and gives it its name. On failure the existing one is
 /// untouched, and the error comes with what could not be done.
 fn replace(path: &Path, existing: Option<&Metadata>, text: &[u8]) -> Result<(), (&'static str, io::Error)> {
-    // Until it has the mode of the old file, nobody else may read the new one; one without an old
+    // Until it has the mode of the old file, no other user may read the new one; one without an old
     // file gets the usual mode, from which the system takes the umask.
     let mode = if existing.is_some() { 0o600 } else { 0o666 };
     let mut new = Builder::new()

@@ -7,7 +7,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// Whether a character shows as itself. Control characters, characters that reorder, join or hide
 /// text and unassigned ones do not. The standard library has the table (`char::escape_debug`).
 pub(crate) fn is_plain(c: char) -> bool {
-    matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
+    // Printable ASCII first: most URLs are nothing else.
+    matches!(c, ' '..='~') || c.escape_debug().len() == 1
 }
 
 /// The text for people: a character that is not plain becomes its escape, such as `\u{1b}`, and a

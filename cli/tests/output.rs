@@ -148,7 +148,20 @@ fn output_is_a_list_of_the_same_kind() {
     place.succeed(&["-o", "list", "list"]);
     let expected = format!("# comment\r\n{}{}{}", line(near), line(refused), line(rsync));
     assert_eq!(read(place.path("list")), expected);
-    // URLs on the command line, and the table for whoever wants it in a file.
+    let metalink = |urls: [&str; 2]| {
+        let urls: Vec<_> = (0..)
+            .zip(urls)
+            .map(|(n, url)| format!("<url preference='{}'>{url}repodata/repomd.xml</url>\n", 100 - n))
+            .collect();
+        format!(
+            "<metalink version='3.0'><files><file name='repomd.xml'><resources>\n{}</resources></file></files></metalink>\n",
+            urls.concat()
+        )
+    };
+    fs::write(place.path("metalink"), metalink([refused, near])).expect("a writable directory");
+    place.succeed(&["-o", "metalink", "metalink"]);
+    assert_eq!(read(place.path("metalink")), metalink([near, refused]));
+    // URLs on the command line, and the table, if it is asked for.
     place.succeed(&["-o", "new", refused, near]);
     assert_eq!(read(place.path("new")), format!("{near}\n{refused}\n"));
     place.succeed(&["--table", "-o", "new", "list"]);
@@ -246,7 +259,7 @@ fn failures_leave_the_file_untouched() {
     let dead = format!("http://127.77.3.2:{}/", closed_port());
     let good = place.urls[1].as_str();
     fs::write(place.path("good"), "precious\n").expect("a writable directory");
-    let table: [(&[&str], i32, &str); 8] = [
+    let table: [(&[&str], i32, &str); 9] = [
         (&["-o", "good", "wrong"], 2, "wrong: line 2: "),
         (&["-o", "good", "missing"], 2, "missing: cannot be read: "),
         (&["-o", "good", "--https-only", "list"], 2, "the filters exclude all 3 mirrors: "),
@@ -254,6 +267,7 @@ fn failures_leave_the_file_untouched() {
         (&["-o", "good", "--timeout=0", "--json", "list"], 3, "no mirror answered: good is left as it was\n"),
         (&["-o", "new", &dead], 3, "no mirror answered: new is not written\n"),
         (&["-o", ".", good], 2, ".: cannot be written: Is a directory; name a file in it\n"),
+        (&["-o", "new.gz", good], 2, "new.gz: this would be a packed file, and the result is not packed"),
         (&["-o", "none/new", good], 2, "none/new: cannot be written: No such file or directory\n"),
     ];
     for (arguments, status, message) in table {

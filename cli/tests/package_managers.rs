@@ -2,6 +2,7 @@
 //! follows its priorities, in the lab; pacman's and dnf's own readers have every mirror in order.
 
 use lab::{Mirror, Spec, World, answer, ms, refuse};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use support::build::{run, transcript};
-use support::dnf::{dnf, have_all};
+use support::dnf::{Repomd, dnf, have_all};
 use support::programs::{Nginx, have, program};
 use support::servers::closed_port;
 use tempfile::TempDir;
@@ -237,31 +238,44 @@ fn dnf_makecache(directory: &Path, kind: &str, list: &Path) {
     run(dnf(directory).arg("makecache"));
 }
 
+/// Lists of dnf: `kind` is the setting, and `format` the option with which they are written.
+fn dnf_follows(kind: &str, format: &str, list: impl Fn(&[String], &Path) -> String) {
+    let mut site = Site::start(|files| {
+        run(program("createrepo_c").args(["--quiet", "--no-database"]).arg(files));
+    });
+    let bases = MIRRORS.map(|(name, _)| format!("http://{name}/"));
+    let path = site.path(kind);
+    fs::write(&path, list(&bases, &site.path("files"))).expect("a file");
+    let name = path.to_str().expect("UTF-8");
+    let json = fastestmirror(&["--json", "--fallbacks=all", "--seed=7", name]);
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    let urls = json["mirrors"].as_array().expect("an array").iter().map(|mirror| mirror["url"].as_str());
+    let order: Vec<_> = urls.map(|url| url.expect("a URL").split('/').nth(2).expect("a host")).collect();
+    assert_eq!((order.len(), order[3], order[4]), (MIRRORS.len(), "mid.lab.example", "far.lab.example"));
+    fastestmirror(&[format, "--fallbacks=all", "--seed=7", "-o", name, name]);
+    // Three files: repomd.xml, primary and filelists. The next mirror serves them when those before
+    // it are down.
+    for host in order {
+        dnf_makecache(&site.path("dnf"), kind, &path);
+        assert_eq!(site.hosts(3), [host]);
+        site.world.change(host, refuse(ms(8)));
+    }
+}
+
 #[test]
 fn dnf_reads_a_mirrorlist_and_follows_its_order() {
-    if !have_all() {
-        return;
+    if have_all() {
+        lab::isolated!(|| dnf_follows("mirrorlist", "--urls", |bases, _| bases.join("\n")));
     }
-    lab::isolated!(|| {
-        let mut site = Site::start(|files| {
-            run(program("createrepo_c").args(["--quiet", "--no-database"]).arg(files));
-        });
-        let list = site.path("mirrorlist");
-        let urls = MIRRORS.map(|(name, _)| format!("http://{name}/"));
-        fs::write(&list, urls.join("\n")).expect("a file");
-        let name = list.to_str().expect("UTF-8").to_owned();
-        fastestmirror(&["--urls", "-o", &name, &name]);
-        let text = fs::read_to_string(&list).expect("the list");
-        let order: Vec<_> = text.lines().map(|url| url.split('/').nth(2).expect("a host")).collect();
-        assert_eq!(order.len(), MIRRORS.len());
-        // Three files: repomd.xml, primary and filelists. The next mirror serves them when those before
-        // it are down.
-        for host in order {
-            dnf_makecache(&site.path("dnf"), "mirrorlist", &list);
-            assert_eq!(site.hosts(3), [host]);
-            site.world.change(host, refuse(ms(8)));
-        }
-    });
+}
+
+#[test]
+fn dnf_reads_a_metalink_and_follows_its_order() {
+    if have_all() {
+        lab::isolated!(|| dnf_follows("metalink", "--metalink", |bases, files| {
+            Repomd::read(files).metalink(bases, "http")
+        }));
+    }
 }
 
 #[test]

@@ -383,7 +383,8 @@ fn bases(scheme: &str, repository: &str, hosts: &[&str]) -> Vec<String> {
 }
 
 /// What a metalink says of a repository's repomd.xml.
-struct Repomd {
+#[derive(Debug)]
+pub struct Repomd {
     timestamp: String,
     size: usize,
     hash: String,
@@ -391,7 +392,7 @@ struct Repomd {
 
 impl Repomd {
     /// Reads it in a repository's directory.
-    fn read(files: &Path) -> Repomd {
+    pub fn read(files: &Path) -> Repomd {
         let path = files.join("repodata/repomd.xml");
         let text = fs::read_to_string(&path).expect("createrepo_c has written it, in UTF-8");
         let timestamp = text.split("<timestamp>").skip(1).filter_map(|rest| rest.split('<').next());
@@ -400,7 +401,8 @@ impl Repomd {
         Repomd { timestamp, size: text.len(), hash: hash.split(' ').next().expect("a hash").to_owned() }
     }
 
-    fn metalink(&self, bases: &[String], scheme: &str) -> String {
+    /// A metalink for a repository at these URLs.
+    pub fn metalink(&self, bases: &[String], scheme: &str) -> String {
         let Repomd { timestamp, size, hash } = self;
         let urls = bases.iter().enumerate().map(|(n, base)| {
             // The preference decreases in the order of the list, as in real metalinks.
