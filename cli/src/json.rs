@@ -14,7 +14,7 @@
 //! - `warnings`: array of strings; what could not be done as it should.
 //! - `mirrors`: array of objects; the mirrors in the order in which to try them, without those that
 //!   filters leave out. Of each:
-//!   - `index`: number; its position in the input, from 0.
+//!   - `index`: number; its position in the order given, from 0.
 //!   - `url`: string; its URL as given.
 //!   - `outcome`: string; `measured`, `cached`, `local`, `unanswered`, `refused`, `unreachable`,
 //!     `unresolved` or `unsupported`.
