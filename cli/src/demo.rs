@@ -6,6 +6,7 @@ mod svg;
 
 use crate::exit::{Exit, reason};
 use crate::table::{self, bar, share};
+use crate::terminal::Palette;
 use crate::text::escape;
 use fastestmirror::{Outcome, RankedMirror, Ranker, Ranking};
 use lab::geography::{Geography, Place, Sites, State};
@@ -264,7 +265,7 @@ fn show_loopback(unavailable: &Unavailable) -> Result<(), Exit> {
             unavailable.why()
         )?;
         writeln!(out, "Instead, a few mirrors on loopback addresses:\n")?;
-        table::write(&mut out, &ranking, &[], None)
+        table::write(&mut out, &ranking, &[], None, &Palette::PLAIN)
     };
     write().map_err(|failure| Exit::unwritable(&failure))
 }

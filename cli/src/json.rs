@@ -44,8 +44,14 @@ use std::time::Duration;
 /// Writes the object; `omitted` are the mirrors that `--top` leaves out.
 pub(crate) fn write(out: &mut impl Write, ranking: &Ranking, omitted: &[RankedMirror]) -> io::Result<()> {
     let object = Object { ranking, omitted };
-    object.serialize(&mut serde_json::Serializer::with_formatter(&mut *out, Plain))?;
+    serialize(out, &object)?;
     writeln!(out)
+}
+
+/// Writes a value in one line without its end, and without what is not plain.
+pub(crate) fn serialize(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    value.serialize(&mut serde_json::Serializer::with_formatter(out, Plain))?;
+    Ok(())
 }
 
 /// The version of the format.

@@ -2,8 +2,8 @@
 //! and prints the order in which to try them.
 //!
 //! This file is the way from the arguments to the exit status. What is read on it is in `options`,
-//! `input` and `metalink`; what is printed, in `table`, `json`, `csv`, `apt` and `progress`; where it
-//! goes, in `output`.
+//! `input` and `metalink`; what is printed, in `table`, `json`, `csv`, `apt`, `progress`, `watch` and
+//! `runs`; where it goes, in `output`.
 
 mod apt;
 mod csv;
@@ -16,20 +16,26 @@ mod metalink;
 mod options;
 mod output;
 mod progress;
+mod repeat;
+mod runs;
 mod table;
+mod terminal;
 mod text;
+mod watch;
 
 use exit::Exit;
-use fastestmirror::{Error, Outcome, RankedMirror, Ranker, Ranking};
+use fastestmirror::{Candidate, Error, Outcome, RankedMirror, Ranker, Ranking};
 use input::{Input, Kind};
 use options::{Format, Options, Request};
 use output::Destination;
+use repeat::{Repeat, Repeater};
 use signal_hook::consts::SIGINT;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use terminal::Colors;
 
 fn main() -> ExitCode {
     run().unwrap_or_else(|exit| exit.report())
@@ -50,7 +56,7 @@ fn run() -> Result<ExitCode, Exit> {
 
 /// Ranks the mirrors of the input and prints the result.
 fn rank(options: Options) -> Result<ExitCode, Exit> {
-    let Options { mut ranker, format, output, top, weights, uncomment, input } = options;
+    let Options { mut ranker, format, output, top, colors, repeat, weights, uncomment, input } = options;
     let input = read(input, uncomment)?;
     let destination = Destination::find(output.as_deref())?;
     let format = choose_format(format, &input, &destination)?;
@@ -64,21 +70,26 @@ fn rank(options: Options) -> Result<ExitCode, Exit> {
         vec![1; input.mirrors.len()]
     };
 
+    let urls = input.mirrors.iter().map(input::Mirror::ranked_url).zip(preferences);
+    let candidates = urls.map(|(url, weight)| Candidate::from((url, f64::from(weight)))).collect();
+    match repeat {
+        Repeat::Once => {}
+        Repeat::Watch(pause) => {
+            return watch::run(Repeater::new(ranker, candidates)?, pause, format, colors);
+        }
+        Repeat::Runs { count, pause } => {
+            return runs::run(Repeater::new(ranker, candidates)?, count, pause, format, colors);
+        }
+    }
     let interrupted = cancel_on_interrupt(&mut ranker);
     let progress = progress::Line::show(&mut ranker);
-    let urls = input.mirrors.iter().map(input::Mirror::ranked_url);
-    let ranked = ranker.rank(urls.zip(preferences).map(|(url, weight)| (url, f64::from(weight))));
+    let ranked = ranker.rank::<Candidate>(candidates);
     drop(progress);
     if let Ok(interrupted) = interrupted {
         // From now on Ctrl-C ends the process as usual.
         interrupted.store(true, SeqCst);
     }
-    let mut ranking = ranked.map_err(|error| match error {
-        Error::AllExcluded { .. } => {
-            Exit::unusable(&format!("{error}: loosen --include, --exclude, --protocol or --https-only"))
-        }
-        error => Exit::failed(&text::escape(&error.to_string())),
-    })?;
+    let mut ranking = ranked.map_err(not_ranked)?;
 
     for warning in &ranking.warnings {
         let _ = writeln!(io::stderr(), "fastestmirror: warning: {}", text::escape(warning));
@@ -90,7 +101,7 @@ fn rank(options: Options) -> Result<ExitCode, Exit> {
         return Err(Exit::no_answer(&format!("fastestmirror: no mirror answered: {name} {unchanged}\n")));
     }
     let omitted = ranking.mirrors.split_off(top.min(ranking.mirrors.len()));
-    let text = render(&ranking, &omitted, format, &input, &destination);
+    let text = render(&ranking, &omitted, format, &input, &destination, colors);
     destination.write(&text.expect("memory takes all"))?;
     if any_answered {
         return Ok(ExitCode::SUCCESS);
@@ -123,6 +134,16 @@ fn choose_format(format: Option<Format>, input: &Input, destination: &Destinatio
             Err(Exit::unusable("--metalink cannot move URLs between different name spaces: use --urls"))
         }
         _ => Ok(format),
+    }
+}
+
+/// The end for mirrors that could not be ranked.
+fn not_ranked(error: Error) -> Exit {
+    match error {
+        Error::AllExcluded { .. } => {
+            Exit::unusable(&format!("{error}: loosen --include, --exclude, --protocol or --https-only"))
+        }
+        error => Exit::failed(&text::escape(&error.to_string())),
     }
 }
 
@@ -173,10 +194,14 @@ fn render(
     format: Format,
     input: &Input,
     destination: &Destination,
+    colors: Colors,
 ) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     match format {
-        Format::Table => table::write(&mut out, ranking, omitted, destination.columns())?,
+        Format::Table => {
+            let palette = colors.palette(destination.is_terminal());
+            table::write(&mut out, ranking, omitted, destination.columns(), &palette)?;
+        }
         Format::Json => json::write(&mut out, ranking, omitted)?,
         Format::Apt => apt::write(&mut out, ranking, input)?,
         Format::Csv => csv::write(&mut out, ranking)?,

@@ -1,8 +1,11 @@
 //! The command line: what it may contain, what that means, and the help.
 
+mod completions;
 mod values;
 
 use crate::exit::Exit;
+use crate::repeat::Repeat;
+use crate::terminal::Colors;
 use crate::text::escape_lines;
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, ValueHint, value_parser};
@@ -12,7 +15,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use values::{factor, fallbacks, pattern, period, pool, protocol, seed, shell, slack, timeout, top};
+use values::{
+    colors, factor, fallbacks, pattern, pause, period, pool, protocol, runs, seed, shell, slack, timeout,
+    top, watch,
+};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -36,6 +42,8 @@ pub(crate) struct Options {
     pub(crate) output: Option<PathBuf>,
     /// How many mirrors come out at most.
     pub(crate) top: usize,
+    pub(crate) colors: Colors,
+    pub(crate) repeat: Repeat,
     /// Whether a metalink's preferences are used as weights.
     pub(crate) weights: bool,
     /// Whether mirrors that are commented out in a list count too.
@@ -84,8 +92,8 @@ a full disk; 2 if the arguments or the input cannot be used; 3 if no mirror answ
 list is printed all the same, in the given order, but the file of --output stays as it was).";
 
 /// The arguments that `-h` shows.
-const COMMON: [&str; 10] =
-    ["input", "json", "urls", "timeout", "seed", "include", "exclude", "cache", "help", "version"];
+const COMMON: [&str; 11] =
+    ["input", "json", "urls", "timeout", "seed", "include", "exclude", "cache", "watch", "help", "version"];
 
 const DEMO_ABOUT: &str = "\
 Ranks 421 mirrors of a simulated internet as seen from three cities, and prints the true
@@ -131,6 +139,11 @@ fn command() -> Command {
         .arg(option("top", "N").value_parser(top).help("Print only the first N mirrors of the result"))
         .arg(flag("urls").help("Print the URLs alone, in order: a mirrorlist again"))
         .arg(flag("json").help("Print one JSON object instead of the table"))
+        .arg(
+            option("color", "WHEN")
+                .value_parser(colors)
+                .help("Color the table: auto (on a terminal), always or never [default: auto]"),
+        )
         .next_help_heading("Measuring")
         .arg(
             option("timeout", "SECONDS")
@@ -176,7 +189,7 @@ fn command() -> Command {
         .arg(
             repeatable("exclude", "PATTERN")
                 .value_parser(pattern)
-                .help("Leave out hosts that match; repeatable"),
+                .help("Leave out hosts that match, for example a country's with .de; repeatable"),
         )
         .arg(
             repeatable("prefer", "PATTERN")
@@ -210,6 +223,22 @@ fn command() -> Command {
             option("rotate", "SECONDS")
                 .value_parser(period)
                 .help("Keep the same order of the pool for this long; needs --cache"),
+        )
+        .next_help_heading("Watching")
+        .arg(
+            option("watch", "SECONDS")
+                .value_parser(watch)
+                .help("Rank again after each such pause, and show how the pool changes"),
+        )
+        .arg(
+            option("runs", "N")
+                .value_parser(runs)
+                .help("Rank N times, N handshakes with each mirror, and show how results differ"),
+        )
+        .arg(
+            option("pause", "SECONDS")
+                .value_parser(pause)
+                .help("Wait so long between two of these runs [default: 1]"),
         )
         .next_help_heading("Other")
         .arg(
@@ -297,7 +326,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
         _ => exit(error),
     })?;
     if let Some(shell) = matches.get_one::<Shell>("generate") {
-        return Err(Exit::answer(completions(*shell)));
+        return Err(Exit::answer(completions::completions(*shell)));
     }
     let input: Vec<_> = matches.remove_many("input").map(Iterator::collect).unwrap_or_default();
     if input.is_empty() {
@@ -327,26 +356,56 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
     ];
     let format = formats.iter().find(|(name, _)| matches.get_flag(name)).map(|(_, format)| *format);
     let (weights, uncomment) = (matches.get_flag("weights"), matches.get_flag("uncomment"));
+    let repeat = repeat(&matches, format)?;
     let output = matches.remove_one("output");
     let top = matches.remove_one("top").unwrap_or(usize::MAX);
-    Ok(Request::Rank(Box::new(Options { ranker, format, output, top, weights, uncomment, input })))
+    let colors = matches.remove_one("color").unwrap_or_default();
+    Ok(Request::Rank(Box::new(Options {
+        ranker,
+        format,
+        output,
+        top,
+        colors,
+        repeat,
+        weights,
+        uncomment,
+        input,
+    })))
 }
 
-/// The completions of all arguments, as a script for this shell.
-fn completions(shell: Shell) -> String {
-    let mut command = command()
-        .mut_arg("protocol", |option| option.value_parser(["http", "https", "ftp", "file"]))
-        .mut_arg("pool", |option| option.value_parser(["shuffled", "given"]))
-        .mut_arg("generate", |option| option.value_parser(["bash", "zsh", "fish"]));
-    // Subcommands are found before the arguments are parsed, and so are none elsewhere. Where there
-    // is one, the script for zsh completes it only after a file, and the one for fish completes no
-    // value of an option.
-    if shell == Shell::Bash {
-        command = command.subcommands(subcommands()).disable_help_subcommand(true);
+/// How often to rank, if that fits the other options.
+fn repeat(matches: &ArgMatches, format: Option<Format>) -> Result<Repeat, Exit> {
+    let (watch, runs) = (matches.get_one("watch"), matches.get_one("runs"));
+    let pause = matches.get_one("pause").copied();
+    let (repeat, option) = match (watch, runs) {
+        (Some(_), Some(_)) => return Err(conflict("--watch and --runs cannot be used together")),
+        (None, None) | (Some(_), None) if pause.is_some() => {
+            return Err(conflict("--pause needs --runs N, between whose runs it stands"));
+        }
+        (Some(pause), None) => (Repeat::Watch(*pause), "--watch"),
+        (None, Some(count)) => {
+            if matches.contains_id("cache") {
+                return Err(conflict(
+                    "--runs measures anew each time, and a cache would hide how results differ: leave out --cache",
+                ));
+            }
+            (Repeat::Runs { count: *count, pause: pause.unwrap_or(Duration::from_secs(1)) }, "--runs")
+        }
+        (None, None) => return Ok(Repeat::Once),
+    };
+    if !matches!(format, None | Some(Format::Table | Format::Json)) {
+        return Err(conflict(&format!(
+            "{option} prints a table, or JSON with --json: leave out other formats"
+        )));
     }
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command, "fastestmirror", &mut script);
-    String::from_utf8(script).expect("clap writes UTF-8")
+    for other in ["output", "top"] {
+        if matches.contains_id(other) {
+            return Err(conflict(&format!(
+                "{option} prints all mirrors to standard output: leave out --{other}"
+            )));
+        }
+    }
+    Ok(repeat)
 }
 
 /// Refuses a cache file that is something else. The library would replace it, as librepo does with
@@ -391,6 +450,9 @@ fn ranker(matches: &ArgMatches) -> Result<Ranker, Error> {
     ranker.prefer(&patterns("prefer"))?;
     if let Some(fallbacks) = matches.get_one::<usize>("fallbacks") {
         ranker.fallbacks(*fallbacks);
+    } else if matches.contains_id("runs") {
+        // Otherwise far mirrors would seem to be silent in the runs that stopped early.
+        ranker.fallbacks(Ranker::ALL);
     }
     if let Some(seed) = matches.get_one::<u64>("seed") {
         ranker.seed(*seed);

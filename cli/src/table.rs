@@ -1,7 +1,9 @@
 //! The result for people: a table in sections, each headed by the reason for its place, and a
 //! summary.
 
+use crate::terminal::Palette;
 use crate::text::{cut, escape, without_password};
+use anstyle::Style;
 use fastestmirror::{Outcome, PoolOrder, RankedMirror, Ranker, Ranking, StopReason};
 use std::io::{self, Write};
 use std::time::Duration;
@@ -63,9 +65,10 @@ pub(crate) fn write(
     ranking: &Ranking,
     omitted: &[RankedMirror],
     width: Option<usize>,
+    palette: &Palette,
 ) -> io::Result<()> {
     let rows = rows(ranking, omitted);
-    write_rows(out, &rows, ranking.mirrors.len(), width)?;
+    write_rows(out, &rows, ranking.mirrors.len(), width, palette)?;
     write_summary(out, &rows, &Facts::new(ranking, omitted))
 }
 
@@ -97,7 +100,14 @@ pub(crate) fn section(row: &Row<'_>, any_answered: bool) -> &'static str {
 }
 
 /// Writes the first `count` of the rows.
-fn write_rows(out: &mut impl Write, rows: &[Row<'_>], count: usize, width: Option<usize>) -> io::Result<()> {
+fn write_rows(
+    out: &mut impl Write,
+    rows: &[Row<'_>],
+    count: usize,
+    width: Option<usize>,
+    palette: &Palette,
+) -> io::Result<()> {
+    let Palette { header, dim, good, bad } = palette;
     let any_answered = rows.iter().any(|row| row.outcome.latency().is_some());
     let rows = &rows[..count];
     let position_width = rows.len().to_string().len().max(3);
@@ -111,14 +121,14 @@ fn write_rows(out: &mut impl Write, rows: &[Row<'_>], count: usize, width: Optio
 
     writeln!(
         out,
-        "{:>position_width$}    {:>11}  {:bar_width$} {:11} mirror",
+        "{header}{:>position_width$}    {:>11}  {:bar_width$} {:11} mirror{header:#}",
         "#", "latency", "", "outcome"
     )?;
     let mut last_section = "";
     for (position, row) in (1..).zip(rows) {
         let section = section(row, any_answered);
         if section != last_section {
-            writeln!(out, "{:─>position_width$} {section}", "")?;
+            writeln!(out, "{dim}{:─>position_width$} {section}{dim:#}", "")?;
             last_section = section;
         }
         let latency = row.outcome.latency().map_or(String::new(), |latency| {
@@ -137,9 +147,15 @@ fn write_rows(out: &mut impl Write, rows: &[Row<'_>], count: usize, width: Optio
         let url = url_width.map_or(url.clone(), |width| cut(&url, width));
         let pool = if row.pool { '●' } else { ' ' };
         let outcome = row.outcome.name();
+        let style = match row.outcome {
+            Outcome::Local | Outcome::Measured(_) | Outcome::Cached(_) => Style::new(),
+            Outcome::Unanswered => *dim,
+            _ => *bad,
+        };
         writeln!(
             out,
-            "{position:>position_width$} {pool}  {latency:>11}  {bar:bar_width$} {outcome:11} {url}"
+            "{position:>position_width$} {good}{pool}{good:#}  {latency:>11}  {bar:bar_width$} \
+             {style}{outcome:11}{style:#} {url}"
         )?;
     }
     Ok(())
@@ -221,7 +237,7 @@ fn mirrors(count: usize) -> String {
     format!("{count} mirror{}", if count == 1 { "" } else { "s" })
 }
 
-fn time(elapsed: Duration) -> String {
+pub(crate) fn time(elapsed: Duration) -> String {
     match elapsed.as_secs_f64() {
         seconds if seconds < 0.01 => format!("{:.1} ms", seconds * 1e3),
         seconds if seconds < 1.0 => format!("{:.0} ms", seconds * 1e3),
@@ -232,6 +248,7 @@ fn time(elapsed: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terminal::Colors;
 
     fn row(url: &str, outcome: Outcome, pool: bool) -> Row<'_> {
         Row { url, outcome, pool, imprecise: false, is_detoured: false, pool_order: PoolOrder::Shuffled }
@@ -243,7 +260,7 @@ mod tests {
 
     fn table(rows: &[Row<'_>], width: Option<usize>) -> String {
         let mut out = Vec::new();
-        write_rows(&mut out, rows, rows.len(), width).expect("memory takes all");
+        write_rows(&mut out, rows, rows.len(), width, &Palette::PLAIN).expect("memory takes all");
         String::from_utf8(out).expect("UTF-8")
     }
 
@@ -357,6 +374,27 @@ mod tests {
         }
         assert!(table(&rows, None).contains(&url));
         assert!(table(&rows, Some(3)).contains("http://a.exam…"));
+    }
+
+    #[test]
+    fn colors_repeat_what_the_text_says() {
+        let rows = [
+            row("http://a.example/", measured(1), true),
+            row("http://b.example/", Outcome::Unanswered, false),
+            row("http://c.example/", Outcome::Refused, false),
+        ];
+        let mut out = Vec::new();
+        let palette = Colors::Always.palette(false);
+        write_rows(&mut out, &rows, rows.len(), None, &palette).expect("memory takes all");
+        let colored = String::from_utf8(out).expect("UTF-8");
+        for part in ["\x1b[32m●\x1b[0m", "\x1b[2munanswered ", "\x1b[31mrefused ", "\x1b[1m  #"] {
+            assert!(colored.contains(part), "{part:?} in {colored:?}");
+        }
+        let mut plain = colored;
+        for code in ["\x1b[0m", "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m"] {
+            plain = plain.replace(code, "");
+        }
+        assert_eq!(plain, table(&rows, None));
     }
 
     #[test]

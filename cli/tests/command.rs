@@ -3,9 +3,8 @@
 
 use serde_json::Value;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
@@ -15,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 use support::programs::send_signal;
 use support::servers::{self, Silent};
+use support::terminal::Terminal;
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fastestmirror"));
@@ -284,7 +284,7 @@ fn lines_are_printed_as_they_were() {
     // What filters leave out does not come back.
     let output = stdout(&run(&["--exclude=127.77.1.23", &list]));
     assert_eq!(output, [line[0], line[3], line[4], "\n"].concat());
-    let (shown, _) = on_terminal(90, &["--lines", &list]);
+    let (shown, _) = on_terminal(90, &[], &["--lines", &list]);
     let shown = shown.rsplit("\r\x1b[K").next().expect("split returns a part");
     assert!(is_clean(shown) && shown.contains("/$repo\\u{d}\n"), "{shown:?}");
 }
@@ -577,34 +577,13 @@ fn ctrl_c_while_input_is_read_ends_the_process_as_usual() {
     assert_eq!(output.status.signal(), Some(libc::SIGINT));
 }
 
-/// Runs the command on a terminal of this width and returns what it printed there, and its exit
-/// status.
-fn on_terminal(columns: u16, arguments: &[&str]) -> (String, Option<i32>) {
-    let (mut primary, mut secondary) = (0, 0);
-    let size = libc::winsize { ws_row: 50, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: openpty(3) writes two descriptors, which nothing else owns, and reads the size; null
-    // is allowed for the name and the settings.
-    let (mut master, slave) = unsafe {
-        let failed =
-            libc::openpty(&mut primary, &mut secondary, std::ptr::null_mut(), std::ptr::null(), &size);
-        assert_eq!(failed, 0, "no pseudo-terminal is available");
-        (fs::File::from_raw_fd(primary), OwnedFd::from_raw_fd(secondary))
-    };
+/// Runs the command on a terminal of this width with these variables in its environment, and
+/// returns what it printed there, and its exit status.
+fn on_terminal(columns: u16, environment: &[(&str, &str)], arguments: &[&str]) -> (String, Option<i32>) {
     let mut command = command(arguments);
-    let again = || Stdio::from(slave.try_clone().expect("there are descriptors"));
-    let child =
-        command.env("TERM", "xterm").stdout(again()).stderr(again()).spawn().expect("the command starts");
-    // The command keeps copies of the descriptor; reading ends when the last one is closed.
-    drop((command, slave));
-    let reader = thread::spawn(move || {
-        let mut shown = Vec::new();
-        // Linux reports the end of a terminal as EIO.
-        let _ = master.read_to_end(&mut shown);
-        shown
-    });
-    let output = finish(child);
-    let shown = reader.join().expect("the reader does not panic");
-    (String::from_utf8(shown).expect("UTF-8").replace("\r\n", "\n"), output.status.code())
+    command.env("TERM", "xterm").env_remove("NO_COLOR").envs(environment.iter().copied());
+    let (shown, status) = Terminal::start(command, 50, columns).finish();
+    (shown, status.code())
 }
 
 #[test]
@@ -615,19 +594,42 @@ fn terminal_gets_a_progress_line_and_lines_that_fit() {
     let list = format!("{NASTY}\n{silent}\nhttp://127.77.1.61:{open_port}/{}tail\n", "x".repeat(300));
     let list = file("terminal.txt", list);
     // A silent mirror alone holds the run until the timeout, long enough for the progress line.
-    let (shown, status) = on_terminal(90, &["--timeout=1", &silent]);
+    let (shown, status) = on_terminal(90, &[], &["--timeout=1", &silent]);
     assert_eq!(status, Some(3));
     let (progress, _) = shown.rsplit_once("\r\x1b[K").expect("the progress line is erased");
     assert!(progress.starts_with("\rMeasuring for 0."), "{progress:?}");
     assert!(progress.len() < 30 * "\rMeasuring for 0.1 s\x1b[K".len(), "{progress:?}");
 
-    let (shown, status) = on_terminal(90, &[&list]);
+    let (table, status) = on_terminal(90, &[("NO_COLOR", "1")], &["--color=auto", &list]);
     assert_eq!(status, Some(0));
-    let (_, table) = shown.rsplit_once("\r\x1b[K").expect("the progress line is erased");
+    // On a busy machine there may have been a line of progress.
+    let table = table.rsplit_once("\r\x1b[K").map_or(&*table, |(_, table)| table);
     assert!(is_clean(table), "{table:?}");
     let lines = || table.lines().take_while(|line| !line.is_empty());
     assert!(lines().count() > 4 && lines().all(|line| line.chars().count() <= 90), "{table}");
     assert!(table.contains("xx…xx") && table.contains("xtail"), "{table}");
+}
+
+#[test]
+fn colors_are_for_terminals_that_have_them() {
+    let (_listener, port) = open(62);
+    let url = format!("http://127.77.1.62:{port}/");
+    let table: [(_, &[&str], _); 8] = [
+        (("LANG", "C"), &[], true),
+        (("NO_COLOR", ""), &[], true),
+        (("NO_COLOR", "1"), &[], false),
+        (("TERM", "dumb"), &[], false),
+        (("NO_COLOR", "1"), &["--color", "always"], true),
+        (("LANG", "C"), &["--color", "never"], false),
+        (("LANG", "C"), &["--json", "--color", "always"], false),
+        (("LANG", "C"), &["--urls"], false),
+    ];
+    for (variable, options, expected) in table {
+        let (shown, _) = on_terminal(90, &[variable], &[options, &[&url]].concat());
+        assert_eq!(shown.contains("\x1b[32m"), expected, "{variable:?} {options:?} {shown:?}");
+    }
+    assert!(!stdout(&run(&[&url])).contains('\x1b'));
+    assert!(stdout(&run(&["--color=always", &url])).contains("\x1b[32m●\x1b[0m"));
 }
 
 #[test]

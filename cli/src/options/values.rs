@@ -1,5 +1,6 @@
 //! The values of options: each function reads one, and its error says what the value may be.
 
+use crate::terminal::Colors;
 use clap_complete::Shell;
 use fastestmirror::{Error, PoolOrder, Protocol, Ranker};
 use std::time::Duration;
@@ -15,6 +16,29 @@ pub(super) fn slack(text: &str) -> Result<Duration, String> {
 pub(super) fn period(text: &str) -> Result<Duration, String> {
     let number = text.parse::<f64>().unwrap_or(f64::NAN);
     Duration::try_from_secs_f64(number).map_err(|_| "it must be a number of seconds from 0".to_string())
+}
+
+pub(super) fn watch(text: &str) -> Result<Duration, String> {
+    let number = text.parse::<f64>().unwrap_or(f64::NAN);
+    if !(1.0..=86_400.0).contains(&number) {
+        return Err("it must be a number of seconds from 1 to 86400; more often would burden the mirrors, \
+                    since each run is a handshake with every one"
+            .into());
+    }
+    Ok(Duration::from_secs_f64(number))
+}
+
+pub(super) fn runs(text: &str) -> Result<usize, String> {
+    let runs = text.parse().ok().filter(|runs| (1..=1000).contains(runs));
+    runs.ok_or_else(|| "it must be a whole number from 1 to 1000".into())
+}
+
+pub(super) fn pause(text: &str) -> Result<Duration, String> {
+    let number = text.parse::<f64>().unwrap_or(f64::NAN);
+    if !(0.0..=3600.0).contains(&number) {
+        return Err("it must be a number of seconds from 0 to 3600".into());
+    }
+    Ok(Duration::from_secs_f64(number))
 }
 
 /// Reads a duration in a unit, of which a second has `per_second`. The library knows the allowed
@@ -52,6 +76,15 @@ pub(super) fn protocol(text: &str) -> Result<Protocol, String> {
     match ALL.iter().find(|protocol| protocol.scheme() == text) {
         Some(protocol) => Ok(*protocol),
         None => Err("it must be http, https, ftp or file".into()),
+    }
+}
+
+pub(super) fn colors(text: &str) -> Result<Colors, String> {
+    match text {
+        "auto" => Ok(Colors::Auto),
+        "always" => Ok(Colors::Always),
+        "never" => Ok(Colors::Never),
+        _ => Err("it must be auto, always or never".into()),
     }
 }
 

@@ -14,4 +14,5 @@ pub mod overlay;
 pub mod packages;
 pub mod programs;
 pub mod servers;
+pub mod terminal;
 pub mod users;
