@@ -17,6 +17,7 @@ mod callbacks;
 mod options;
 mod ranker;
 mod ranking;
+mod reason;
 mod status;
 
 pub use cache::*;
@@ -24,4 +25,7 @@ pub use callbacks::*;
 pub use options::*;
 pub use ranker::*;
 pub use ranking::*;
+pub use reason::{
+    fm_filter, fm_ranking_filter, fm_ranking_limit, fm_ranking_reason, fm_ranking_tried, fm_reason, fm_tried,
+};
 pub use status::{fm_status, fm_status_text, fm_version};

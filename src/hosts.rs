@@ -10,7 +10,7 @@ use crate::url::Host;
 pub(crate) struct HostId(pub(crate) usize);
 
 /// The position of an endpoint in [`List::endpoints`](crate::list::List::endpoints).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct EndpointId(pub(crate) usize);
 
 /// A host of a list.

@@ -97,7 +97,7 @@ mod url;
 
 pub use cache::{Cache, CacheNetwork, CacheRecord, CachedSeed, Recalled, Remembered};
 pub use event::{Event, LogLevel, Progress};
-pub use outcome::{Outcome, StopReason};
+pub use outcome::{Filter, Outcome, StopReason, TriedAddress};
 pub use panic::catch_panic;
 pub use probe::Cancel;
 pub use rank::PoolOrder;

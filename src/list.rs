@@ -4,6 +4,7 @@
 
 use crate::hosts::{EndpointId, HostId, ListedEndpoint, ListedHost};
 use crate::options::{HostMatch, Options};
+use crate::outcome::Filter;
 use crate::ranking::{Candidate, Error};
 use crate::url::{Endpoint, Host, Mirror, Protocol};
 use std::collections::HashMap;
@@ -13,6 +14,8 @@ use std::collections::hash_map::Entry;
 #[derive(Debug)]
 pub(crate) struct List {
     pub(crate) mirrors: Vec<ListedMirror>,
+    /// What excludes each excluded mirror, in their order.
+    pub(crate) filters: Vec<Filter>,
     /// Each host once, in the order of its first mirror.
     pub(crate) hosts: Vec<ListedHost>,
     /// What may be measured: each endpoint once, in the order of its first mirror, as far as
@@ -63,26 +66,29 @@ impl List {
         let public_only = options.public_only && endpoints.any(|endpoint| Some(endpoint) != first);
         let mut table = Table::new(options, public_only, parsed.len());
         let mut mirrors = Vec::with_capacity(candidates.len());
+        let mut filters = Vec::new();
         for (Candidate { url, weight }, mirror) in candidates.into_iter().zip(&parsed) {
-            let mut is_excluded = options.excludes_protocol(mirror.protocol());
+            let mut excluded_by = options.excludes_protocol(mirror.protocol()).then_some(Filter::Protocol);
             let target = match mirror {
                 Mirror::Local | Mirror::Unsupported => {
-                    is_excluded |= options.excludes_hostless();
+                    excluded_by = excluded_by.or(options.excludes_hostless().then_some(Filter::Include));
                     if *mirror == Mirror::Local { Target::Local } else { Target::Unsupported }
                 }
                 Mirror::Remote(protocol, endpoint) => {
                     let host = table.host(&endpoint.host);
-                    is_excluded |= table.excluded[host.0];
-                    let endpoint = if is_excluded { None } else { table.endpoint(host, endpoint.port) };
+                    excluded_by = excluded_by.or(table.excluded_by[host.0]);
+                    let is_kept = excluded_by.is_none();
+                    let endpoint = if is_kept { table.endpoint(host, endpoint.port) } else { None };
                     Target::Remote { protocol: *protocol, host, endpoint }
                 }
             };
-            mirrors.push(ListedMirror { url, weight, is_excluded, target });
+            mirrors.push(ListedMirror { url, weight, is_excluded: excluded_by.is_some(), target });
+            filters.extend(excluded_by);
         }
-        if !mirrors.is_empty() && mirrors.iter().all(|mirror| mirror.is_excluded) {
+        if !mirrors.is_empty() && filters.len() == mirrors.len() {
             return Err(Error::AllExcluded { mirrors: mirrors.len() });
         }
-        Ok(List { mirrors, hosts: table.hosts, endpoints: table.endpoints, public_only })
+        Ok(List { mirrors, filters, hosts: table.hosts, endpoints: table.endpoints, public_only })
     }
 
     pub(crate) fn host(&self, HostId(host): HostId) -> &ListedHost {
@@ -104,8 +110,8 @@ struct Table<'a> {
     host_ids: HashMap<&'a Host, HostId>,
     /// The place of each host of the reference.
     reference: HashMap<&'a Host, usize>,
-    /// Whether the patterns exclude each host, by host.
-    excluded: Vec<bool>,
+    /// Which patterns exclude each host, by host.
+    excluded_by: Vec<Option<Filter>>,
     endpoints: Vec<ListedEndpoint>,
     endpoint_ids: HashMap<(HostId, u16), EndpointId>,
     /// How many endpoints each host has, by host.
@@ -122,7 +128,7 @@ impl<'a> Table<'a> {
             public_only,
             hosts: Vec::with_capacity(mirrors),
             host_ids: HashMap::with_capacity(mirrors),
-            excluded: Vec::with_capacity(mirrors),
+            excluded_by: Vec::with_capacity(mirrors),
             endpoints: Vec::with_capacity(mirrors),
             endpoint_ids: HashMap::with_capacity(mirrors),
             ports: Vec::with_capacity(mirrors),
@@ -133,8 +139,8 @@ impl<'a> Table<'a> {
         let next = HostId(self.hosts.len());
         let id = *self.host_ids.entry(host).or_insert(next);
         if id == next {
-            let HostMatch { is_excluded, is_preferred } = self.options.match_host(host);
-            self.excluded.push(is_excluded);
+            let HostMatch { excluded_by, is_preferred } = self.options.match_host(host);
+            self.excluded_by.push(excluded_by);
             self.hosts.push(ListedHost {
                 host: host.clone(),
                 is_preferred,

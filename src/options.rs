@@ -4,7 +4,7 @@
 mod pattern;
 
 use crate::cache::CacheOptions;
-use crate::outcome::Outcome;
+use crate::outcome::{Filter, Outcome};
 use crate::rank::{PoolOrder, Rule};
 use crate::url::{self, Family, Host, Protocol};
 pub(crate) use pattern::{HostChars, MAX_PATTERN_CHARS, Pattern};
@@ -74,12 +74,13 @@ impl Options {
     /// Compares a host with all patterns, which is to be done once for each host.
     pub(crate) fn match_host(&self, host: &Host) -> HostMatch {
         if [&self.include, &self.exclude, &self.prefer].iter().all(|patterns| patterns.is_empty()) {
-            return HostMatch { is_excluded: false, is_preferred: false };
+            return HostMatch { excluded_by: None, is_preferred: false };
         }
         let host = HostChars::new(host);
         let is_included = self.include.is_empty() || matches_any(&self.include, &host);
+        let excluding = || self.exclude.iter().position(|pattern| pattern.matches(&host));
         HostMatch {
-            is_excluded: !is_included || matches_any(&self.exclude, &host),
+            excluded_by: if is_included { excluding().map(Filter::Exclude) } else { Some(Filter::Include) },
             is_preferred: matches_any(&self.prefer, &host),
         }
     }
@@ -105,8 +106,8 @@ impl Options {
 
 /// What the patterns say of a host.
 pub(crate) struct HostMatch {
-    /// Whether a filter drops its mirrors.
-    pub(crate) is_excluded: bool,
+    /// The filter that drops its mirrors, if any does.
+    pub(crate) excluded_by: Option<Filter>,
     /// Whether it goes to the front of its class.
     pub(crate) is_preferred: bool,
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What became of a mirror in a run.
@@ -53,6 +54,32 @@ impl Outcome {
             Outcome::Excluded => "excluded",
         }
     }
+}
+
+/// An address that was tried in a run, and what came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TriedAddress {
+    /// The address and port.
+    pub address: SocketAddr,
+    /// [`Outcome::Measured`], [`Outcome::Unanswered`], [`Outcome::Refused`] or
+    /// [`Outcome::Unreachable`].
+    pub outcome: Outcome,
+    /// The time from the SYN until the outcome, or until nothing was waited for any more.
+    pub waited: Duration,
+}
+
+/// The filter that dropped a mirror.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Filter {
+    /// [`Ranker::protocols`](crate::Ranker::protocols).
+    Protocol,
+    /// [`Ranker::include`](crate::Ranker::include): its host matches none of the patterns.
+    Include,
+    /// [`Ranker::exclude`](crate::Ranker::exclude): its host matches the pattern at this position,
+    /// from 0.
+    Exclude(usize),
 }
 
 /// Why measuring stopped. [`Display`](fmt::Display) gives the reason as a clause for people.

@@ -1,12 +1,13 @@
 //! Measuring: names are looked up, SYNs leave, answers are timed, until enough is known.
 //!
 //! `driver` carries news between the three that do the work: `resolve` (names), `connect` (sockets)
-//! and `schedule` (decisions). There is one thread, the caller's; lookups have their own.
+//! and `schedule` (decisions); `journal` has what was tried. There is one thread, the caller's; lookups have their own.
 #![forbid(unsafe_code)]
 
 mod cancel;
 mod connect;
 mod driver;
+mod journal;
 mod limits;
 mod resolve;
 mod schedule;
@@ -15,7 +16,7 @@ use crate::event::Progress;
 use crate::hosts::EndpointId;
 use crate::list::List;
 use crate::options::Options;
-use crate::outcome::{Outcome, StopReason};
+use crate::outcome::{Outcome, StopReason, TriedAddress};
 pub use cancel::Cancel;
 pub(crate) use driver::measure;
 #[cfg(feature = "__internals")]
@@ -60,6 +61,8 @@ pub(crate) struct Measured {
     pub(crate) stop_reason: StopReason,
     /// In the order of the targets.
     pub(crate) results: Vec<ProbeResult>,
+    /// What was tried for each target, in the order of its attempts.
+    pub(crate) tried: Vec<(EndpointId, TriedAddress)>,
     /// What this process or the system kept from being measured: one sentence each.
     pub(crate) warnings: Vec<String>,
 }

@@ -54,10 +54,13 @@ pub(crate) struct Entry {
 }
 
 /// The result: the order, as positions in the input; whether each mirror is in the pool, by
-/// position in the input; whether the pool means little, because nearly all of many hosts are in
-/// it; and how many hosts some slack would add to it, if it has few.
+/// position in the input; the lowest latency, and the one below which a host belongs to the pool;
+/// whether the pool means little, because nearly all of many hosts are in it; and how many hosts
+/// some slack would add to it, if it has few.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Ranked {
+    pub(crate) best: Option<Duration>,
+    pub(crate) limit: Option<Duration>,
     pub(crate) order: Vec<usize>,
     pub(crate) pool: Vec<bool>,
     pub(crate) ambiguous: bool,
@@ -201,6 +204,8 @@ pub(crate) fn rank(entries: &[Entry], hosts: &[ListedHost], rule: &Rule, seed: u
         !is_detoured && best.is_some_and(|best| latency < best + SUGGESTED_SLACK)
     });
     Ranked {
+        best,
+        limit,
         order: places.into_iter().map(|place| place.index).collect(),
         pool,
         ambiguous: answered >= AMBIGUOUS_HOSTS && near * 100 > answered * AMBIGUOUS_PERCENT,

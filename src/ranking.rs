@@ -2,7 +2,9 @@
 //! values.
 #![forbid(unsafe_code)]
 
-use crate::outcome::{Outcome, StopReason};
+use crate::cache::Recalled;
+use crate::hosts::EndpointId;
+use crate::outcome::{Filter, Outcome, StopReason, TriedAddress};
 use crate::rank::PoolOrder;
 use crate::url::without_user;
 use std::fmt;
@@ -149,6 +151,11 @@ pub struct RankedMirror {
     /// Whether every connection of the client to this mirror waits: the address that it tries first
     /// is silent, although its family works, and another one answered.
     pub is_detoured: bool,
+    /// Whether its host matches a pattern of [`Ranker::prefer`](crate::Ranker::prefer).
+    pub is_preferred: bool,
+    /// Whether its name was still being looked up when measuring stopped.
+    pub is_lookup_unfinished: bool,
+    pub(crate) endpoint: Option<EndpointId>,
 }
 
 /// The result of a run.
@@ -167,6 +174,11 @@ pub struct Ranking {
     pub seed: u64,
     /// The order of the pool, as it was set.
     pub pool_order: PoolOrder,
+    /// The lowest latency of a direct host, by which the pool is judged. Without one it is that of
+    /// a detoured host; none if no mirror has a latency.
+    pub best: Option<Duration>,
+    /// The latency below which a host belongs to the pool; none if no mirror has a latency.
+    pub limit: Option<Duration>,
     /// Whether nearly all of many hosts are equally near. A middlebox may be answering for all of
     /// them, and the order then means little.
     pub ambiguous: bool,
@@ -176,4 +188,43 @@ pub struct Ranking {
     /// What could not be done as it should, one sentence each: the cache was not used or not
     /// written, or mirrors were not tried for want of descriptors, threads or memory.
     pub warnings: Vec<String>,
+    /// What has excluded each of `excluded`.
+    pub(crate) filters: Vec<Filter>,
+    /// In the order of their endpoints, and for each in the order of the attempts.
+    pub(crate) tried: Vec<(EndpointId, TriedAddress)>,
+    /// By endpoint; empty if nothing is remembered of any.
+    pub(crate) recalled: Vec<Option<Recalled>>,
+}
+
+impl Ranking {
+    /// Returns the addresses that were tried for one of its mirrors in this run, in their order.
+    /// There are at most two, and none if nothing was sent.
+    ///
+    /// ```
+    /// let ranking = fastestmirror::Ranker::new().rank(["http://127.0.0.1:9/closed"])?;
+    /// for tried in ranking.tried(&ranking.mirrors[0]) {
+    ///     assert_eq!(tried.address.to_string(), "127.0.0.1:9");
+    ///     println!("{} after {:?}", tried.outcome.name(), tried.waited);
+    /// }
+    /// # Ok::<(), fastestmirror::Error>(())
+    /// ```
+    pub fn tried(&self, mirror: &RankedMirror) -> impl Iterator<Item = &TriedAddress> {
+        let start = self.tried.partition_point(|(endpoint, _)| Some(*endpoint) < mirror.endpoint);
+        let of_mirror =
+            self.tried[start..].iter().take_while(|(endpoint, _)| Some(*endpoint) == mirror.endpoint);
+        of_mirror.map(|(_, tried)| tried)
+    }
+
+    /// Returns the filter that dropped one of its mirrors; none if it was not excluded.
+    pub fn filter(&self, mirror: &RankedMirror) -> Option<Filter> {
+        let position = self.excluded.binary_search_by_key(&mirror.index, |excluded| excluded.index);
+        self.filters.get(position.ok()?).copied()
+    }
+
+    /// Returns what the cache remembered of one of its mirrors before this run, if it was believed:
+    /// the reason of the outcome, if that is from the cache; otherwise it was asked again.
+    pub fn recalled(&self, mirror: &RankedMirror) -> Option<Recalled> {
+        let EndpointId(endpoint) = mirror.endpoint?;
+        self.recalled.get(endpoint).copied().flatten()
+    }
 }

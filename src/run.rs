@@ -10,7 +10,7 @@ use crate::fault;
 use crate::hosts::{EndpointId, HostId, ListedEndpoint};
 use crate::list::{List, Target};
 use crate::options::Options;
-use crate::outcome::{Outcome, StopReason};
+use crate::outcome::{Outcome, StopReason, TriedAddress};
 use crate::probe::{self, AttemptCounts, Cancel, GRACE, Job, ProbeResult, ProbeTarget};
 use crate::rank::{self, Entry, Ranked};
 use crate::ranking::{Candidate, Error, RankedMirror, Ranking};
@@ -96,6 +96,8 @@ struct Run<'a> {
     /// The seed to keep in the cache, if it is a new one.
     seed_to_keep: Option<KeptSeed>,
     attempts: AttemptCounts,
+    /// What was tried so far, in the order of the passes.
+    tried: Vec<(EndpointId, TriedAddress)>,
     progress: Progress,
     stop_reason: StopReason,
     warnings: Vec<String>,
@@ -118,6 +120,7 @@ impl<'a> Run<'a> {
             seed,
             seed_to_keep,
             attempts: AttemptCounts::default(),
+            tried: Vec::new(),
             progress: Progress { completed: 0, total: 0, best: None },
             stop_reason: StopReason::Idle,
             warnings: Vec::new(),
@@ -275,6 +278,11 @@ impl<'a> Run<'a> {
         .map_err(Error::System)?;
         self.progress = progress;
         self.stop_reason = measured.stop_reason;
+        if self.tried.is_empty() {
+            self.tried = measured.tried;
+        } else {
+            self.tried.extend(measured.tried);
+        }
         for warning in measured.warnings {
             // Another pass may have had the same to say.
             if !self.warnings.contains(&warning) {
@@ -365,13 +373,14 @@ impl<'a> Run<'a> {
         let mut in_place = |index: usize| {
             let result = results[index];
             let mirror = &mut self.list.mirrors[index];
-            let from_cache = match mirror.target {
-                Target::Remote { endpoint: Some(endpoint), .. } => {
-                    let is_measured = self.knowledge.measured(endpoint).is_some();
-                    !is_measured && self.knowledge.result(endpoint, silence).is_some()
-                }
-                _ => false,
+            let (host, endpoint) = match mirror.target {
+                Target::Remote { host, endpoint, .. } => (Some(host), endpoint),
+                Target::Local | Target::Unsupported => (None, None),
             };
+            let from_cache = endpoint.is_some_and(|endpoint| {
+                let is_measured = self.knowledge.measured(endpoint).is_some();
+                !is_measured && self.knowledge.result(endpoint, silence).is_some()
+            });
             RankedMirror {
                 index,
                 url: mem::take(&mut mirror.url),
@@ -381,13 +390,23 @@ impl<'a> Run<'a> {
                 address: result.address,
                 from_cache,
                 is_detoured: result.is_detoured,
+                is_preferred: host.is_some_and(|HostId(host)| self.list.hosts[host].is_preferred),
+                is_lookup_unfinished: result.is_lookup_unfinished,
+                endpoint,
             }
         };
         let excluded = (0..results.len()).filter(|&index| results[index].outcome == Outcome::Excluded);
         let excluded = excluded.map(&mut in_place).collect();
+        // Stable, so that the attempts of an endpoint keep their order.
+        self.tried.sort_by_key(|&(endpoint, _)| endpoint);
         Ranking {
             mirrors: ranked.order.iter().map(|&index| in_place(index)).collect(),
             excluded,
+            filters: mem::take(&mut self.list.filters),
+            best: ranked.best,
+            limit: ranked.limit,
+            tried: self.tried,
+            recalled: self.knowledge.recalled(),
             stop_reason: self.stop_reason,
             elapsed: self.start.elapsed(),
             seed: self.seed,

@@ -90,10 +90,9 @@ fn header_is_valid_c99_and_cpp() {
 #[test]
 fn functions_keep_their_contract() {
     let endpoints = Endpoints::start();
-    assert_eq!(
-        run(Command::new(program("tests/c/harness.c")).args(endpoints.arguments())),
-        "all checks passed\n"
-    );
+    for source in ["tests/c/harness.c", "tests/c/insight.c"] {
+        assert_eq!(run(Command::new(program(source)).args(endpoints.arguments())), "all checks passed\n");
+    }
 }
 
 #[test]
@@ -184,6 +183,13 @@ fn struct_layouts_and_enum_values_are_stable() {
         ("fm_mirror.imprecise", offset_of!(fm_mirror, imprecise)),
         ("fm_mirror.from_cache", offset_of!(fm_mirror, from_cache)),
         ("fm_mirror.detoured", offset_of!(fm_mirror, detoured)),
+        ("fm_reason", size_of::<fm_reason>()),
+        ("fm_reason.remembered_time", offset_of!(fm_reason, remembered_time)),
+        ("fm_reason.remembered_age", offset_of!(fm_reason, remembered_age)),
+        ("fm_reason.tried", offset_of!(fm_reason, tried)),
+        ("fm_reason.remembered", offset_of!(fm_reason, remembered)),
+        ("fm_reason.preferred", offset_of!(fm_reason, preferred)),
+        ("fm_reason.lookup_unfinished", offset_of!(fm_reason, lookup_unfinished)),
         ("fm_summary", size_of::<fm_summary>()),
         ("fm_summary.mirrors", offset_of!(fm_summary, mirrors)),
         ("fm_summary.excluded", offset_of!(fm_summary, excluded)),
@@ -193,6 +199,11 @@ fn struct_layouts_and_enum_values_are_stable() {
         ("fm_summary.elapsed", offset_of!(fm_summary, elapsed)),
         ("fm_summary.stop_reason", offset_of!(fm_summary, stop_reason)),
         ("fm_summary.ambiguous", offset_of!(fm_summary, ambiguous)),
+        ("fm_tried", size_of::<fm_tried>()),
+        ("fm_tried.address", offset_of!(fm_tried, address)),
+        ("fm_tried.latency", offset_of!(fm_tried, latency)),
+        ("fm_tried.waited", offset_of!(fm_tried, waited)),
+        ("fm_tried.outcome", offset_of!(fm_tried, outcome)),
     ];
     // These numbers never change, so they are repeated here.
     let values = [
@@ -239,6 +250,9 @@ fn struct_layouts_and_enum_values_are_stable() {
         ("FM_NETWORK_THIS", 0),
         ("FM_NETWORK_ANOTHER", 1),
         ("FM_NETWORK_UNKNOWN", 2),
+        ("FM_FILTER_PROTOCOL", 0),
+        ("FM_FILTER_INCLUDE", 1),
+        ("FM_FILTER_EXCLUDE", 2),
     ];
     let here: BTreeMap<&str, usize> = offsets.into_iter().chain(values).collect();
     assert_eq!(in_c, here);

@@ -7,6 +7,7 @@ use crate::cache::{Cache, CacheNetwork, CacheRecord, CachedSeed, Remembered};
 use crate::url::Protocol;
 use std::ffi::{CString, c_char, c_int, c_uint};
 use std::ptr;
+use std::time::Duration;
 
 const INVALID: c_int = fm_status::FM_INVALID_ARGUMENT as c_int;
 
@@ -101,16 +102,8 @@ impl fm_cache {
 impl OwnedRecord {
     fn copy(&self) -> fm_cache_record {
         use fm_network::*;
-        use fm_remembered::*;
         let record = &self.record;
-        let (remembered, time) = match record.remembered {
-            Remembered::Latency(latency) => (FM_REMEMBERED_LATENCY, Some(latency)),
-            Remembered::Detoured(latency) => (FM_REMEMBERED_DETOURED, Some(latency)),
-            Remembered::Refused => (FM_REMEMBERED_REFUSED, None),
-            Remembered::Unreachable => (FM_REMEMBERED_UNREACHABLE, None),
-            Remembered::Unresolved => (FM_REMEMBERED_UNRESOLVED, None),
-            Remembered::Silent(waited) => (FM_REMEMBERED_SILENT, Some(waited)),
-        };
+        let (remembered, time) = remembered(record.remembered);
         let network = match record.network {
             CacheNetwork::This => FM_NETWORK_THIS,
             CacheNetwork::Another => FM_NETWORK_ANOTHER,
@@ -135,6 +128,19 @@ impl OwnedRecord {
             of_librepo: record.is_of_librepo.into(),
             counts: record.counts.into(),
         }
+    }
+}
+
+/// Returns the constant, and the latency or the time without a reply, if there is one.
+pub(super) fn remembered(remembered: Remembered) -> (fm_remembered, Option<Duration>) {
+    use fm_remembered::*;
+    match remembered {
+        Remembered::Latency(latency) => (FM_REMEMBERED_LATENCY, Some(latency)),
+        Remembered::Detoured(latency) => (FM_REMEMBERED_DETOURED, Some(latency)),
+        Remembered::Refused => (FM_REMEMBERED_REFUSED, None),
+        Remembered::Unreachable => (FM_REMEMBERED_UNREACHABLE, None),
+        Remembered::Unresolved => (FM_REMEMBERED_UNRESOLVED, None),
+        Remembered::Silent(waited) => (FM_REMEMBERED_SILENT, Some(waited)),
     }
 }
 

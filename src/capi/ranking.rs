@@ -1,10 +1,12 @@
 //! `fm_ranking`: the result of a call, in C's terms.
 
+use super::reason::OwnedReason;
 use super::status::{fm_status, guard};
 use crate::outcome::{Outcome, StopReason};
 use crate::ranking::{RankedMirror, Ranking};
 use std::ffi::{CString, c_char, c_int};
 use std::ptr;
+use std::time::Duration;
 
 const INVALID: c_int = fm_status::FM_INVALID_ARGUMENT as c_int;
 
@@ -107,6 +109,9 @@ pub struct fm_summary {
 pub struct fm_ranking {
     mirrors: Vec<OwnedMirror>,
     excluded: Vec<OwnedMirror>,
+    /// In seconds; negative if no mirror has a latency.
+    pub(super) best: f64,
+    pub(super) limit: f64,
     warnings: Vec<CString>,
     summary: fm_summary,
     slack_would_add: usize,
@@ -124,6 +129,7 @@ struct OwnedMirror {
     imprecise: bool,
     from_cache: bool,
     is_detoured: bool,
+    reason: OwnedReason,
 }
 
 impl fm_ranking {
@@ -140,7 +146,9 @@ impl fm_ranking {
             imprecise: mirror.imprecise,
             from_cache: mirror.from_cache,
             is_detoured: mirror.is_detoured,
+            reason: OwnedReason::new(ranking, mirror),
         };
+        let seconds = |latency: Option<Duration>| latency.map_or(-1.0, |latency| latency.as_secs_f64());
         let mirrors = &ranking.mirrors;
         fm_ranking {
             summary: fm_summary {
@@ -156,13 +164,23 @@ impl fm_ranking {
             slack_would_add: ranking.slack_would_add,
             mirrors: mirrors.iter().map(mirror).collect(),
             excluded: ranking.excluded.iter().map(mirror).collect(),
+            best: seconds(ranking.best),
+            limit: seconds(ranking.limit),
             // A path holds no NUL, and so no warning does.
             warnings: ranking.warnings.iter().filter_map(|text| CString::new(text.as_str()).ok()).collect(),
         }
     }
+
+    pub(super) fn reason(&self, position: usize) -> Option<&OwnedReason> {
+        self.mirrors.get(position).map(|mirror| &mirror.reason)
+    }
+
+    pub(super) fn excluded_reason(&self, position: usize) -> Option<&OwnedReason> {
+        self.excluded.get(position).map(|mirror| &mirror.reason)
+    }
 }
 
-fn outcome(outcome: Outcome) -> fm_outcome {
+pub(super) fn outcome(outcome: Outcome) -> fm_outcome {
     match outcome {
         Outcome::Measured(_) => fm_outcome::FM_OUTCOME_MEASURED,
         Outcome::Cached(_) => fm_outcome::FM_OUTCOME_CACHED,

@@ -115,6 +115,9 @@ mod tests {
             address: None,
             from_cache: matches!(outcome, Outcome::Cached(_) | Outcome::Refused),
             is_detoured: false,
+            is_preferred: false,
+            is_lookup_unfinished: false,
+            endpoint: None,
         }
     }
 
@@ -126,9 +129,14 @@ mod tests {
             elapsed: Duration::from_millis(22),
             seed: 1,
             pool_order: PoolOrder::Shuffled,
+            best: None,
+            limit: None,
             ambiguous: false,
             slack_would_add: 0,
             warnings: vec!["a warning".into()],
+            filters: vec![],
+            tried: vec![],
+            recalled: vec![],
         }
     }
 

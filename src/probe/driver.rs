@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::connect::{AttemptResult, Connector, Handshake, Started};
+use super::journal::Journal;
 use super::limits::{self, Share};
 use super::resolve::{Resolver, WorkerLimits};
 use super::schedule::{
@@ -67,6 +68,7 @@ pub(crate) fn measure(job: Job<'_>) -> io::Result<Measured> {
     let mut driver = Driver {
         schedule: Schedule::new(schedule_options, hosts, timed, mem::take(attempts), start),
         handshakes: vec![None; targets.len()],
+        journal: Journal::new(targets.len(), start),
         connector,
         resolver,
         named,
@@ -91,14 +93,21 @@ pub(crate) fn measure(job: Job<'_>) -> io::Result<Measured> {
         }
         match driver.schedule.next(now) {
             Step::Connect(attempt, address) => match driver.connector.start(attempt, address, now) {
-                Started::Connecting => {}
-                Started::Failed(failure) => driver.schedule.failed(attempt, failure),
+                Started::Connecting => driver.journal.sent(attempt, now),
+                Started::Failed(failure) => {
+                    driver.journal.sent(attempt, now);
+                    driver.journal.failed(attempt, failure, now);
+                    driver.schedule.failed(attempt, failure);
+                }
                 Started::NoRoom(errno) => {
                     driver.no_room = Some(errno);
                     driver.schedule.no_room(attempt, now);
                 }
             },
-            Step::Close(attempt) => driver.connector.close(attempt),
+            Step::Close(attempt) => {
+                driver.journal.given_up(attempt, now);
+                driver.connector.close(attempt);
+            }
             Step::Wait(until) => {
                 driver.take_news(until.saturating_duration_since(now).min(longest_wait))?;
                 last_news = Instant::now();
@@ -121,8 +130,19 @@ pub(crate) fn measure(job: Job<'_>) -> io::Result<Measured> {
     let results: Vec<ProbeResult> =
         (0..targets.len()).map(|endpoint| driver.result(endpoint, stop)).collect();
     let warnings = driver.warnings(&results);
-    *attempts = driver.schedule.into_attempts();
-    Ok(Measured { stop_reason, results, warnings })
+    let Driver { schedule, handshakes, mut journal, connector, resolver, .. } = driver;
+    // They take memory that is better used for what follows.
+    drop((connector, resolver));
+    let count = (0..targets.len()).map(|target| journal.count(schedule.owner(target))).sum();
+    let mut tried = Vec::with_capacity(count);
+    for (index, &ProbeTarget { endpoint, .. }) in targets.iter().enumerate() {
+        let owner = schedule.owner(index);
+        let latency = handshakes[owner].map(|(_, handshake)| handshake.latency);
+        let of_owner = journal.tried(owner, |attempt| schedule.address(attempt), latency, stop);
+        tried.extend(of_owner.map(|tried| (endpoint, tried)));
+    }
+    *attempts = schedule.into_attempts();
+    Ok(Measured { stop_reason, results, tried, warnings })
 }
 
 /// Returns what is known of each host of the list before the run, and the names to look up: those
@@ -177,6 +197,7 @@ struct Driver {
     schedule: Schedule,
     /// The handshake of each endpoint that has answered.
     handshakes: Vec<Option<(Attempt, Handshake)>>,
+    journal: Journal,
     connector: Connector,
     resolver: Option<Resolver>,
     /// The host of each name that is looked up.
@@ -200,11 +221,15 @@ impl Driver {
                 // Both attempts may have finished at once.
                 _ if self.handshakes[attempt.endpoint()].is_some() => {}
                 Ok(handshake) => {
+                    self.journal.answered(attempt, now);
                     self.connector.close(attempt.sibling());
                     self.handshakes[attempt.endpoint()] = Some((attempt, handshake));
                     self.schedule.answered(attempt, handshake.latency, now);
                 }
-                Err(failure) => self.schedule.failed(attempt, failure),
+                Err(failure) => {
+                    self.journal.failed(attempt, failure, now);
+                    self.schedule.failed(attempt, failure);
+                }
             }
         }
         if let Some(resolver) = &self.resolver {

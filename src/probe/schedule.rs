@@ -83,7 +83,7 @@ impl Addresses {
 pub(super) struct Attempt(pub(super) usize);
 
 impl Attempt {
-    fn new(endpoint: usize, is_second: bool) -> Attempt {
+    pub(super) fn new(endpoint: usize, is_second: bool) -> Attempt {
         Attempt(endpoint * 2 + usize::from(is_second))
     }
 

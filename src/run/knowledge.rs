@@ -115,6 +115,14 @@ impl Knowledge {
         direct.or(detoured).map(|best| self.rule.limit(best))
     }
 
+    /// Returns what is remembered of each endpoint; nothing at all if nothing is remembered of any.
+    pub(super) fn recalled(&self) -> Vec<Option<Recalled>> {
+        if self.endpoints.iter().all(|known| known.remembered.is_none()) {
+            return Vec::new();
+        }
+        self.endpoints.iter().map(|known| known.remembered).collect()
+    }
+
     /// Returns the endpoints of which nothing is known that counts.
     pub(super) fn unknown(&self) -> Vec<ProbeTarget> {
         let silence = self.silence();

@@ -358,67 +358,6 @@ static int rank_to_the_end(fm_ranker *ranker, const char *const *urls, size_t co
     return summary.stop_reason;
 }
 
-static void cache_is_read_and_forgotten(void)
-{
-    const char *urls[] = { open_url, closed_url }, *pattern = "127.0.0.1", *other = "other.example";
-    const char *null = NULL;
-    char directory[] = "/tmp/fastestmirror-harness-XXXXXX", path[96];
-    CHECK(mkdtemp(directory));
-    snprintf(path, sizeof path, "%s/cache", directory);
-    fm_ranker *ranker = new_ranker();
-    fm_ranking *ranking = NULL;
-    fm_cache *const untouched = (fm_cache *)urls, *cache = untouched;
-    fm_cache_record record;
-    uint64_t seed = 0;
-    double age = -1;
-    size_t forgotten = 99;
-
-    CHECK(fm_cache_read(ranker, &cache) == FM_INVALID_ARGUMENT && cache == untouched);
-    CHECK_TEXT(fm_ranker_error(ranker), "the option cache cannot be none: it must be a file");
-    CHECK(fm_ranker_set_cache(ranker, path) == FM_OK);
-    CHECK(fm_cache_read(ranker, &cache) == FM_UNREADABLE_CACHE && cache == untouched);
-    CHECK(strstr(fm_ranker_error(ranker), "/cache: there is no such file"));
-    CHECK(fm_cache_forget_all(ranker, &forgotten) == FM_UNREADABLE_CACHE && forgotten == 99);
-    CHECK(fm_cache_read(ranker, NULL) == FM_INVALID_ARGUMENT);
-    CHECK(fm_cache_read(NULL, &cache) == FM_INVALID_ARGUMENT && cache == untouched);
-
-    CHECK(fm_ranker_set_rotate_every(ranker, 3600) == FM_OK);
-    CHECK(fm_rank(ranker, urls, NULL, 2, &ranking) == FM_OK);
-    fm_ranking_free(ranking);
-    CHECK(fm_cache_read(ranker, &cache) == FM_OK && cache != untouched);
-    CHECK(fm_cache_size(cache) == 2 && fm_cache_size(NULL) == 0);
-    for (size_t i = 0; i < 2; i++) {
-        CHECK(fm_cache_get(cache, i, &record) == FM_OK);
-        CHECK_TEXT(record.scheme, "http");
-        CHECK_TEXT(record.host, "127.0.0.1");
-        CHECK(record.remembered == (i ? FM_REMEMBERED_REFUSED : FM_REMEMBERED_LATENCY));
-        CHECK(i ? record.time < 0 : record.time > 0 && record.time < 1);
-        CHECK(record.port > 0 && !record.shared_address && !record.of_librepo && record.counts);
-        CHECK(record.network == FM_NETWORK_THIS || record.network == FM_NETWORK_UNKNOWN);
-        CHECK(record.age >= 0 && record.age < 60 && record.remaining > 3500);
-    }
-    CHECK(fm_cache_get(cache, 2, &record) == FM_INVALID_ARGUMENT);
-    CHECK(fm_cache_get(cache, 0, NULL) == FM_INVALID_ARGUMENT);
-    CHECK(fm_cache_get(NULL, 0, &record) == FM_INVALID_ARGUMENT);
-    CHECK(fm_cache_seed(cache, &seed, &age) == FM_OK && age >= 0 && age < 60);
-    CHECK(fm_cache_seed(cache, NULL, &age) == FM_INVALID_ARGUMENT);
-    CHECK(fm_cache_seed(NULL, &seed, &age) == FM_INVALID_ARGUMENT);
-
-    CHECK(fm_cache_forget(ranker, &null, 1, &forgotten) == FM_INVALID_ARGUMENT);
-    CHECK(fm_cache_forget(ranker, &pattern, 1, NULL) == FM_INVALID_ARGUMENT);
-    CHECK(fm_cache_forget(ranker, &other, 1, &forgotten) == FM_OK && forgotten == 0);
-    CHECK(fm_cache_forget(ranker, &pattern, 1, &forgotten) == FM_OK && forgotten == 2);
-    CHECK(fm_cache_forget_all(ranker, &forgotten) == FM_OK && forgotten == 0);
-    CHECK(fm_cache_size(cache) == 2);
-    fm_cache_free(cache);
-    fm_cache_free(NULL);
-    fm_ranker_free(ranker);
-
-    CHECK(remove(path) == 0);
-    snprintf(path, sizeof path, "%s/cache.lock", directory);
-    CHECK(remove(path) == 0 && rmdir(directory) == 0);
-}
-
 static void callbacks_run_on_the_calling_thread(void)
 {
     const char *urls[] = { open_url, silent_url, other_url };
@@ -628,7 +567,6 @@ int main(int argc, char **argv)
     null_and_invalid_arguments_are_refused();
     options_have_their_effect();
     cache_is_used_by_the_next_run();
-    cache_is_read_and_forgotten();
     callbacks_run_on_the_calling_thread();
     log_has_order_stop_reason_and_warnings();
     interrupt_check_stops_measuring();

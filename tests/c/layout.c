@@ -31,6 +31,13 @@ int main(void)
     OFFSET(fm_mirror, imprecise);
     OFFSET(fm_mirror, from_cache);
     OFFSET(fm_mirror, detoured);
+    SIZE(fm_reason);
+    OFFSET(fm_reason, remembered_time);
+    OFFSET(fm_reason, remembered_age);
+    OFFSET(fm_reason, tried);
+    OFFSET(fm_reason, remembered);
+    OFFSET(fm_reason, preferred);
+    OFFSET(fm_reason, lookup_unfinished);
     SIZE(fm_summary);
     OFFSET(fm_summary, mirrors);
     OFFSET(fm_summary, excluded);
@@ -40,6 +47,11 @@ int main(void)
     OFFSET(fm_summary, elapsed);
     OFFSET(fm_summary, stop_reason);
     OFFSET(fm_summary, ambiguous);
+    SIZE(fm_tried);
+    OFFSET(fm_tried, address);
+    OFFSET(fm_tried, latency);
+    OFFSET(fm_tried, waited);
+    OFFSET(fm_tried, outcome);
     VALUE(FM_OK);
     VALUE(FM_INVALID_ARGUMENT);
     VALUE(FM_ALL_EXCLUDED);
@@ -83,5 +95,8 @@ int main(void)
     VALUE(FM_NETWORK_THIS);
     VALUE(FM_NETWORK_ANOTHER);
     VALUE(FM_NETWORK_UNKNOWN);
+    VALUE(FM_FILTER_PROTOCOL);
+    VALUE(FM_FILTER_INCLUDE);
+    VALUE(FM_FILTER_EXCLUDE);
     return 0;
 }

@@ -97,8 +97,10 @@ fn address_sanitizer_finds_nothing_in_c_programs() {
     let Some(host) = nightly() else { return };
     let library = library(host, "fastestmirror", "libfastestmirror.a");
     let endpoints = Endpoints::start();
-    let harness = build(host, "tests/c/harness.c", &library, &[]);
-    assert_eq!(run(Command::new(harness).args(endpoints.arguments())), "all checks passed\n");
+    for source in ["tests/c/harness.c", "tests/c/insight.c"] {
+        let program = build(host, source, &library, &[]);
+        assert_eq!(run(Command::new(program).args(endpoints.arguments())), "all checks passed\n");
+    }
     for source in ["tests/c/fork.c", "tests/c/layout.c"] {
         run(&mut Command::new(build(host, source, &library, &[])));
     }

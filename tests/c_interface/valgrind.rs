@@ -56,7 +56,7 @@ fn valgrind_finds_nothing_in_the_programs_of_the_tests() {
     let endpoints = Endpoints::start();
     let [open, _, _] = endpoints.arguments();
     each_source("tests/c", |name, source| match name {
-        "harness.c" => {
+        "harness.c" | "insight.c" => {
             let output = run(valgrind(ALL_LEAKS, &program(source)).args(endpoints.arguments()));
             assert_eq!(output, "all checks passed\n");
         }

@@ -40,6 +40,8 @@ pub(crate) enum Call {
     PublicOnly(Slot, i32),
     PoolOrder(Slot, Integer),
     PoolReference(Slot, Patterns),
+    Limit(Slot, bool),
+    Filter(Slot, usize, bool),
     ReadCache(Slot, bool),
     Forget(Slot, Patterns, bool),
     ForgetAll(Slot, bool),

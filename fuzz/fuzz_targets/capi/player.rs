@@ -1,5 +1,8 @@
 //! Makes the calls, and checks what the header promises.
 
+#[path = "player/insight.rs"]
+mod insight;
+
 use crate::call::{Call, Deed, Path, Patterns, SECRET, Slot, Url};
 use crate::isolation::Surroundings;
 use fastestmirror::capi::*;
@@ -179,6 +182,8 @@ impl Player {
                 let weights = weights.as_ref().map(|weights| weights.iter().map(|w| w.value()).collect());
                 self.rank(*ranker, urls.as_deref(), weights, *output, surroundings);
             }
+            &Call::Limit(slot, has_output) => self.limit(slot, has_output),
+            &Call::Filter(slot, position, has_output) => self.filter(slot, position, has_output),
             &Call::ReadCache(slot, has_output) => self.read_cache(slot, has_output),
             Call::Forget(..) | Call::ForgetAll(..) => self.forget(call),
             Call::Summary(..) | Call::Mirror(..) | Call::Excluded(..) | Call::Warning(..) => self.get(call),
@@ -326,77 +331,6 @@ impl Player {
         }
     }
 
-    /// Checks a status that also depends on a file. Returns whether the call succeeded.
-    fn is_cache_used(&mut self, slot: Slot, status: c_int, has_output: bool) -> bool {
-        const UNREADABLE: c_int = fm_status::FM_UNREADABLE_CACHE as c_int;
-        const UNWRITABLE: c_int = fm_status::FM_UNWRITABLE_CACHE as c_int;
-        assert!([OK, INVALID, UNREADABLE, UNWRITABLE].contains(&status), "status {status}");
-        let Some(held) = &mut self.rankers[index(slot)] else {
-            assert_eq!(status, INVALID, "for a ranker that is NULL");
-            return false;
-        };
-        held.has_error |= status != OK;
-        assert!(status == OK || !error(held.ranker).is_empty());
-        assert!(status != OK || (has_output && held.has_cache));
-        status == OK
-    }
-
-    fn read_cache(&mut self, slot: Slot, has_output: bool) {
-        let untouched = ptr::without_provenance_mut::<fm_cache>(1);
-        let mut cache = untouched;
-        let output = if has_output { &raw mut cache } else { ptr::null_mut() };
-        // SAFETY: the ranker and the output are NULL or valid.
-        let status = unsafe { fm_cache_read(self.ranker(slot), output) };
-        if !self.is_cache_used(slot, status, has_output) {
-            return assert!(cache == untouched);
-        }
-        // SAFETY: a cache, which is freed once, and places for the outputs, read if written.
-        unsafe {
-            let mut record = MaybeUninit::<fm_cache_record>::uninit();
-            for position in 0..fm_cache_size(cache) {
-                assert_eq!(fm_cache_get(cache, position, record.as_mut_ptr()), OK);
-                let record = record.assume_init();
-                assert!(!CStr::from_ptr(record.host).is_empty() && !CStr::from_ptr(record.scheme).is_empty());
-                assert!((0..=5).contains(&record.remembered) && (0..=2).contains(&record.network));
-                assert!(record.age >= 0.0 && record.remaining >= 0.0 && record.time.is_finite());
-                assert!(record.counts == 0 || record.network != fm_network::FM_NETWORK_ANOTHER as c_int);
-            }
-            assert_eq!(fm_cache_get(cache, fm_cache_size(cache), record.as_mut_ptr()), INVALID);
-            let (mut seed, mut age) = (0, -1.0);
-            assert_eq!(fm_cache_seed(cache, &mut seed, &mut age) == OK, age >= 0.0);
-            fm_cache_free(cache);
-        }
-    }
-
-    fn forget(&mut self, call: &Call) {
-        let mut forgotten = usize::MAX;
-        let output = &raw mut forgotten;
-        let place = |has_output| if has_output { output } else { ptr::null_mut() };
-        let (slot, has_output, status) = match call {
-            // SAFETY: the ranker and the output are NULL or valid.
-            &Call::ForgetAll(slot, has_output) => unsafe {
-                (slot, has_output, fm_cache_forget_all(self.ranker(slot), place(has_output)))
-            },
-            Call::Forget(slot, Patterns::Null(count), has_output) => unsafe {
-                let (ranker, count) = (self.ranker(*slot), (*count).into());
-                (*slot, *has_output, fm_cache_forget(ranker, ptr::null(), count, place(*has_output)))
-            },
-            Call::Forget(slot, Patterns::These(patterns), has_output) => {
-                let texts: Vec<_> =
-                    patterns.iter().map(|pattern| pattern.as_ref().map(|p| c_string(p.text()))).collect();
-                let pointers = strings(texts.iter().map(Option::as_ref));
-                // SAFETY: as above; an array of this length, of strings and NULL.
-                let status = unsafe {
-                    let (patterns, count) = (pointers.as_ptr(), pointers.len());
-                    fm_cache_forget(self.ranker(*slot), patterns, count, place(*has_output))
-                };
-                (*slot, *has_output, status)
-            }
-            _ => unreachable!("it is in another match"),
-        };
-        assert_eq!(self.is_cache_used(slot, status, has_output), forgotten != usize::MAX);
-    }
-
     fn rank(
         &mut self,
         slot: Slot,
@@ -516,6 +450,7 @@ impl Player {
                 assert!(address.ip().to_canonical().is_loopback(), "{address}");
             }
         }
+        self.check_reasons(made.ranking, &mirrors);
         assert!(is_seen.iter().all(|&is_seen| is_seen), "a URL is missing");
         let is_excluded = |mirror: &fm_mirror| mirror.outcome == fm_outcome::FM_OUTCOME_EXCLUDED as c_int;
         assert!(excluded.iter().all(is_excluded) && !mirrors.iter().any(is_excluded));

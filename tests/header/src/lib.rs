@@ -49,6 +49,7 @@ fn header() -> String {
         .with_src(root().join("src/capi/callbacks.rs"))
         .with_src(root().join("src/capi/options.rs"))
         .with_src(root().join("src/capi/ranking.rs"))
+        .with_src(root().join("src/capi/reason.rs"))
         .with_src(root().join("src/capi/cache.rs"))
         .generate()
         .expect("cbindgen understands the sources");

@@ -317,6 +317,24 @@ typedef enum fm_network {
 } fm_network;
 
 /**
+ * The filter that dropped a mirror.
+ */
+typedef enum fm_filter {
+  /**
+   * fm_ranker_set_protocols().
+   */
+  FM_FILTER_PROTOCOL = 0,
+  /**
+   * fm_ranker_set_include(): its host matches none of the patterns.
+   */
+  FM_FILTER_INCLUDE = 1,
+  /**
+   * fm_ranker_set_exclude().
+   */
+  FM_FILTER_EXCLUDE = 2,
+} fm_filter;
+
+/**
  * Called with `completed` 0 when measuring begins, and whenever more endpoints have an outcome:
  * `completed` of `total`, which need not become equal; `best` is the lowest latency so far in
  * seconds, negative while there is none. Not called if there is nothing to measure. As every
@@ -421,6 +439,61 @@ typedef struct fm_mirror {
    */
   int detoured;
 } fm_mirror;
+
+/**
+ * Why a mirror stands where it stands, beside its fm_mirror.
+ */
+typedef struct fm_reason {
+  /**
+   * The remembered latency in seconds, or for FM_REMEMBERED_SILENT the time without a reply;
+   * negative if there is none.
+   */
+  double remembered_time;
+  /**
+   * The time since that was found out, in seconds; negative if nothing was remembered.
+   */
+  double remembered_age;
+  /**
+   * How many addresses were tried in this call: 0 to 2.
+   */
+  size_t tried;
+  /**
+   * What the cache remembered before this call, if it was believed: an fm_remembered; negative
+   * if nothing. It is the reason of the outcome if that is from the cache; otherwise the mirror
+   * was asked again.
+   */
+  int remembered;
+  /**
+   * Not 0 if its host matches a pattern of fm_ranker_set_prefer().
+   */
+  int preferred;
+  /**
+   * Not 0 if its name was still being looked up when measuring stopped.
+   */
+  int lookup_unfinished;
+} fm_reason;
+
+/**
+ * An address that was tried, and what came of it. The string belongs to the ranking.
+ */
+typedef struct fm_tried {
+  /**
+   * The address, as "192.0.2.7:443" or "[2001:db8::7]:443".
+   */
+  const char *address;
+  /**
+   * The latency in seconds; negative if it did not answer.
+   */
+  double latency;
+  /**
+   * The time in seconds from the SYN until the outcome, or until nothing was waited for any more.
+   */
+  double waited;
+  /**
+   * FM_OUTCOME_MEASURED, FM_OUTCOME_UNANSWERED, FM_OUTCOME_REFUSED or FM_OUTCOME_UNREACHABLE.
+   */
+  int outcome;
+} fm_tried;
 
 /**
  * One fact in a cache file. The strings belong to the fm_cache.
@@ -734,6 +807,36 @@ int fm_ranking_excluded(const fm_ranking *ranking, size_t position, struct fm_mi
  * ranking.
  */
 const char *fm_ranking_warning(const fm_ranking *ranking, size_t position);
+
+/**
+ * Writes the lowest latency, by which the pool is judged, to `*best`, and the one below which a
+ * host belongs to the pool to `*limit`, both in seconds. They are negative if no mirror has a
+ * latency. On failure (a NULL pointer) both are left as they were.
+ */
+int fm_ranking_limit(const fm_ranking *ranking, double *best, double *limit);
+
+/**
+ * Writes why the mirror at a position stands there, from 0 to `mirrors` - 1, to `*reason`. On
+ * failure (a NULL pointer, a position beyond the last) `*reason` is left as it was.
+ */
+int fm_ranking_reason(const fm_ranking *ranking, size_t position, struct fm_reason *reason);
+
+/**
+ * Writes an address that was tried for the mirror at a position to `*tried`: `number` counts from
+ * 0, in the order of the attempts. On failure (a NULL pointer, a position or number beyond the
+ * last) `*tried` is left as it was.
+ */
+int fm_ranking_tried(const fm_ranking *ranking,
+                     size_t position,
+                     size_t number,
+                     struct fm_tried *tried);
+
+/**
+ * Writes which filter dropped an excluded mirror, by its position among them as in
+ * fm_ranking_excluded(), to `*filter`: an fm_filter; and for FM_FILTER_EXCLUDE the position of the
+ * pattern to `*pattern`, otherwise 0. On failure both are left as they were.
+ */
+int fm_ranking_filter(const fm_ranking *ranking, size_t position, int *filter, size_t *pattern);
 
 /**
  * Reads the cache file of a ranker (fm_ranker_set_cache()): everything in it, and whether it counts

@@ -106,6 +106,40 @@ static void set_options(fm_ranker *ranker, struct calls *calls)
     CHECK(fm_ranker_set_interrupt_check(ranker, on_interrupt, calls) == FM_OK);
 }
 
+/* Why the mirrors stand where they stand: one that has answered, and one that refused. */
+static void read_reasons(const fm_ranking *ranking, int run)
+{
+    struct {
+        fm_reason reason;
+        unsigned char guard[64];
+    } reason;
+    struct {
+        fm_tried tried;
+        unsigned char guard[64];
+    } tried;
+    double best, limit;
+    int filter;
+    size_t pattern;
+    CHECK(fm_ranking_limit(ranking, &best, &limit) == FM_OK && best > 0 && limit > best);
+    for (size_t i = 0; i < 2; i++) {
+        memset(&reason, 0xa5, sizeof reason);
+        memset(&tried, 0xa5, sizeof tried);
+        CHECK(fm_ranking_reason(ranking, i, &reason.reason) == FM_OK);
+        check_guard(reason.guard);
+        CHECK(reason.reason.tried == (run ? 0 : 1) && reason.reason.preferred && !reason.reason.lookup_unfinished);
+        CHECK((reason.reason.remembered >= 0) == run && (reason.reason.remembered_age >= 0) == run);
+        CHECK((reason.reason.remembered_time > 0) == (run && i == 0));
+        CHECK(fm_ranking_tried(ranking, i, 0, &tried.tried) == (run ? FM_INVALID_ARGUMENT : FM_OK));
+        check_guard(tried.guard);
+        if (run == 0) {
+            CHECK(*tried.tried.address && tried.tried.waited >= 0 && (tried.tried.latency > 0) == (i == 0));
+            CHECK(tried.tried.outcome == (i == 0 ? FM_OUTCOME_MEASURED : FM_OUTCOME_REFUSED));
+        }
+    }
+    CHECK(fm_ranking_filter(ranking, 1, &filter, &pattern) == FM_OK);
+    CHECK(filter == FM_FILTER_EXCLUDE && filter != FM_FILTER_INCLUDE && filter != FM_FILTER_PROTOCOL && pattern == 0);
+}
+
 /* The cache as it is after fm_rank(), and its end. */
 static void look_into_cache(fm_ranker *ranker)
 {
@@ -152,7 +186,8 @@ int main(int argc, char **argv)
 
     /* The layout of 64-bit machines. */
     if (sizeof(void *) == 8)
-        CHECK(sizeof(fm_summary) == 56 && sizeof(fm_mirror) == 56 && sizeof(fm_cache_record) == 72);
+        CHECK(sizeof(fm_summary) == 56 && sizeof(fm_mirror) == 56 && sizeof(fm_cache_record) == 72 &&
+              sizeof(fm_reason) == 40 && sizeof(fm_tried) == 32);
     CHECK(strchr(fm_version(), '.'));
     for (int status = FM_OK; status <= FM_UNWRITABLE_CACHE; status++)
         CHECK(*fm_status_text(status));
@@ -188,6 +223,7 @@ int main(int argc, char **argv)
         get_mirror(fm_ranking_excluded, ranking, 1, &mirror);
         CHECK(mirror.index == 3 && strcmp(mirror.url, urls[3]) == 0 && mirror.outcome == FM_OUTCOME_EXCLUDED);
         CHECK(fm_ranking_mirror(ranking, 2, &mirror) == FM_INVALID_ARGUMENT);
+        read_reasons(ranking, run);
         fm_ranking_free(ranking);
     }
     CHECK(calls.log > 0);
