@@ -52,45 +52,45 @@ fn tried_addresses_and_the_limit_are_reported() {
             .expect("a pattern");
         ranker.exclude(&["x.*", "out.*", "other.*"]).expect("patterns");
         ranker.protocols(&[Protocol::Http]);
+        let expected = [
+            ("near", &[("measured", true)][..]),
+            // Measured under the other name.
+            ("alias", &[("measured", true)]),
+            ("far", &[("measured", false)]),
+            ("silent", &[("unanswered", true), ("unanswered", false)]),
+            ("around", &[("unanswered", true), ("measured", false)]),
+            ("second", &[("unreachable", true), ("measured", false)]),
+            ("refusing", &[("refused", true), ("refused", false)]),
+            ("nowhere", &[]),
+            ("hung", &[]),
+            ("out", &[]),
+        ];
         for attempt in 1.. {
             let ranking = ranker.rank(&urls).expect("a ranking");
-            // A process that is stopped at the wrong moment has fewer answers.
-            if ranking.mirrors.iter().filter(|mirror| mirror.outcome.latency().is_some()).count() < 5
-                && attempt < 3
-            {
+            // A process that is stopped at the wrong moment has fewer answers, or asks once more.
+            let is_usual = expected.iter().all(|(name, expected)| tried(&ranking, name) == *expected);
+            if !is_usual && attempt < 5 {
                 continue;
             }
             let of = |name: &str| of(&ranking, name);
             let near = of("near").outcome.latency().expect("it answers");
             let best = ranking.best.expect("some answer");
-            assert!(best <= near && best >= ms(20), "{best:?}");
+            assert!(best <= near && best >= ms(19), "{best:?}");
             assert_eq!(ranking.limit, Some(best * 2));
-            for (name, expected) in [
-                ("near", &[("measured", true)][..]),
-                // Measured under the other name.
-                ("alias", &[("measured", true)]),
-                ("far", &[("measured", false)]),
-                ("silent", &[("unanswered", true), ("unanswered", false)]),
-                ("around", &[("unanswered", true), ("measured", false)]),
-                ("second", &[("unreachable", true), ("measured", false)]),
-                ("refusing", &[("refused", true), ("refused", false)]),
-                ("nowhere", &[]),
-                ("hung", &[]),
-                ("out", &[]),
-            ] {
+            for (name, expected) in expected {
                 assert_eq!(tried(&ranking, name), expected, "{name}: {ranking:#?}");
                 let mirror = of(name);
                 let answered: Vec<_> =
                     ranking.tried(mirror).filter(|it| it.outcome.latency().is_some()).collect();
                 assert!(answered.iter().all(|it| Some(it.address) == mirror.address), "{ranking:#?}");
-                assert!(answered.iter().all(|it| it.outcome == mirror.outcome && it.waited >= ms(20)));
+                assert!(answered.iter().all(|it| it.outcome == mirror.outcome && it.waited >= ms(19)));
                 assert_eq!(ranking.recalled(mirror), None);
                 assert_eq!(mirror.is_lookup_unfinished, name == "hung");
                 assert_eq!(mirror.is_preferred, name == "far");
             }
             // It is waited for at least as long as a mirror of the pool may take.
-            assert!(ranking.tried(of("silent")).next().expect("tried").waited >= ms(40), "{ranking:#?}");
-            assert!(ranking.tried(of("refusing")).all(|it| it.waited >= ms(7)), "{ranking:#?}");
+            assert!(ranking.tried(of("silent")).next().expect("tried").waited >= ms(38), "{ranking:#?}");
+            assert!(ranking.tried(of("refusing")).all(|it| it.waited >= ms(6)), "{ranking:#?}");
             let excluded: Vec<_> = ranking.excluded.iter().map(|mirror| ranking.filter(mirror)).collect();
             let expected = [Filter::Exclude(1), Filter::Exclude(2), Filter::Protocol].map(Some);
             assert_eq!(excluded, expected);
@@ -145,7 +145,7 @@ fn remembered_outcomes_are_reported_with_their_age() {
             assert!((900..960).contains(&recalled.age.as_secs()), "{recalled:?}");
             assert_eq!((mirror.from_cache, tried(&second, name).len()), (from_cache, count), "{second:#?}");
             if let Remembered::Silent(waited) = recalled.remembered {
-                assert!(waited >= ms(90), "{waited:?}");
+                assert!(waited >= ms(80), "{waited:?}");
             }
         }
         assert!(second.limit.is_some_and(|limit| limit > Duration::from_millis(39)));

@@ -118,7 +118,7 @@ pub(crate) fn milliseconds(duration: Duration) -> f64 {
 /// Compact, and with every character escaped that is not plain. JSON itself allows some that
 /// control a terminal (DEL, the C1 controls, writing directions), and people read JSON on
 /// terminals.
-struct Plain;
+pub(crate) struct Plain;
 
 impl Formatter for Plain {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {

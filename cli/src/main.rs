@@ -6,6 +6,7 @@
 //! `runs`; where it goes, in `output`.
 
 mod apt;
+mod cache;
 mod csv;
 #[cfg(feature = "demo")]
 mod demo;
@@ -50,6 +51,7 @@ fn run() -> Result<ExitCode, Exit> {
             "this build has no demonstration: it was built without the feature \"demo\"\n\
              To rank the mirrors of a file called demo, use ./demo.",
         )),
+        Request::Cache(options) => cache::run(&options),
         Request::Rank(options) => rank(*options),
     }
 }

@@ -1,8 +1,9 @@
 //! The command line: what it may contain, what that means, and the help.
 
 mod completions;
-mod values;
+pub(crate) mod values;
 
+use crate::cache;
 use crate::exit::Exit;
 use crate::repeat::Repeat;
 use crate::terminal::Colors;
@@ -29,6 +30,8 @@ pub(crate) enum Request {
         #[cfg_attr(not(feature = "demo"), allow(dead_code, reason = "there is no demonstration to draw"))]
         svg: Option<PathBuf>,
     },
+    /// Show a cache, or remove records from it.
+    Cache(cache::Options),
 }
 
 /// How to rank.
@@ -70,6 +73,7 @@ twice the best, so that they share the load, and appends the rest by latency.";
 
 const USAGE: &str = "\
 fastestmirror [OPTIONS] FILE | - | URL...
+       fastestmirror cache [--json | --forget HOST|all] FILE
        fastestmirror demo [--svg FILE]";
 
 const EXAMPLES: &str = "\
@@ -84,8 +88,8 @@ Examples:
 
 A list has one URL in each line, whatever else is there (as in the lists of pacman, apk,
 XBPS and apt), and # comments. The URLs of a metalink end in repodata/repomd.xml, which
---urls cuts off. A file called demo is ranked as ./demo. Ctrl-C stops measuring and
-prints what is known by then.
+--urls cuts off. A file called cache or demo is ranked as ./cache or ./demo. Ctrl-C stops
+measuring and prints what is known by then.
 
 Exit status: 0 if a mirror answered or is local; 1 if the system fails, for example with
 a full disk; 2 if the arguments or the input cannot be used; 3 if no mirror answered (the
@@ -265,13 +269,14 @@ fn summary() -> String {
 /// The subcommands, each of which is one only as the first argument. [`subcommand_request`] reads
 /// their options.
 fn subcommands() -> Vec<Command> {
-    [demo_command()].map(with_help).into()
+    [cache::command(), demo_command()].map(with_help).into()
 }
 
 /// What the options of a subcommand ask for.
 fn subcommand_request(name: &str, mut matches: ArgMatches) -> Result<Request, Exit> {
     match name {
         "demo" => Ok(Request::Demonstrate { svg: matches.remove_one("svg") }),
+        "cache" => Ok(Request::Cache(cache::Options::read(matches))),
         name => unreachable!("{name} is no subcommand"),
     }
 }
@@ -288,7 +293,7 @@ fn demo_command() -> Command {
 }
 
 /// A command without options. A subcommand's name is its argument.
-fn base_command(name: &'static str) -> Command {
+pub(crate) fn base_command(name: &'static str) -> Command {
     Command::new(name)
         .version(env!("CARGO_PKG_VERSION"))
         .display_name("fastestmirror")

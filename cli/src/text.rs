@@ -2,6 +2,7 @@
 //! from the network, and nothing in it may control the terminal that shows it.
 
 use std::fmt::Write;
+use std::time::Duration;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Whether a character shows as itself. Control characters, characters that reorder, join or hide
@@ -66,6 +67,16 @@ pub(crate) fn percent_encode(url: &str) -> String {
         }
     }
     encoded
+}
+
+/// A time that is not measured but passes, in its greatest unit, rounded down: "3 days".
+pub(crate) fn period(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds < 60 => format!("{seconds} s"),
+        seconds if seconds < 3600 => format!("{} min", seconds / 60),
+        seconds if seconds < 48 * 3600 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / (24 * 3600)),
+    }
 }
 
 /// Cuts the middle out of a text that is wider than `width` columns. More is kept of the start,
@@ -135,6 +146,23 @@ mod tests {
     #[test]
     fn percent_encode_keeps_a_url_on_one_line() {
         assert_eq!(percent_encode("http://a.example/ü\n\x1b\u{9b}"), "http://a.example/ü%0A%1B%C2%9B");
+    }
+
+    #[test]
+    fn period_has_one_unit() {
+        let table = [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (3599, "59 min"),
+            (3600, "1 h"),
+            (172_799, "47 h"),
+            (172_800, "2 days"),
+            (2_592_000, "30 days"),
+        ];
+        for (seconds, expected) in table {
+            assert_eq!(period(Duration::from_secs(seconds)), expected);
+        }
     }
 
     #[test]

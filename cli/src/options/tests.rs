@@ -3,7 +3,7 @@ use super::*;
 fn parsed(arguments: &[&str]) -> Result<Options, Exit> {
     match parse(["fastestmirror"].iter().chain(arguments).map(OsString::from))? {
         Request::Rank(options) => Ok(*options),
-        Request::Demonstrate { .. } => panic!("this is the demonstration: {arguments:?}"),
+        other => panic!("{arguments:?}: {other:?}"),
     }
 }
 
@@ -96,6 +96,34 @@ fn demo_is_a_command_only_as_the_first_argument() {
     let error = parsed(&["demo", "list"]).expect_err("the demonstration takes no list");
     assert_eq!(error.status, 2);
     assert!(error.message.starts_with("fastestmirror: unexpected argument 'list'"), "{}", error.message);
+}
+
+#[test]
+fn cache_is_a_command_only_as_the_first_argument() {
+    let action = |arguments: &[&str]| match parse(arguments.iter().map(OsString::from)) {
+        Ok(Request::Cache(options)) => (options.file.display().to_string(), options.action),
+        other => panic!("{other:?}"),
+    };
+    use cache::Action::{Forget, ForgetAll, ShowJson, ShowTable};
+    let file = || "file".to_string();
+    assert_eq!(action(&["fastestmirror", "cache", "file"]), (file(), ShowTable));
+    assert_eq!(action(&["fastestmirror", "cache", "--json", "file"]), (file(), ShowJson));
+    assert_eq!(action(&["fastestmirror", "cache", "file", "--forget", "all"]), (file(), ForgetAll));
+    let forget = Forget("*.de".into());
+    assert_eq!(action(&["fastestmirror", "cache", "--forget=*.de", "file"]), (file(), forget));
+    for file in [&["./cache"][..], &["--json", "cache"], &["--", "cache"]] {
+        assert!(parsed(file).expect("usable").input[0].to_string_lossy().ends_with("cache"));
+    }
+    for (wrong, reason) in [
+        (&["cache"][..], "required arguments were not provided"),
+        (&["cache", "a", "b"], "unexpected argument 'b'"),
+        (&["cache", "--json", "--forget", "all", "a"], "cannot be used with"),
+        (&["cache", "--forget", "a/b", "a"], "'--forget <HOST|all>'"),
+    ] {
+        let error = parsed(wrong).expect_err(reason);
+        assert_eq!(error.status, 2);
+        assert!(error.message.contains(reason), "{}", error.message);
+    }
 }
 
 #[test]

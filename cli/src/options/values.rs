@@ -97,7 +97,7 @@ pub(super) fn shell(text: &str) -> Result<Shell, String> {
     }
 }
 
-pub(super) fn pattern(text: &str) -> Result<String, String> {
+pub(crate) fn pattern(text: &str) -> Result<String, String> {
     let checked = Ranker::new().include(&[text]).map(drop);
     checked.map(|()| text.to_string()).map_err(|error| format!("it must be {}", allowed(&error)))
 }
