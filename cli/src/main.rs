@@ -11,6 +11,7 @@ mod csv;
 #[cfg(feature = "demo")]
 mod demo;
 mod exit;
+mod explain;
 mod input;
 mod json;
 mod metalink;
@@ -25,6 +26,7 @@ mod text;
 mod watch;
 
 use exit::Exit;
+use explain::Question;
 use fastestmirror::{Candidate, Error, Outcome, RankedMirror, Ranker, Ranking};
 use input::{Input, Kind};
 use options::{Format, Options, Request};
@@ -58,10 +60,19 @@ fn run() -> Result<ExitCode, Exit> {
 
 /// Ranks the mirrors of the input and prints the result.
 fn rank(options: Options) -> Result<ExitCode, Exit> {
-    let Options { mut ranker, format, output, top, colors, repeat, weights, uncomment, input } = options;
+    let Options { mut ranker, format, explain, output, top, colors, repeat, weights, uncomment, input } =
+        options;
     let input = read(input, uncomment)?;
     let destination = Destination::find(output.as_deref())?;
     let format = choose_format(format, &input, &destination)?;
+    if let Some(question) =
+        explain.as_ref().filter(|it| !input.mirrors.iter().any(|mirror| it.is_about(&mirror.ranked_url())))
+    {
+        return Err(Exit::unusable(&format!(
+            "--explain {}: the list has no such mirror; name a host or a URL of it",
+            text::escape(&question.mirror)
+        )));
+    }
     let preferences = if weights {
         input.preferences().ok_or_else(|| {
             Exit::unusable(
@@ -103,12 +114,15 @@ fn rank(options: Options) -> Result<ExitCode, Exit> {
         return Err(Exit::no_answer(&format!("fastestmirror: no mirror answered: {name} {unchanged}\n")));
     }
     let omitted = ranking.mirrors.split_off(top.min(ranking.mirrors.len()));
-    let text = render(&ranking, &omitted, format, &input, &destination, colors);
+    let text = match &explain {
+        Some(question) => explained(&ranking, question),
+        None => render(&ranking, &omitted, format, &input, &destination, colors),
+    };
     destination.write(&text.expect("memory takes all"))?;
     if any_answered {
         return Ok(ExitCode::SUCCESS);
     }
-    // The table has said so already.
+    // The table, or the explanation, has said so already.
     let message = match format {
         Format::Table => "",
         _ => "fastestmirror: warning: no mirror answered: keeping the given order\n",
@@ -187,6 +201,13 @@ fn cancel_on_interrupt(ranker: &mut Ranker) -> io::Result<Arc<AtomicBool>> {
     let is_set = interrupted.clone();
     ranker.interrupt_check(move || is_set.load(SeqCst));
     Ok(interrupted)
+}
+
+/// Why a mirror of the result stands where it stands.
+fn explained(ranking: &Ranking, question: &Question) -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    explain::write(&mut out, ranking, question)?;
+    Ok(out)
 }
 
 /// The result in this format.

@@ -5,6 +5,7 @@ pub(crate) mod values;
 
 use crate::cache;
 use crate::exit::Exit;
+use crate::explain::Question;
 use crate::repeat::Repeat;
 use crate::terminal::Colors;
 use crate::text::escape_lines;
@@ -47,6 +48,8 @@ pub(crate) struct Options {
     pub(crate) top: usize,
     pub(crate) colors: Colors,
     pub(crate) repeat: Repeat,
+    /// The mirror to explain, in place of the table.
+    pub(crate) explain: Option<Question>,
     /// Whether a metalink's preferences are used as weights.
     pub(crate) weights: bool,
     /// Whether mirrors that are commented out in a list count too.
@@ -85,6 +88,7 @@ Examples:
   fastestmirror -o mirrorlist mirrorlist         the list itself, put into that order
   curl -s URL | fastestmirror --weights -        a metalink from standard input
   fastestmirror --json mirrorlist | jq -r '.mirrors[0].url'
+  fastestmirror --explain HOST mirrorlist        why this mirror stands where it stands
 
 A list has one URL in each line, whatever else is there (as in the lists of pacman, apk,
 XBPS and apt), and # comments. The URLs of a metalink end in repodata/repomd.xml, which
@@ -147,6 +151,11 @@ fn command() -> Command {
             option("color", "WHEN")
                 .value_parser(colors)
                 .help("Color the table: auto (on a terminal), always or never [default: auto]"),
+        )
+        .arg(
+            option("explain", "HOST")
+                .conflicts_with_all(["format", "output", "top", "watch", "runs"])
+                .help("Print why this mirror stands where it stands; a host, or a URL of the list"),
         )
         .next_help_heading("Measuring")
         .arg(
@@ -368,6 +377,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
     Ok(Request::Rank(Box::new(Options {
         ranker,
         format,
+        explain: explain(&matches),
         output,
         top,
         colors,
@@ -376,6 +386,16 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
         uncomment,
         input,
     })))
+}
+
+/// The mirror to explain, with the options that belong to the reasons.
+fn explain(matches: &ArgMatches) -> Option<Question> {
+    Some(Question {
+        mirror: matches.get_one::<String>("explain")?.clone(),
+        factor: matches.get_one("factor").copied().unwrap_or(2.0),
+        slack: matches.get_one("slack").copied().unwrap_or_default(),
+        exclude: matches.get_many("exclude").unwrap_or_default().cloned().collect(),
+    })
 }
 
 /// How often to rank, if that fits the other options.

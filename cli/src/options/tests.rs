@@ -127,6 +127,21 @@ fn cache_is_a_command_only_as_the_first_argument() {
 }
 
 #[test]
+fn explanation_has_the_options_of_its_reasons() {
+    let options = ["--explain", "a.example", "--factor=3", "--slack=5", "--exclude=*.x", "--exclude", "y"];
+    let question = parsed(&[&options[..], &["list"]].concat()).expect("usable").explain.expect("a question");
+    assert_eq!((&*question.mirror, question.factor), ("a.example", 3.0));
+    assert_eq!(
+        (question.slack, question.exclude),
+        (Duration::from_millis(5), vec!["*.x".into(), "y".into()])
+    );
+    for format in ["--json", "--urls"] {
+        let error = parsed(&["--explain", "a", format, "list"]).expect_err("a contradiction");
+        assert!(error.message.contains("--explain"), "{}", error.message);
+    }
+}
+
+#[test]
 fn nothing_to_rank_is_an_error_with_the_usage() {
     let error = parsed(&[]).expect_err("no argument");
     assert_eq!(error.status, 2);
