@@ -57,6 +57,10 @@
 //! names nor passwords are ever in it. A file that cannot be used is a warning in the
 //! [`Ranking`], never an error.
 //!
+//! [`Ranker::read_cache`] shows what a file remembers, and [`Ranker::forget`] removes it. Why a
+//! mirror stands where it stands is in the [`Ranking`] too: [`Ranking::tried`],
+//! [`Ranking::recalled`], [`Ranking::limit`].
+//!
 //! The seed of the shuffle is fresh in every process and hour, unless [`Ranker::seed`] sets it
 //! or [`Ranker::rotate_every`] keeps it in the cache. With one seed, two hosts of equal weight
 //! stand in the same order in every list.

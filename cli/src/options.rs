@@ -89,6 +89,7 @@ Examples:
   curl -s URL | fastestmirror --weights -        a metalink from standard input
   fastestmirror --json mirrorlist | jq -r '.mirrors[0].url'
   fastestmirror --explain HOST mirrorlist        why this mirror stands where it stands
+  fastestmirror cache FILE                       what a cache remembers
 
 A list has one URL in each line, whatever else is there (as in the lists of pacman, apk,
 XBPS and apt), and # comments. The URLs of a metalink end in repodata/repomd.xml, which

@@ -58,7 +58,7 @@ pub(crate) fn command() -> Command {
                 .long("forget")
                 .value_name("HOST|all")
                 .value_parser(pattern)
-                .help("Remove the records of a host, or of all, and print nothing else"),
+                .help("Remove the records of a host, or of all, and print how many there were"),
         )
 }
 
