@@ -101,8 +101,10 @@ a full disk; 2 if the arguments or the input cannot be used; 3 if no mirror answ
 list is printed all the same, in the given order, but the file of --output stays as it was).";
 
 /// The arguments that `-h` shows.
-const COMMON: [&str; 11] =
-    ["input", "json", "urls", "timeout", "seed", "include", "exclude", "cache", "watch", "help", "version"];
+const COMMON: [&str; 14] = [
+    "input", "json", "urls", "lines", "output", "top", "timeout", "seed", "include", "exclude", "cache",
+    "watch", "help", "version",
+];
 
 const DEMO_ABOUT: &str = "\
 Ranks 421 mirrors of a simulated internet as seen from three cities, and prints the true
