@@ -122,6 +122,10 @@ impl fmt::Display for Change {
         let Some(host) = &self.host else { return Ok(()) };
         let name = escape(&host.name);
         match host.outcome.latency() {
+            // Two decimals would make mirrors in a data center look alike.
+            Some(latency) if latency.as_millis() < 10 => {
+                write!(f, " {name} {:.3} ms", latency.as_secs_f64() * 1e3)
+            }
             Some(latency) => write!(f, " {name} {:.2} ms", latency.as_secs_f64() * 1e3),
             None => write!(f, " {name} {}", host.outcome.name()),
         }
@@ -192,6 +196,8 @@ mod tests {
         );
         let none = Hosts(vec![host("far.example", None, false), host("b.example", Some(99), false)]);
         assert_eq!(lines(None, &none), ["the pool is empty"]);
+        let near = Hosts(vec![host("a.example", Some(9), true)]);
+        assert_eq!(lines(None, &near)[0], "joined the pool: a.example 9.000 ms");
         assert!(lines(Some(&none), &none).is_empty());
         let emptied = lines(Some(&Hosts(vec![host("b.example", Some(13), true)])), &none);
         assert_eq!(emptied, ["left the pool: b.example 99.00 ms", "the pool is empty"]);
