@@ -101,9 +101,9 @@ a full disk; 2 if the arguments or the input cannot be used; 3 if no mirror answ
 list is printed all the same, in the given order, but the file of --output stays as it was).";
 
 /// The arguments that `-h` shows.
-const COMMON: [&str; 14] = [
+const COMMON: [&str; 15] = [
     "input", "json", "urls", "lines", "output", "top", "timeout", "seed", "include", "exclude", "cache",
-    "watch", "help", "version",
+    "watch", "explain", "help", "version",
 ];
 
 const DEMO_ABOUT: &str = "\

@@ -145,7 +145,12 @@ fn completions_are_valid_in_zsh_and_have_every_option_of_every_command() {
         assert!(script.contains(part), "{part} in {script}");
     }
     let long = |specifications: &str| -> BTreeSet<String> {
-        let lines = specifications.lines().filter_map(|line| line.trim_start_matches('*').strip_prefix("--"));
+        // Before an option there may be those that it excludes, in parentheses.
+        let lines = specifications.lines().map(|line| match line.split_once(')') {
+            Some((excluded, option)) if excluded.starts_with('(') => option,
+            _ => line,
+        });
+        let lines = lines.filter_map(|line| line.trim_start_matches('*').strip_prefix("--"));
         let is_end = |c: char| !(c.is_ascii_alphanumeric() || c == '-');
         let names = lines.filter_map(|line| line.split(is_end).next());
         names.filter(|name| !name.is_empty()).map(|name| format!("--{name}")).collect()
