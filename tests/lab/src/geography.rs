@@ -30,6 +30,7 @@ impl Place {
     pub const SYDNEY: Place = Place { name: "Sydney", latitude: -33.87, longitude: 151.21 };
     pub const NAIROBI: Place = Place { name: "Nairobi", latitude: -1.29, longitude: 36.82 };
     pub const TOKYO: Place = Place { name: "Tokyo", latitude: 35.68, longitude: 139.69 };
+    pub const SINGAPORE: Place = Place { name: "Singapore", latitude: 1.35, longitude: 103.82 };
     pub const ALL: [Place; 6] =
         [Place::FRANKFURT, Place::ASHBURN, Place::SAO_PAULO, Place::SYDNEY, Place::NAIROBI, Place::TOKYO];
 
@@ -39,6 +40,40 @@ impl Place {
         let chord = north.sin().powi(2) + from.cos() * to.cos() * east.sin().powi(2);
         2.0 * EARTH_RADIUS_KM * chord.sqrt().asin()
     }
+}
+
+/// A line of the table: a mirror, and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Row {
+    /// Country and city.
+    pub place: &'static str,
+    pub latitude: f64,
+    pub longitude: f64,
+    pub host: &'static str,
+    /// Separated by spaces.
+    pub protocols: &'static str,
+}
+
+/// The mirrors of the table.
+pub fn rows() -> impl Iterator<Item = Row> {
+    TABLE.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let &[place, latitude, longitude, host, protocols] = columns.as_slice() else {
+            panic!("mirrors.tsv: not five columns: {line}")
+        };
+        let degrees = |text: &str| text.parse().unwrap_or_else(|_| panic!("mirrors.tsv: no number: {text}"));
+        Row { place, latitude: degrees(latitude), longitude: degrees(longitude), host, protocols }
+    })
+}
+
+/// Draws the delay of an access network, in milliseconds.
+pub fn access_ms(random: &mut Random) -> f64 {
+    ACCESS_MEDIAN_MS * (ACCESS_SIGMA * random.normal()).exp()
+}
+
+/// The round-trip time over this distance, to a mirror behind an access network with this delay.
+pub fn rtt(distance_km: f64, access_ms: f64) -> Duration {
+    Duration::from_micros(((BASE_MS + MS_PER_KM * distance_km + access_ms) * 1e3) as u64)
 }
 
 /// The parameters of a random world. Shares are fractions of all mirrors, rounded to whole mirrors.
@@ -138,8 +173,7 @@ impl Geography {
     }
 
     pub fn draw(&self) -> Sites {
-        let rows = TABLE.lines().filter(|line| !line.starts_with('#')).enumerate();
-        let mut sites: Vec<Site> = rows.map(|(row, line)| self.draw_site(row, line)).collect();
+        let mut sites: Vec<Site> = rows().enumerate().map(|(n, row)| self.draw_site(n, row)).collect();
 
         let mut order: Vec<usize> = (0..sites.len()).collect();
         Random::new(self.seed, u64::MAX).shuffle(&mut order);
@@ -158,20 +192,14 @@ impl Geography {
         sites
     }
 
-    fn draw_site(&self, row: usize, line: &'static str) -> Site {
-        let columns: Vec<&str> = line.split('\t').collect();
-        let &[place, latitude, longitude, host, protocols] = columns.as_slice() else {
-            panic!("mirrors.tsv: not five columns: {line}")
-        };
-        let degrees = |text: &str| text.parse().unwrap_or_else(|_| panic!("mirrors.tsv: no number: {text}"));
-        let mut random = Random::new(self.seed, row as u64);
-        let access = ACCESS_MEDIAN_MS * (ACCESS_SIGMA * random.normal()).exp();
-        let path = MS_PER_KM * self.place.distance_km(degrees(latitude), degrees(longitude));
+    fn draw_site(&self, number: usize, row: Row) -> Site {
+        let mut random = Random::new(self.seed, number as u64);
+        let access = access_ms(&mut random);
         Site {
-            host,
-            place,
-            protocols: protocols.split(' ').collect(),
-            rtt: Duration::from_micros(((BASE_MS + path + access) * 1e3) as u64),
+            host: row.host,
+            place: row.place,
+            protocols: row.protocols.split(' ').collect(),
+            rtt: rtt(self.place.distance_km(row.latitude, row.longitude), access),
             state: State::Live,
             ipv6: random.chance(self.ipv6),
         }
