@@ -1,15 +1,14 @@
 //! What docs/mirror-operators.md says: which packets and log lines of a measurement an operator
-//! sees, and what the rule does to the load of a mirror. What it says of other tests is there.
+//! sees. What it says of other tests is there; its figures of the load, in cli/tests/fleet.
 
 use fastestmirror::{Outcome, Ranker, StopReason};
 use lab::{Mirror, Spec, World, answer, ms};
-use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use support::build::{root, run};
 use support::programs::{Nginx, have, program, send_signal};
 use support::users::can_become_others;
@@ -191,52 +190,6 @@ fn mirror_that_is_too_far_away_sees_its_answer_reset() {
         // A busy machine may have sent a second SYN.
         assert!(flags.iter().all(|flags| ["S", "S.", "R"].contains(flags)), "{packets:#?}");
     });
-}
-
-#[test]
-fn slack_shares_the_load_as_the_table_has_it() {
-    /// From the example in the page.
-    const LATENCIES: [f64; 5] = [0.8, 2.0, 3.0, 4.0, 8.0];
-    const GBIT: f64 = 1.4e6 * 100e6 * 8.0 / (24.0 * 3600.0) / 1e9;
-    const CLIENTS: u32 = 800;
-    let rows = table("slack in ms");
-    assert_eq!(rows.len(), 4, "{rows:?}");
-    // Each client has just measured all mirrors, and its cache says so: no packet is sent.
-    let directory = tempfile::tempdir().expect("a directory");
-    let cache = directory.path().join("cache");
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-    let mut text = "[:_librepo_:]\nversion=1\n".to_owned();
-    let mut urls = Vec::new();
-    for latency in LATENCIES {
-        let url = format!("http://m{}.example", urls.len());
-        text += &format!("\n[{url}]\nts={now}\nconnectime={}\n", latency / 1000.0);
-        urls.push(url);
-    }
-    fs::write(&cache, text).expect("a writable directory");
-    for row in rows {
-        let [slack, pool, share, load] = row[..] else { panic!("{row:?}") };
-        let mut first: HashMap<usize, u32> = HashMap::new();
-        for client in 0..CLIENTS {
-            let mut ranker = Ranker::new();
-            ranker.cache(Some(&cache)).check_after(Duration::from_secs(86_400)).seed(u64::from(client));
-            ranker.slack(Duration::from_secs_f64(slack / 1000.0)).expect("in range");
-            let ranking = ranker.rank(&urls).expect("a ranking");
-            assert_eq!(ranking.stop_reason, StopReason::Idle);
-            assert_eq!(ranking.mirrors.iter().filter(|mirror| mirror.pool).count() as f64, pool);
-            *first.entry(ranking.mirrors[0].index).or_default() += 1;
-        }
-        assert_eq!(first.len() as f64, pool, "{first:?}");
-        let expected = 1.0 / pool;
-        // Five standard errors.
-        let room = 5.0 * (expected * (1.0 - expected) / f64::from(CLIENTS)).sqrt();
-        for count in first.values() {
-            let found = f64::from(*count) / f64::from(CLIENTS);
-            assert!((found - expected).abs() <= room, "slack {slack}: {first:?}");
-        }
-        assert!((share - 100.0 * expected).abs() < 0.5, "{share} %");
-        assert!((load - GBIT * expected).abs() < 0.05, "{load} Gbit/s, and not {}", GBIT * expected);
-    }
-    assert!(page().contains(&format!("which is {GBIT:.0} Gbit/s on average")));
 }
 
 #[test]

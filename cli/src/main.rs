@@ -12,6 +12,8 @@ mod csv;
 mod demo;
 mod exit;
 mod explain;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod input;
 mod json;
 mod metalink;
@@ -54,6 +56,8 @@ fn run() -> Result<ExitCode, Exit> {
              To rank the mirrors of a file called demo, use ./demo.",
         )),
         Request::Cache(options) => cache::run(&options),
+        #[cfg(feature = "fleet")]
+        Request::Simulate(options) => fleet::run(&options),
         Request::Rank(options) => rank(*options),
     }
 }

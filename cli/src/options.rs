@@ -6,6 +6,8 @@ pub(crate) mod values;
 use crate::cache;
 use crate::exit::Exit;
 use crate::explain::Question;
+#[cfg(feature = "fleet")]
+use crate::fleet;
 use crate::repeat::Repeat;
 use crate::terminal::Colors;
 use crate::text::escape_lines;
@@ -33,6 +35,9 @@ pub(crate) enum Request {
     },
     /// Show a cache, or remove records from it.
     Cache(cache::Options),
+    /// Simulate what a policy does to the load of mirrors.
+    #[cfg(feature = "fleet")]
+    Simulate(Box<fleet::options::Options>),
 }
 
 /// How to rank.
@@ -79,6 +84,9 @@ fastestmirror [OPTIONS] FILE | - | URL...
        fastestmirror cache [--json | --forget HOST|all] FILE
        fastestmirror demo [--svg FILE]";
 
+/// The further line of a build that has the simulator.
+const FLEET_USAGE: &str = if cfg!(feature = "fleet") { "\n       fastestmirror fleet [OPTIONS]" } else { "" };
+
 const EXAMPLES: &str = "\
 Examples:
   fastestmirror demo                             a demonstration in a simulated internet
@@ -93,8 +101,8 @@ Examples:
 
 A list has one URL in each line, whatever else is there (as in the lists of pacman, apk,
 XBPS and apt), and # comments. The URLs of a metalink end in repodata/repomd.xml, which
---urls cuts off. A file called cache or demo is ranked as ./cache or ./demo. Ctrl-C stops
-measuring and prints what is known by then.
+--urls cuts off. A file called cache, demo or fleet is ranked as ./cache, ./demo or
+./fleet. Ctrl-C stops measuring and prints what is known by then.
 
 Exit status: 0 if a mirror answered or is local; 1 if the system fails, for example with
 a full disk; 2 if the arguments or the input cannot be used; 3 if no mirror answered (the
@@ -119,7 +127,7 @@ fn command() -> Command {
     let repeatable = |name, value| option(name, value).action(ArgAction::Append);
     let command = base_command("fastestmirror")
         .about(ABOUT)
-        .override_usage(USAGE)
+        .override_usage(format!("{USAGE}{FLEET_USAGE}"))
         .after_help(EXAMPLES)
         .next_help_heading("Input")
         .arg(
@@ -281,13 +289,21 @@ fn summary() -> String {
 /// The subcommands, each of which is one only as the first argument. [`subcommand_request`] reads
 /// their options.
 fn subcommands() -> Vec<Command> {
-    [cache::command(), demo_command()].map(with_help).into()
+    let subcommands = [
+        cache::command(),
+        demo_command(),
+        #[cfg(feature = "fleet")]
+        fleet::options::command(),
+    ];
+    subcommands.map(with_help).into()
 }
 
 /// What the options of a subcommand ask for.
 fn subcommand_request(name: &str, mut matches: ArgMatches) -> Result<Request, Exit> {
     match name {
         "demo" => Ok(Request::Demonstrate { svg: matches.remove_one("svg") }),
+        #[cfg(feature = "fleet")]
+        "fleet" => fleet::options::read(&matches).map(|options| Request::Simulate(Box::new(options))),
         "cache" => Ok(Request::Cache(cache::Options::read(matches))),
         name => unreachable!("{name} is no subcommand"),
     }
@@ -336,6 +352,13 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
             let matches = subcommand.try_get_matches_from(&arguments[1..]).map_err(exit)?;
             return subcommand_request(&name, matches);
         }
+    }
+    #[cfg(not(feature = "fleet"))]
+    if arguments[1] == "fleet" {
+        return Err(Exit::unusable(
+            "this build has no simulation: it was built without the feature \"fleet\"\n\
+             To rank the mirrors of a file called fleet, use ./fleet.",
+        ));
     }
     let wants_all = arguments.iter().any(|argument| argument == "--help");
     let mut matches = command().try_get_matches_from(arguments).map_err(|error| match error.kind() {
@@ -515,7 +538,7 @@ fn ranker(matches: &ArgMatches) -> Result<Ranker, Error> {
 fn usage() -> Exit {
     let mut exit = Exit::unusable("");
     exit.message = format!(
-        "Usage: {USAGE}\n\nFor a first look, try 'fastestmirror demo'; for all options, 'fastestmirror --help'.\n"
+        "Usage: {USAGE}{FLEET_USAGE}\n\nFor a first look, try 'fastestmirror demo'; for all options, 'fastestmirror --help'.\n"
     );
     exit
 }
@@ -525,7 +548,7 @@ pub(crate) fn conflict(reason: &str) -> Exit {
     exit(command().error(ErrorKind::ArgumentConflict, reason))
 }
 
-fn exit(mut error: clap::Error) -> Exit {
+pub(crate) fn exit(mut error: clap::Error) -> Exit {
     // The advice to write an unknown option after `--` would make it the name of a file.
     error.remove(ContextKind::Suggested);
     // A message quotes arguments, and those may come from a list, by way of xargs for example.

@@ -421,7 +421,7 @@ fn help_goes_to_standard_output() {
         "Usage: fastestmirror [OPTIONS] FILE | - | URL...",
         "Examples:",
         "--https-only",
-        "A file called cache or demo is ranked as ./cache or ./demo.",
+        "A file called cache, demo or fleet is ranked as ./cache, ./demo or\n./fleet.",
         "Exit status: 0 if",
     ] {
         assert!(stdout(&output).contains(part), "{part}");
@@ -445,6 +445,16 @@ fn demo_says_that_this_build_has_none() {
     let message = stderr(&output);
     assert!(message.starts_with("fastestmirror: this build has no demonstration"), "{message}");
     assert!(message.contains("./demo"), "{message}");
+}
+
+#[cfg(not(feature = "fleet"))]
+#[test]
+fn fleet_says_that_this_build_has_none() {
+    let output = run(&["fleet", "--json"]);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()));
+    let message = stderr(&output);
+    assert!(message.starts_with("fastestmirror: this build has no simulation"), "{message}");
+    assert!(message.contains("./fleet"), "{message}");
 }
 
 #[test]

@@ -492,6 +492,24 @@ proptest! {
         prop_assert_eq!(here, there);
     }
 
+    /// `fastestmirror fleet` relies on this: it ranks only the hosts that can be in the pool.
+    #[test]
+    fn pool_does_not_depend_on_hosts_outside_it(world in any_world(), seed: u64) {
+        let all = table(&world);
+        for rule in [RULE, GIVEN] {
+            let ranked = all.rank(&rule, seed);
+            let host = |index: usize| all.entries[index].host;
+            let is_near = |index: &usize| (0..world.len()).any(|i| ranked.pool[i] && host(i) == host(*index));
+            let near: Vec<usize> = (0..world.len()).filter(is_near).collect();
+            let entries: Vec<Entry> = near.iter().map(|&index| all.entries[index]).collect();
+            let alone = rank(&entries, &all.hosts, &rule, seed);
+            let of_all: Vec<usize> = ranked.order.iter().copied().filter(|&i| ranked.pool[i]).collect();
+            let of_near: Vec<usize> =
+                alone.order.iter().filter(|&&i| alone.pool[i]).map(|&i| near[i]).collect();
+            prop_assert_eq!(of_near, of_all);
+        }
+    }
+
     #[test]
     fn order_is_a_permutation_of_all_but_the_excluded(world in any_world(), seed: u64) {
         let mut order = table(&world).rank(&RULE, seed).order;

@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 use support::build::{dropin, root, run};
+use support::files;
 use support::librepo_calls::{self, World, compile, have_librepo, make_soname, ours};
 use support::programs;
 use support::servers::Server;
@@ -59,6 +60,14 @@ fn valgrind_finds_nothing_in_the_programs_of_the_tests() {
         "harness.c" | "insight.c" => {
             let output = run(valgrind(ALL_LEAKS, &program(source)).args(endpoints.arguments()));
             assert_eq!(output, "all checks passed\n");
+        }
+        "fleet.c" => {
+            let cache = scratch("valgrind").join("fleet-cache");
+            let text = files::cache(&[("http://m1.example", 0.01), ("http://m3.example", 0.03)]);
+            fs::write(&cache, text).expect("the target directory can be written");
+            let mut command = valgrind(ALL_LEAKS, &program(source));
+            command.arg(cache).args(["20", "0", "http://m1.example", "1", "http://m3.example", "2"]);
+            assert_eq!(run(&mut command), "20\n0\n");
         }
         "fork.c" | "layout.c" => drop(run(&mut valgrind(ALL_LEAKS, &program(source)))),
         "faults.c" => {

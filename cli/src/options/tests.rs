@@ -12,11 +12,11 @@ fn commands_are_consistent_and_their_help_fits_a_terminal() {
     command().debug_assert();
     let help = command().render_help().to_string();
     let short = summary();
-    assert!(help.lines().count() <= 80, "{help}");
+    assert!(help.lines().count() <= 85, "{help}");
     assert!(short.lines().count() <= 45, "{short}");
     let mut helps = vec![help, short];
     for mut subcommand in subcommands() {
-        assert!(USAGE.contains(&format!("fastestmirror {} ", subcommand.get_name())), "{USAGE}");
+        assert!(helps[0].contains(&format!("fastestmirror {} ", subcommand.get_name())), "{}", helps[0]);
         helps.push(subcommand.render_help().to_string());
         subcommand.debug_assert();
     }

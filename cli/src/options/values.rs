@@ -9,7 +9,7 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
     duration(text, "seconds", 1.0, |timeout| Ranker::new().timeout(timeout).map(drop))
 }
 
-pub(super) fn slack(text: &str) -> Result<Duration, String> {
+pub(crate) fn slack(text: &str) -> Result<Duration, String> {
     duration(text, "milliseconds", 1000.0, |slack| Ranker::new().slack(slack).map(drop))
 }
 
@@ -57,7 +57,7 @@ fn duration(
     }
 }
 
-pub(super) fn factor(text: &str) -> Result<f64, String> {
+pub(crate) fn factor(text: &str) -> Result<f64, String> {
     let value = text.parse().unwrap_or(f64::NAN);
     let checked = Ranker::new().factor(value).map(drop);
     checked.map(|()| value).map_err(|error| format!("it must be a number {}", allowed(&error)))
@@ -117,7 +117,7 @@ pub(super) fn fallbacks(text: &str) -> Result<usize, String> {
     }
 }
 
-pub(super) fn seed(text: &str) -> Result<u64, String> {
+pub(crate) fn seed(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| format!("it must be a whole number from 0 to {}", u64::MAX))
 }
 

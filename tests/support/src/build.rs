@@ -124,3 +124,14 @@ pub fn install(prefix: &Path) {
     // The cache of the machine's loader is none of this prefix's business.
     make(&["install", "LDCONFIG=true", &format!("PREFIX={}", prefix.display())]);
 }
+
+/// The command with its simulator. A test of a debug build would wait for minutes, so this is
+/// always a release build.
+pub fn fleet() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let mut command = cargo(&["build", "--release", "-p", "fastestmirror-cli", "--features", "fleet"]);
+        run(command.arg("--target-dir").arg(target()));
+        target().join("release/fastestmirror")
+    })
+}

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The files that git tracks, as they are in the work tree. If git is not installed, the test is
 /// skipped.
@@ -60,4 +61,12 @@ pub fn contents(directory: &Path) -> BTreeMap<String, String> {
         }
     }
     found
+}
+
+/// The text of a cache in librepo's format, with these URLs and latencies in seconds, which have
+/// just been measured.
+pub fn cache(latencies: &[(&str, f64)]) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let record = |(url, latency): &(&str, f64)| format!("\n[{url}]\nts={now}\nconnectime={latency}\n");
+    "[:_librepo_:]\nversion=1\n".to_owned() + &latencies.iter().map(record).collect::<String>()
 }
