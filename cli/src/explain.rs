@@ -2,7 +2,9 @@
 
 use crate::table::time;
 use crate::text::{escape, period, without_password};
-use fastestmirror::{Filter, Host, Mirror, Outcome, RankedMirror, Ranking, Remembered, StopReason};
+use fastestmirror::{
+    Filter, Host, Mirror, Outcome, PoolOrder, RankedMirror, Ranking, Remembered, StopReason,
+};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,6 +16,7 @@ pub(crate) struct Question {
     pub(crate) mirror: String,
     pub(crate) factor: f64,
     pub(crate) slack: Duration,
+    pub(crate) order: PoolOrder,
     pub(crate) exclude: Vec<String>,
 }
 
@@ -81,6 +84,7 @@ struct Pool {
     limit: Duration,
     factor: f64,
     slack: Duration,
+    order: PoolOrder,
 }
 
 impl Facts {
@@ -117,17 +121,20 @@ impl Pool {
     fn new(ranking: &Ranking, mirror: &RankedMirror, question: &Question) -> Option<Pool> {
         let (best, limit) = (ranking.best?, ranking.limit?);
         let has_best = |it: &&RankedMirror| it.outcome.latency() == Some(best);
-        let nearest = ranking.mirrors.iter().filter(|it| it.pool).find(has_best)?;
+        // With a factor of 1 the best is not in the pool.
+        let in_pool = ranking.mirrors.iter().filter(|it| it.pool);
+        let nearest = in_pool.chain(&ranking.mirrors).find(has_best)?;
         let host = |mirror: &RankedMirror| Mirror::parse(&mirror.url).host().cloned();
         let best_host = host(nearest)?;
         Some(Pool {
             mirrors: ranking.mirrors.iter().filter(|mirror| mirror.pool).count(),
             best,
-            is_best: mirror.pool && host(mirror).as_ref() == Some(&best_host),
+            is_best: host(mirror).as_ref() == Some(&best_host),
             best_host: escape(&best_host.to_string()),
             limit,
             factor: question.factor,
             slack: question.slack,
+            order: question.order,
         })
     }
 }
@@ -152,9 +159,12 @@ fn place(facts: &Facts) -> String {
     let why = match facts.outcome {
         Outcome::Local => "it is on this machine, and such mirrors are first".into(),
         _ if facts.pool.is_none() => "no mirror answered, so the order is the given one".to_string(),
-        _ if facts.is_in_pool => match facts.pool.as_ref().map_or(0, |pool| pool.mirrors) {
-            1 => "it is the only one in the pool".into(),
-            mirrors => format!("it is in the pool, whose {mirrors} mirrors are in random order{preferred}"),
+        _ if facts.is_in_pool => match &facts.pool {
+            Some(Pool { mirrors, order, .. }) if *mirrors > 1 => {
+                let order = if *order == PoolOrder::Given { "the given order" } else { "random order" };
+                format!("it is in the pool, whose {mirrors} mirrors are in {order}{preferred}")
+            }
+            _ => "it is the only one in the pool".into(),
         },
         Outcome::Measured(_) | Outcome::Cached(_) if facts.is_detoured => {
             "it is detoured: each connection first waits for an address that is silent, so it stands behind \
@@ -263,7 +273,7 @@ fn limit(facts: &Facts) -> Option<String> {
     let comparison = match latency {
         None => String::new(),
         Some(_) if pool.is_best => String::new(),
-        Some(latency) if latency < pool.limit && facts.is_detoured => {
+        Some(latency) if latency < pool.limit && facts.is_detoured && !facts.is_in_pool => {
             "; it is below that, but the wait for the silent address comes on top".into()
         }
         Some(latency) if latency < pool.limit => format!("; it is {} below", ms(pool.limit - latency)),
@@ -317,6 +327,7 @@ mod tests {
                 limit: MS(20),
                 factor: 2.0,
                 slack: Duration::ZERO,
+                order: PoolOrder::Shuffled,
             }),
             stop_reason: StopReason::Settled,
             elapsed: MS(48),
@@ -352,6 +363,10 @@ mod tests {
             (
                 Facts { is_preferred: true, ..facts() },
                 format!("is number 2 of 9: it is in the pool, whose 3 mirrors are in random order, with the preferred ones first. {measured}; it is 5.00 ms below."),
+            ),
+            (
+                Facts { pool: Some(Pool { order: PoolOrder::Given, ..pool() }), ..facts() },
+                format!("is number 2 of 9: it is in the pool, whose 3 mirrors are in the given order. {measured}; it is 5.00 ms below."),
             ),
             // The best, alone, with another factor.
             (
@@ -456,7 +471,14 @@ mod tests {
     fn question_is_about_a_host_or_a_url() {
         let is_about = |mirror: &str, url: &str| {
             let mirror = mirror.into();
-            Question { mirror, factor: 2.0, slack: Duration::ZERO, exclude: Vec::new() }.is_about(url)
+            Question {
+                mirror,
+                factor: 2.0,
+                slack: Duration::ZERO,
+                order: PoolOrder::Shuffled,
+                exclude: Vec::new(),
+            }
+            .is_about(url)
         };
         for (mirror, url) in [
             ("a.example", "http://A.example:81/pub"),

@@ -420,6 +420,7 @@ fn explain(matches: &ArgMatches) -> Option<Question> {
         mirror: matches.get_one::<String>("explain")?.clone(),
         factor: matches.get_one("factor").copied().unwrap_or(2.0),
         slack: matches.get_one("slack").copied().unwrap_or_default(),
+        order: matches.get_one("pool").copied().unwrap_or_default(),
         exclude: matches.get_many("exclude").unwrap_or_default().cloned().collect(),
     })
 }

@@ -79,6 +79,11 @@ fn mirrors_of_each_kind_are_explained() {
         );
         expect("near.lab.example", &[], &[LIMIT, " ms: twice its own latency of 2", "the best.\n"]);
         expect(
+            "near.lab.example",
+            &["--factor", "1"],
+            &["it is outside the pool", "The limit of the pool is 2", " ms: 1 times its own latency of 2"],
+        );
+        expect(
             "http://far.lab.example/pub",
             &["--slack", "30"],
             &[
