@@ -1,9 +1,9 @@
 //! What is remembered from run to run, in one file that librepo reads and writes too.
 //!
 //! The rest of the crate uses [`CacheSession`] and [`to_remember`]. Below them, each file may use
-//! those after it: `session` (one run's use of the cache), `file` (the file system), `contents` (the
-//! whole file, to look into), `records` (the text of the file), `groups` and `keyfile` (its parts),
-//! `number`, `policy` (what is remembered and for how long).
+//! those after it: `session` (one run's use of the cache), `file` (the file system), `contents`
+//! (the whole file, to look into), `records` (the text of the file), `groups` and `keyfile` (its
+//! parts), `number`, `policy` (what is remembered and for how long).
 //!
 //! Small functions that are called for each record of a file are `#[inline]`. Without it, reading
 //! takes up to 5 % longer, depending on how the compiler happens to divide the crate.

@@ -1,7 +1,8 @@
 //! Measuring: names are looked up, SYNs leave, answers are timed, until enough is known.
 //!
 //! `driver` carries news between the three that do the work: `resolve` (names), `connect` (sockets)
-//! and `schedule` (decisions); `journal` has what was tried. There is one thread, the caller's; lookups have their own.
+//! and `schedule` (decisions); `journal` has what was tried. There is one thread, the caller's;
+//! lookups have their own.
 #![forbid(unsafe_code)]
 
 mod cancel;

@@ -309,8 +309,8 @@ impl Ranker {
     /// the file in place, this waits for up to 100 ms.
     ///
     /// ```no_run
-    /// let cache = fastestmirror::Ranker::new().cache(Some("/var/cache/mirrors".as_ref())).read_cache()?;
-    /// for record in cache.records {
+    /// let mut ranker = fastestmirror::Ranker::new();
+    /// for record in ranker.cache(Some("/var/cache/mirrors".as_ref())).read_cache()?.records {
     ///     println!("{} {:?}, {:?} ago", record.endpoint.host, record.remembered, record.age);
     /// }
     /// # Ok::<(), fastestmirror::Error>(())

@@ -50,8 +50,8 @@ fn mirrors_of_each_kind_are_explained() {
                 [&["--fallbacks", "all", "--exclude", "x.*", "--exclude", "out.*"], options].concat();
             explain(host, &list, &options)
         };
-        // The kind that a mirror has in most runs; a process that is stopped at the wrong moment may
-        // find another one.
+        // What a mirror is in most runs: a process that is stopped at the wrong moment may find
+        // something else.
         let expect = |host: &str, options: &[&str], parts: &[&str]| {
             for _ in 0..4 {
                 let text = explain(host, options);

@@ -144,12 +144,12 @@ pub(super) fn remembered(remembered: Remembered) -> (fm_remembered, Option<Durat
     }
 }
 
-/// Reads the cache file of a ranker (fm_ranker_set_cache()): everything in it, and whether it counts
-/// here and now, with latencies up to the maximal age (fm_ranker_set_max_age()). Nothing is written.
-/// If a process is writing the file in place, this waits for up to 100 ms.
+/// Reads the cache file of a ranker (fm_ranker_set_cache()): everything in it, and whether it
+/// counts here and now, with latencies up to the maximal age (fm_ranker_set_max_age()). Nothing is
+/// written. If a process is writing the file in place, this waits for up to 100 ms.
 ///
-/// On success `*cache` is set, to be freed with fm_cache_free(). A file that does not exist, may not
-/// be read or is no cache is FM_UNREADABLE_CACHE, and fm_ranker_error() says why.
+/// On success `*cache` is set, to be freed with fm_cache_free(). A file that does not exist, may
+/// not be read or is no cache is FM_UNREADABLE_CACHE, and fm_ranker_error() says why.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_cache_read(ranker: *mut fm_ranker, cache: *mut *mut fm_cache) -> c_int {
     // SAFETY: the caller's promise.
@@ -221,10 +221,10 @@ pub unsafe extern "C" fn fm_cache_seed(cache: *const fm_cache, seed: *mut u64, a
     fm_status::FM_OK as c_int
 }
 
-/// Removes from the cache file of a ranker what is remembered of the hosts that match one of `count`
-/// patterns (fm_ranker_set_include()): latencies, librepo's own among them, and failures. Writes how
-/// many records that were to `*forgotten`; if none, the file is not written. All else in the file
-/// stays as it is, except that librepo's records of URLs with a password lose that.
+/// Removes from the cache file of a ranker what is remembered of the hosts that match one of
+/// `count` patterns (fm_ranker_set_include()): latencies, librepo's own among them, and failures.
+/// Writes how many records that were to `*forgotten`; if none, the file is not written. All else in
+/// the file stays as it is, except that librepo's records of URLs with a password lose that.
 ///
 /// FM_UNREADABLE_CACHE for a file that does not exist or is no cache, FM_UNWRITABLE_CACHE if it
 /// cannot be written; fm_ranker_error() says why.

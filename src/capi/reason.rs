@@ -1,5 +1,5 @@
-//! Why a mirror stands where it stands, in C's terms: what was tried, what was remembered, the limit
-//! of the pool, the filter.
+//! Why a mirror stands where it stands, in C's terms: what was tried, what was remembered, the
+//! limit of the pool, the filter.
 
 use super::cache::remembered;
 use super::ranking::{fm_ranking, outcome};
@@ -51,7 +51,7 @@ pub struct fm_tried {
     pub address: *const c_char,
     /// The latency in seconds; negative if it did not answer.
     pub latency: f64,
-    /// The time in seconds from the SYN until the outcome, or until nothing was waited for any more.
+    /// The time in seconds from the SYN until the outcome, or until it was not waited for any more.
     pub waited: f64,
     /// FM_OUTCOME_MEASURED, FM_OUTCOME_UNANSWERED, FM_OUTCOME_REFUSED or FM_OUTCOME_UNREACHABLE.
     pub outcome: c_int,

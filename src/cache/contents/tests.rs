@@ -36,8 +36,8 @@ fn patterns(texts: &[&str]) -> Vec<Pattern> {
     texts.iter().map(|text| Pattern::new(text).expect("a pattern")).collect()
 }
 
-/// What a record says: what is remembered, its age and for how much longer it counts in seconds, its
-/// network, whether it is librepo's, and whether it counts.
+/// What a record says: what is remembered, its age and for how much longer it counts (both in
+/// seconds), its network, whether it is librepo's, and whether it counts.
 type Found = (Remembered, i64, i64, CacheNetwork, bool, bool);
 
 #[test]

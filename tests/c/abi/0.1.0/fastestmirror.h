@@ -486,7 +486,7 @@ typedef struct fm_tried {
    */
   double latency;
   /**
-   * The time in seconds from the SYN until the outcome, or until nothing was waited for any more.
+   * The time in seconds from the SYN until the outcome, or until it was not waited for any more.
    */
   double waited;
   /**
@@ -839,12 +839,12 @@ int fm_ranking_tried(const fm_ranking *ranking,
 int fm_ranking_filter(const fm_ranking *ranking, size_t position, int *filter, size_t *pattern);
 
 /**
- * Reads the cache file of a ranker (fm_ranker_set_cache()): everything in it, and whether it counts
- * here and now, with latencies up to the maximal age (fm_ranker_set_max_age()). Nothing is written.
- * If a process is writing the file in place, this waits for up to 100 ms.
+ * Reads the cache file of a ranker (fm_ranker_set_cache()): everything in it, and whether it
+ * counts here and now, with latencies up to the maximal age (fm_ranker_set_max_age()). Nothing is
+ * written. If a process is writing the file in place, this waits for up to 100 ms.
  *
- * On success `*cache` is set, to be freed with fm_cache_free(). A file that does not exist, may not
- * be read or is no cache is FM_UNREADABLE_CACHE, and fm_ranker_error() says why.
+ * On success `*cache` is set, to be freed with fm_cache_free(). A file that does not exist, may
+ * not be read or is no cache is FM_UNREADABLE_CACHE, and fm_ranker_error() says why.
  */
 int fm_cache_read(fm_ranker *ranker, fm_cache **cache);
 
@@ -873,10 +873,10 @@ int fm_cache_get(const fm_cache *cache, size_t position, struct fm_cache_record 
 int fm_cache_seed(const fm_cache *cache, uint64_t *seed, double *age);
 
 /**
- * Removes from the cache file of a ranker what is remembered of the hosts that match one of `count`
- * patterns (fm_ranker_set_include()): latencies, librepo's own among them, and failures. Writes how
- * many records that were to `*forgotten`; if none, the file is not written. All else in the file
- * stays as it is, except that librepo's records of URLs with a password lose that.
+ * Removes from the cache file of a ranker what is remembered of the hosts that match one of
+ * `count` patterns (fm_ranker_set_include()): latencies, librepo's own among them, and failures.
+ * Writes how many records that were to `*forgotten`; if none, the file is not written. All else in
+ * the file stays as it is, except that librepo's records of URLs with a password lose that.
  *
  * FM_UNREADABLE_CACHE for a file that does not exist or is no cache, FM_UNWRITABLE_CACHE if it
  * cannot be written; fm_ranker_error() says why.
