@@ -11,7 +11,7 @@ mod rewrite;
 use crate::input::{Fault, Input, Kind, Mirror, Text};
 use crate::text::escape;
 use rewrite::{Element, Version};
-use roxmltree::{Document, Node};
+use roxmltree::{Document, Node, ParsingOptions};
 use std::num::IntErrorKind;
 
 pub(crate) use rewrite::Metalink;
@@ -26,6 +26,9 @@ const MAX_ATTRIBUTES: usize = 100;
 /// How many name spaces may be declared; real ones declare two. The parser copies those of the
 /// outer elements for each element that declares another.
 const MAX_NAME_SPACES: usize = 100;
+/// How many elements and texts there may be; real metalinks have up to a few thousand. The parser
+/// takes 70 bytes for each, and a small packed file could hold millions.
+const MAX_NODES: u32 = 500_000;
 /// The last of the priorities of version 4, which a URL without one has (RFC 5854, section
 /// 4.2.16.1.2).
 const MAX_PRIORITY: u32 = 999_999;
@@ -70,7 +73,12 @@ pub(crate) fn parse(text: Text) -> Result<Input, Fault> {
         let line = lines_before + lines(&xml[..at]) + 1;
         return Err(fault(line, "not a metalink: more than 100 name spaces are declared"));
     }
-    let document = Document::parse(xml).map_err(|error| match error {
+    let options = ParsingOptions { nodes_limit: MAX_NODES, ..ParsingOptions::default() };
+    let document = Document::parse_with_options(xml, options).map_err(|error| match error {
+        // It has no position either.
+        roxmltree::Error::NodesLimitReached => {
+            Fault { line: None, reason: "not a metalink: more than 500000 elements and texts".into() }
+        }
         roxmltree::Error::DtdDetected => fault(lines_before + 1, "not a metalink: XML with a DTD"),
         // These two have no position: it is the end of the text.
         roxmltree::Error::UnclosedRootNode | roxmltree::Error::UnexpectedEndOfStream => {

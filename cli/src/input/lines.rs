@@ -10,6 +10,9 @@ use std::os::unix::ffi::OsStringExt;
 
 /// The columns of a line that a message quotes.
 const MAX_QUOTED: usize = 60;
+/// How many mirrors a list may have; real ones have up to a thousand. A small packed file could hold
+/// millions, for which there is no memory.
+const MAX_MIRRORS: usize = 100_000;
 
 /// The text of a list, with what is not a mirror in it.
 #[derive(Debug, PartialEq)]
@@ -61,7 +64,8 @@ pub(super) fn from_urls(urls: Vec<OsString>) -> Input {
 /// Reads a list. Empty lines are left out.
 pub(super) fn parse(text: Vec<u8>, uncomment: bool) -> Result<Input, Fault> {
     let (mut mirrors, mut lines, mut comments) = (Vec::new(), Vec::new(), Vec::new());
-    let mut faults = Vec::new();
+    let mut first_fault = None;
+    let mut faults: usize = 0;
     let mut commented_out = 0;
     let mut has_more_than_urls = false;
     let mut next = 0;
@@ -95,12 +99,21 @@ pub(super) fn parse(text: Vec<u8>, uncomment: bool) -> Result<Input, Fault> {
                 mirrors.push(Mirror { url, preference: None });
                 lines.push(next - line.len()..next);
             }
-            Err(found) => faults.push((number, found, content)),
+            Err(found) => {
+                faults += 1;
+                first_fault.get_or_insert((number, found, content));
+            }
+        }
+        if mirrors.len() > MAX_MIRRORS {
+            return Err(Fault {
+                line: Some(number),
+                reason: format!("a list has at most {MAX_MIRRORS} mirrors"),
+            });
         }
     }
-    if let [(line, found, content), others @ ..] = &faults[..] {
+    if let Some((line, found, content)) = first_fault {
         let quoted = cut(&escape(&String::from_utf8_lossy(content)), MAX_QUOTED);
-        let others = match others.len() {
+        let others = match faults - 1 {
             0 => String::new(),
             1 => " (and 1 more line is wrong)".into(),
             count => format!(" (and {count} more lines are wrong)"),
@@ -108,7 +121,7 @@ pub(super) fn parse(text: Vec<u8>, uncomment: bool) -> Result<Input, Fault> {
         let reason = format!(
             "{found} in \"{quoted}\"; a line has one URL, such as https://..., or is a # comment{others}"
         );
-        return Err(Fault { line: Some(*line), reason });
+        return Err(Fault { line: Some(line), reason });
     }
     if mirrors.is_empty() {
         let hint = match commented_out {

@@ -141,6 +141,14 @@ fn nested_name_spaces_are_refused() {
 }
 
 #[test]
+fn millions_of_elements_are_refused() {
+    let xml = |count: usize| format!("<metalink>{}</metalink>", "<a/>".repeat(count));
+    assert!(parse(&xml(400_000)).expect("a metalink").mirrors.is_empty());
+    let reason = "not a metalink: more than 500000 elements and texts";
+    assert_eq!(parse(&xml(3_000_000)), Err(Fault { line: None, reason: reason.into() }));
+}
+
+#[test]
 fn deep_nesting_and_truncation_do_not_panic() {
     let deep = "<metalink>".repeat(200_000);
     assert!(parse(&deep).is_err());

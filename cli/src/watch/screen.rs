@@ -47,24 +47,26 @@ impl Screen {
 /// terminal. The end of the table is left out first, then the end of the paragraph.
 fn fit(text: &str, rows: usize, columns: usize) -> Vec<String> {
     let (table, summary) = text.split_once("\n\n").unwrap_or((text, ""));
-    let total = |lines: &[&str]| -> usize { lines.iter().map(|line| height(line, columns)).sum() };
+    let height_of = |lines: &[&str]| -> usize { lines.iter().map(|line| height(line, columns)).sum() };
     let table: Vec<&str> = table.lines().collect();
-    let summary: Vec<&str> = [""].into_iter().chain(summary.lines()).collect();
+    let mut summary: Vec<&str> = [""].into_iter().chain(summary.lines()).collect();
     let mut kept = table.len();
+    let mut taken = height_of(&table) + height_of(&summary);
     // One row is for the line that says what is left out.
-    while kept > 1 && total(&table[..kept]) + usize::from(kept < table.len()) + total(&summary) > rows {
+    while kept > 1 && taken + usize::from(kept < table.len()) > rows {
         kept -= 1;
+        taken -= height(table[kept], columns);
     }
-    let mut lines: Vec<String> = table[..kept].iter().map(|line| line.to_string()).collect();
+    let note = format!("... {} more lines; a higher terminal shows them", table.len() - kept);
     if kept < table.len() {
-        lines.push(format!("... {} more lines; a higher terminal shows them", table.len() - kept));
+        summary.insert(0, &note);
     }
-    lines.extend(summary.into_iter().map(str::to_owned));
-    let height_of = |lines: &[String]| -> usize { lines.iter().map(|line| height(line, columns)).sum() };
-    while lines.len() > 1 && height_of(&lines) > rows {
-        lines.pop();
+    let mut lines = [&table[..kept], &summary].concat();
+    taken = height_of(&lines);
+    while lines.len() > 1 && taken > rows {
+        taken -= lines.pop().map_or(0, |line| height(line, columns));
     }
-    lines
+    lines.into_iter().map(str::to_owned).collect()
 }
 
 /// How many lines of the terminal a line takes.
@@ -95,6 +97,16 @@ mod tests {
         assert_eq!(fit(text, 6, 80).join("\n"), expected);
         assert_eq!(fit(text, 2, 80).len(), 2);
         assert_eq!(fit(text, 0, 80).len(), 1);
+    }
+
+    #[test]
+    fn time_grows_with_the_table_alone() {
+        // Looking at each line again for each that is left out would take minutes.
+        let text = format!("header\n{}\nsummary\nstatus\n", "a\n".repeat(100_000));
+        let lines = fit(&text, 6, 80);
+        assert_eq!(lines[2], "... 99999 more lines; a higher terminal shows them");
+        let text = format!("header\n\n{}", "a\n".repeat(100_000));
+        assert_eq!(fit(&text, 6, 80).len(), 6);
     }
 
     #[test]

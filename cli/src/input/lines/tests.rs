@@ -153,3 +153,12 @@ fn errors_name_the_line_and_count_the_others() {
         assert_eq!(message(bytes), format!("list: {start}{rule}{end}"));
     }
 }
+
+#[test]
+fn lists_of_millions_of_mirrors_are_refused() {
+    let reason = "list: line 100002: a list has at most 100000 mirrors";
+    let list = |count: usize| [b"# comment\n".to_vec(), b"/\n".repeat(count)].concat();
+    assert_eq!(parse(list(100_000), false).expect("a list").mirrors.len(), 100_000);
+    assert_eq!(message(&list(100_001)), reason);
+    assert_eq!(message(&list(8_000_000)), reason);
+}
