@@ -3,6 +3,8 @@
 
 use crate::exit::{Exit, reason};
 use crate::text::escape;
+use rustix::fs::{XattrFlags, fgetxattr, fremovexattr, fsetxattr};
+use rustix::io::Errno;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
@@ -12,6 +14,12 @@ use tempfile::{Builder, NamedTempFile};
 
 /// How many symbolic links in a row are followed; the kernel follows as many.
 const MAX_LINKS: usize = 40;
+
+/// The extended attribute with a file's access control list. If there is one, what the mode says of
+/// the group is the most that users and groups of the list may do: it is not for the group itself.
+const ACCESS_LIST: &str = "system.posix_acl_access";
+/// The largest extended attribute that the kernel has (XATTR_SIZE_MAX).
+const MAX_ATTRIBUTE: usize = 64 << 10;
 
 /// Where the result goes.
 #[derive(Debug)]
@@ -27,8 +35,39 @@ pub(crate) enum Destination {
         /// What the name leads to, behind all symbolic links.
         path: PathBuf,
         name: String,
-        existing: Option<Metadata>,
+        existing: Option<Existing>,
     },
+}
+
+/// The file that is replaced, as it was when it was found.
+#[derive(Debug)]
+pub(crate) struct Existing {
+    file: File,
+    metadata: Metadata,
+}
+
+impl Existing {
+    /// Whether the path still leads to this file, and its content has not been changed. Another
+    /// process may have written a newer list, or put a link to elsewhere in the place of a directory.
+    fn is_unchanged_at(&self, path: &Path) -> io::Result<bool> {
+        let identity =
+            |file: &Metadata| (file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec());
+        Ok(identity(&fs::symlink_metadata(path)?) == identity(&self.metadata))
+    }
+
+    /// The access control list, if the file has one.
+    fn access_list(&self) -> io::Result<Option<Vec<u8>>> {
+        let mut list = vec![0; MAX_ATTRIBUTE];
+        match fgetxattr(&self.file, ACCESS_LIST, &mut list[..]) {
+            Ok(length) => {
+                list.truncate(length);
+                Ok(Some(list))
+            }
+            // The file has none, or the file system has no such lists.
+            Err(Errno::NODATA | Errno::NOTSUP) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
 impl Destination {
@@ -122,12 +161,19 @@ fn find(path: &Path, name: &str) -> io::Result<Destination> {
     let metadata = file.metadata()?;
     if metadata.is_file() {
         if let Some(path) = follow_links(path)? {
-            return Ok(Destination::File { path, name, existing: Some(metadata) });
+            return Ok(Destination::File { path, name, existing: Some(Existing { file, metadata }) });
         }
-        // This is /dev/stdout, say, and a shell has opened the file: what it has written must stay.
-        let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?).metadata()?;
-        if (stdout.dev(), stdout.ino()) == (metadata.dev(), metadata.ino()) {
+        // This is /dev/stdout, say, and a shell has opened the file: what it has written must stay,
+        // and what it writes later has to stand behind the result.
+        let is_same = |other: &File| {
+            other.metadata().is_ok_and(|other| (other.dev(), other.ino()) == (metadata.dev(), metadata.ino()))
+        };
+        if is_same(&File::from(io::stdout().as_fd().try_clone_to_owned()?)) {
             return Ok(Destination::StandardOutput);
+        }
+        let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+        if is_same(&stderr) {
+            return Ok(Destination::Stream { file: stderr, name });
         }
     }
     Ok(Destination::Stream { file, name })
@@ -156,7 +202,7 @@ fn directory_of(path: &Path) -> &Path {
 
 /// Writes a new file beside the existing one and gives it its name. On failure the existing one is
 /// untouched, and the error comes with what could not be done.
-fn replace(path: &Path, existing: Option<&Metadata>, text: &[u8]) -> Result<(), (&'static str, io::Error)> {
+fn replace(path: &Path, existing: Option<&Existing>, text: &[u8]) -> Result<(), (&'static str, io::Error)> {
     // Until it has the mode of the old file, no other user may read the new one; one without an old
     // file gets the usual mode, from which the system takes the umask.
     let mode = if existing.is_some() { 0o600 } else { 0o666 };
@@ -166,22 +212,40 @@ fn replace(path: &Path, existing: Option<&Metadata>, text: &[u8]) -> Result<(), 
         .tempfile_in(directory_of(path))
         .map_err(|error| ("a new file cannot be made beside it", error))?;
     fill(&mut new, existing, text).map_err(|error| ("cannot be written", error))?;
+    if let Some(existing) = existing {
+        let is_unchanged = existing.is_unchanged_at(path).map_err(|error| ("cannot be replaced", error))?;
+        if !is_unchanged {
+            let reason = "it has changed since this command began; run it again";
+            return Err(("cannot be replaced", io::Error::other(reason)));
+        }
+    }
     new.persist(path).map_err(|error| ("cannot be replaced", error.error))?;
     Ok(())
 }
 
 /// Fills the new file. It is on the disk before it takes the name of the old one, so that a crash
 /// of the machine leaves one of them.
-fn fill(new: &mut NamedTempFile, existing: Option<&Metadata>, text: &[u8]) -> io::Result<()> {
+fn fill(new: &mut NamedTempFile, existing: Option<&Existing>, text: &[u8]) -> io::Result<()> {
     new.write_all(text)?;
     if let Some(existing) = existing {
-        let mut mode = existing.mode() & 0o777;
+        let metadata = &existing.metadata;
+        let mut mode = metadata.mode() & 0o777;
+        let mut access_list = existing.access_list()?;
         // Root alone may give a file away; for others it is theirs from now on.
-        let _ = fchown(new.as_file(), Some(existing.uid()), None);
-        if fchown(new.as_file(), None, Some(existing.gid())).is_err() {
+        let _ = fchown(new.as_file(), Some(metadata.uid()), None);
+        if fchown(new.as_file(), None, Some(metadata.gid())).is_err() {
             // What the old group was allowed is not for the new one, which gets what all others
-            // have.
+            // have, and so do the users and groups of the list.
             mode = mode & 0o707 | (mode & 0o007) << 3;
+            access_list = None;
+        }
+        match access_list {
+            Some(list) => fsetxattr(new.as_file(), ACCESS_LIST, &list, XattrFlags::empty())?,
+            // The directory may have given the new file one.
+            None => match fremovexattr(new.as_file(), ACCESS_LIST) {
+                Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => {}
+                Err(error) => return Err(error.into()),
+            },
         }
         new.as_file().set_permissions(Permissions::from_mode(mode))?;
     }

@@ -1,10 +1,12 @@
 //! What the command writes, and where: files are replaced as a whole or not at all, in every format.
 
 use serde_json::Value;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -103,6 +105,17 @@ fn command_of_other_user(place: &Place, arguments: &[&str]) -> Command {
     let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
     command.args(arguments).current_dir(&place.directory).uid(USER).gid(USER);
     command
+}
+
+/// The command with SIGINT as it is in a terminal. A shell may have set it to be ignored.
+fn default_interrupt(command: &mut Command) -> &mut Command {
+    // SAFETY: signal(2) is async-signal-safe.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            Ok(())
+        })
+    }
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -229,6 +242,98 @@ fn output_keeps_owner_and_group_where_it_may() {
     assert_eq!(read(&list), place.ranked());
 }
 
+/// The access control list of a file, as the kernel has it: none, or the bytes.
+fn access_list(path: &Path) -> Option<Vec<u8>> {
+    let path = CString::new(path.as_os_str().as_bytes()).expect("no NUL");
+    let mut list = vec![0_u8; 1000];
+    // SAFETY: the names end in NUL, and the length is that of the buffer.
+    let length =
+        unsafe { libc::getxattr(path.as_ptr(), ACCESS_LIST.as_ptr(), list.as_mut_ptr().cast(), list.len()) };
+    list.truncate(usize::try_from(length).ok()?);
+    Some(list)
+}
+
+/// Sets an access control list in which this user may read and write, and the group nothing. `false`
+/// if the file system has none.
+fn set_access_list(path: &Path, name: &CStr) -> bool {
+    const NONE: u32 = u32::MAX;
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    // The owner, the user, the group, the most for both of these, and all others.
+    for (tag, allowed, id) in [(1_u16, 6_u16, NONE), (2, 6, USER), (4, 0, NONE), (16, 6, NONE), (32, 0, NONE)]
+    {
+        list.extend([tag.to_le_bytes(), allowed.to_le_bytes()].concat());
+        list.extend(id.to_le_bytes());
+    }
+    let path = CString::new(path.as_os_str().as_bytes()).expect("no NUL");
+    // SAFETY: the names end in NUL, and the length is that of the list.
+    let set = unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), list.as_ptr().cast(), list.len(), 0) };
+    if set != 0 {
+        lab::skip("the file system of temporary files has no access control lists");
+    }
+    set == 0
+}
+
+const ACCESS_LIST: &CStr = c"system.posix_acl_access";
+
+#[test]
+fn output_keeps_the_access_control_list() {
+    let place = Place::new();
+    let list = place.list("list");
+    if !set_access_list(&list, ACCESS_LIST) {
+        return;
+    }
+    let before = (access_list(&list), mode(&list));
+    // Without the list, this would be the mode of a file that the group may write.
+    assert_eq!(before.1, 0o660);
+    place.succeed(&["-o", "list", "list"]);
+    assert_eq!((access_list(&list), mode(&list)), before);
+    assert_eq!(read(&list), place.ranked());
+
+    // The directory gives each new file a list; that of a file without one stays without.
+    let list = place.list("plain");
+    set_mode(&list, 0o640);
+    assert!(set_access_list(place.directory.path(), c"system.posix_acl_default"));
+    place.succeed(&["-o", "plain", "plain"]);
+    assert_eq!((access_list(&list), mode(&list)), (None, 0o640));
+    assert_eq!(read(&list), place.ranked());
+}
+
+#[test]
+fn output_does_not_replace_a_file_that_has_changed_meanwhile() {
+    let silent = Silent::start(Ipv4Addr::new(127, 77, 3, 5));
+    let far = format!("http://{}/", silent.address);
+    let newer = "a newer list, which is not to be lost\n";
+    let rewrite = |place: &Place| fs::write(place.path("below/file"), newer).expect("a writable directory");
+    let rename = |place: &Place| {
+        fs::write(place.path("below/new"), newer).expect("a writable directory");
+        fs::rename(place.path("below/new"), place.path("below/file")).expect("a writable directory");
+    };
+    // Whoever owns the directory would have a user with more rights replace a file elsewhere.
+    let redirect = |place: &Place| {
+        fs::rename(place.path("below"), place.path("old")).expect("a writable directory");
+        fs::create_dir(place.path("elsewhere")).expect("a writable directory");
+        fs::write(place.path("elsewhere/file"), newer).expect("a writable directory");
+        symlink("elsewhere", place.path("below")).expect("a writable directory");
+    };
+    for change in [&rewrite as &dyn Fn(&Place), &rename, &redirect] {
+        let place = Place::new();
+        fs::create_dir(place.path("below")).expect("a writable directory");
+        fs::write(place.path("below/file"), "precious\n").expect("a writable directory");
+        let near = place.urls[1].as_str();
+        let mut command = place.command(&["-o", "below/file", "--timeout=50", "--fallbacks=all", &far, near]);
+        let child = default_interrupt(&mut command).spawn().expect("the command starts");
+        place._listener.accept().expect("the command connects");
+        change(&place);
+        send_signal(child.id(), libc::SIGINT);
+        let output = child.wait_with_output().expect("a child");
+        let message = "fastestmirror: below/file: cannot be replaced: it has changed since this command \
+                       began; run it again\n";
+        assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(1), message));
+        assert_eq!(read(place.path("below/file")), newer);
+        assert_eq!(fs::read_dir(place.path("below")).expect("a directory").count(), 1);
+    }
+}
+
 #[test]
 fn output_writes_through_symbolic_links() {
     let place = Place::new();
@@ -339,14 +444,7 @@ fn signals_leave_the_old_file_or_the_new_one() {
     ] {
         fs::write(place.path("file"), "precious\n").expect("a writable directory");
         let mut command = place.command(&["-o", "file", "--timeout=50", "--fallbacks=all", &far, near]);
-        // SAFETY: signal(2) is async-signal-safe. A shell may have set it to be ignored.
-        unsafe {
-            command.pre_exec(|| {
-                libc::signal(libc::SIGINT, libc::SIG_DFL);
-                Ok(())
-            });
-        }
-        let child = command.spawn().expect("the command starts");
+        let child = default_interrupt(&mut command).spawn().expect("the command starts");
         // The latency is known once the connection is there, and the silent mirror is waited for.
         place._listener.accept().expect("the command connects");
         thread::sleep(Duration::from_millis(5));
@@ -366,9 +464,11 @@ fn standard_output_devices_and_pipes_are_written_directly() {
         assert_eq!(place.succeed(&["--urls", "-o", name, "list"]), place.ranked(), "{name}");
     }
     // A shell has opened this file, and writes to it before and after.
-    for (name, descriptor) in [("/dev/stdout", 1), ("/dev/fd/3", 3)] {
+    for (name, descriptor, open) in
+        [("/dev/stdout", 1, ">"), ("/dev/stderr", 2, ">"), ("/dev/stdout", 1, ">>"), ("/dev/fd/3", 3, ">>")]
+    {
         let script = format!(
-            "{{ echo before >&{descriptor}; {} --urls -o {name} list; echo after >&{descriptor}; }} {descriptor}>>log",
+            "{{ echo before >&{descriptor}; {} --urls -o {name} list; echo after >&{descriptor}; }} {descriptor}{open}log",
             env!("CARGO_BIN_EXE_fastestmirror")
         );
         let _ = fs::remove_file(place.path("log"));
