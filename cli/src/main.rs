@@ -150,9 +150,9 @@ fn choose_format(format: Option<Format>, input: &Input, destination: &Destinatio
         (Format::Metalink, Kind::Lines(_)) => {
             Err(Exit::unusable("--metalink needs a metalink, and this is a list of lines: use --lines"))
         }
-        (Format::Metalink, Kind::Metalink(metalink)) if !metalink.can_be_reordered => {
-            Err(Exit::unusable("--metalink cannot move URLs between different name spaces: use --urls"))
-        }
+        (Format::Metalink, Kind::Metalink(metalink)) if !metalink.can_be_reordered => Err(Exit::unusable(
+            "--metalink cannot move URLs between different name spaces or in ISO-2022-JP: use --urls",
+        )),
         _ => Ok(format),
     }
 }
@@ -176,6 +176,9 @@ fn has_answered(outcome: Outcome) -> bool {
 fn read(arguments: Vec<OsString>, uncomment: bool) -> Result<Input, Exit> {
     let urls = arguments.iter().filter(|argument| input::is_url(argument)).count();
     let read = match arguments.as_slice() {
+        arguments if arguments.len() == urls && uncomment => {
+            return Err(options::conflict("--uncomment needs a list, and there are only URLs: leave it out"));
+        }
         arguments if arguments.len() == urls => Ok(input::from_arguments(arguments.to_vec())),
         [file] => input::read(file, uncomment),
         _ if urls == 0 => {
@@ -192,7 +195,12 @@ fn read(arguments: Vec<OsString>, uncomment: bool) -> Result<Input, Exit> {
             return Err(options::conflict(&reason));
         }
     };
-    read.map_err(|error| Exit::unusable(&error.to_string()))
+    match read {
+        Ok(Input { kind: Kind::Metalink(_), .. }) if uncomment => {
+            Err(Exit::unusable("--uncomment needs a list of lines, and this is a metalink: leave it out"))
+        }
+        read => read.map_err(|error| Exit::unusable(&error.to_string())),
+    }
 }
 
 /// Makes the first Ctrl-C stop measuring. Every later one ends the process as usual, and so does

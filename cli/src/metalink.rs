@@ -107,10 +107,11 @@ pub(crate) fn parse(text: Text) -> Result<Input, Fault> {
     let file = file.or_else(|| files.iter().find(|file| !urls_of(**file).is_empty()));
 
     let urls = file.map(|file| urls_of(*file)).unwrap_or_default();
-    let can_be_reordered = urls.windows(2).all(|pair| match (pair[0].parent(), pair[1].parent()) {
+    let have_same_name_spaces = urls.windows(2).all(|pair| match (pair[0].parent(), pair[1].parent()) {
         (Some(one), Some(other)) => one == other || one.namespaces().eq(other.namespaces()),
         _ => false,
     });
+    let can_be_reordered = have_same_name_spaces && !text.has_shifts();
     let mut found = Vec::new();
     for node in urls {
         let url: String = node.descendants().filter(Node::is_text).filter_map(|text| text.text()).collect();

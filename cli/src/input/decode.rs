@@ -3,7 +3,7 @@
 //! parts moved.
 
 use super::{percent_encode_invalid, read_bytes};
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE};
 use flate2::read::MultiGzDecoder;
 use lzma_rust2::XzReader;
 use std::{io, iter};
@@ -65,6 +65,11 @@ impl Text {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// Whether the encoding has sequences that change what the bytes after them mean.
+    pub(crate) fn has_shifts(&self) -> bool {
+        self.encoding == ISO_2022_JP
     }
 
     /// The bytes without a byte order mark, or in UTF-8 if they were in UTF-16.

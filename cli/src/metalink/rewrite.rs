@@ -17,7 +17,8 @@ pub(crate) struct Metalink {
     /// In the order of the input's mirrors.
     elements: Vec<Element>,
     /// Whether a URL's element means the same in the place of each other one. It does not if they are
-    /// in elements that declare different name spaces, which no metalink of a mirror network does.
+    /// in elements that declare different name spaces, or if the encoding is one in which bytes mean
+    /// what those before say. No metalink of a mirror network is so.
     pub(crate) can_be_reordered: bool,
 }
 

@@ -302,3 +302,17 @@ fn urls_in_different_name_spaces_cannot_change_places() {
     assert!(can_be_reordered(&xml(" xmlns:p='y'", " xmlns:p='y'")));
     assert!(!can_be_reordered(&xml(" xmlns:p='y'", " xmlns:p='z'")));
 }
+
+#[test]
+fn urls_stay_where_bytes_depend_on_those_before() {
+    // In this encoding a sequence shifts to other characters until the next one, wherever that is.
+    let xml = "<?xml version='1.0' encoding='ISO-2022-JP'?><metalink><files><file name='repomd.xml'><resources>\
+               \x1b(J<url>http://a.example/~</url>\x1b$B$\"\x1b(B<url>http://b.example/~</url></resources>\
+               </file></files></metalink>";
+    let Input { mirrors, kind: Kind::Metalink(metalink) } = parse(xml).expect("a metalink") else {
+        panic!("it is a metalink")
+    };
+    let urls: Vec<_> = mirrors.iter().map(|mirror| &*mirror.url).collect();
+    assert_eq!(urls, ["http://a.example/\u{203e}", "http://b.example/~"]);
+    assert!(!metalink.can_be_reordered);
+}
