@@ -101,7 +101,8 @@ fn runs_show_noise() {
             Mirror::new("steady.lab.example").both(answer(ms(10))),
             // The limit of the pool is 20 ms and a little more.
             Mirror::new("edge.lab.example").both(answer(ms(17)).jitter(ms(7))),
-            Mirror::new("far.lab.example").both(answer(ms(60))),
+            // Outside of the pool, however late a busy machine is.
+            Mirror::new("far.lab.example").both(answer(ms(90))),
             Mirror::new("closed.lab.example").both(refuse(ms(10))),
         ];
         let world = World::start(Spec::new().mirrors(mirrors)).expect("a world");
@@ -158,6 +159,8 @@ fn runs_show_progress_and_erase_it() {
     let (shown, status) = Terminal::start(command(&["--runs=2", &url]), 24, 100).finish();
     assert_eq!(status.code(), Some(0), "{shown}");
     let (progress, table) = shown.rsplit_once("\r\x1b[K").expect("the progress line is erased");
-    assert!(progress.starts_with("\rRun 1 of 2: 1 of 1 done, best "), "{progress:?}");
+    // On a busy machine it may be there before the mirror has answered.
+    assert!(progress.starts_with("\rRun 1 of 2"), "{progress:?}");
+    assert!(progress.contains("\rRun 1 of 2: 1 of 1 done, best "), "{progress:?}");
     assert!(table.contains("\x1b[32m●\x1b[0m") && table.contains("2/2"), "{table:?}");
 }
