@@ -10,13 +10,15 @@ use crate::explain::Question;
 use crate::fleet;
 use crate::repeat::Repeat;
 use crate::terminal::Colors;
-use crate::text::escape_lines;
+use crate::text::{escape, escape_lines};
 use clap::error::{ContextKind, ErrorKind};
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, ValueHint, value_parser};
 use clap_complete::Shell;
 use fastestmirror::{Error, Family, PoolOrder, Protocol, Ranker};
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use values::{
@@ -372,15 +374,10 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
     if input.is_empty() {
         return Err(conflict("there is nothing to rank: name a FILE, - for standard input, or URLs"));
     }
-    if matches.contains_id("rotate") && !matches.contains_id("cache") {
-        return Err(conflict("--rotate needs --cache FILE, the file in which the order is kept"));
-    }
-    if matches.get_flag("weights") && matches.get_one("pool") == Some(&PoolOrder::Given) {
-        return Err(conflict("--weights has no effect with --pool given: leave one of them out"));
-    }
+    refuse_without_effect(&matches)?;
     if let Some(path) = matches.get_one::<PathBuf>("cache") {
         refuse_other_file(path)?;
-        if matches.get_one("output") == Some(path) {
+        if matches.get_one::<PathBuf>("output").is_some_and(|output| is_same_file(output, path)) {
             return Err(conflict("--output and --cache name the same file"));
         }
     }
@@ -423,6 +420,29 @@ fn explain(matches: &ArgMatches) -> Option<Question> {
         order: matches.get_one("pool").copied().unwrap_or_default(),
         exclude: matches.get_many("exclude").unwrap_or_default().cloned().collect(),
     })
+}
+
+/// Refuses options that would silently do nothing beside the others, or without them.
+fn refuse_without_effect(matches: &ArgMatches) -> Result<(), Exit> {
+    let is_given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
+    for option in ["max-age", "check-after", "rotate"] {
+        if is_given(option) && !is_given("cache") {
+            return Err(conflict(&format!("--{option} needs --cache FILE, and has no effect without it")));
+        }
+    }
+    let keeps_given_order = matches.get_one("pool") == Some(&PoolOrder::Given);
+    for (option, other, is_other) in [
+        ("weights", "--pool given", keeps_given_order),
+        ("rotate", "--pool given", keeps_given_order),
+        ("rotate", "--seed", is_given("seed")),
+        ("weights", "--runs, which sorts by latency", is_given("runs")),
+        ("prefer", "--runs, which sorts by latency", is_given("runs")),
+    ] {
+        if is_given(option) && is_other {
+            return Err(conflict(&format!("--{option} has no effect with {other}: leave one of them out")));
+        }
+    }
+    Ok(())
 }
 
 /// How often to rank, if that fits the other options.
@@ -474,8 +494,23 @@ fn refuse_other_file(path: &Path) -> Result<(), Exit> {
     }
     Err(Exit::unusable(&format!(
         "{}: this is not a cache, and --cache would replace it: name another file, or delete this one",
-        path.display()
+        escape(&path.to_string_lossy())
     )))
+}
+
+/// Whether two names, however they are spelled, lead to one file, which need not exist.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    let place = |path: &Path| {
+        let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+        let directory = fs::canonicalize(directory.unwrap_or(Path::new("."))).ok()?;
+        Some(directory.join(path.file_name()?))
+    };
+    match (identity(one), identity(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        (Err(_), Err(_)) => one == other || place(one).is_some_and(|one| Some(one) == place(other)),
+        _ => false,
+    }
 }
 
 /// A ranker set up as the options say.

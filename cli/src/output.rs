@@ -43,7 +43,7 @@ pub(crate) enum Destination {
 #[derive(Debug)]
 pub(crate) struct Existing {
     file: File,
-    metadata: Metadata,
+    metadata: Box<Metadata>,
 }
 
 impl Existing {
@@ -161,7 +161,11 @@ fn find(path: &Path, name: &str) -> io::Result<Destination> {
     let metadata = file.metadata()?;
     if metadata.is_file() {
         if let Some(path) = follow_links(path)? {
-            return Ok(Destination::File { path, name, existing: Some(Existing { file, metadata }) });
+            return Ok(Destination::File {
+                path,
+                name,
+                existing: Some(Existing { file, metadata: metadata.into() }),
+            });
         }
         // This is /dev/stdout, say, and a shell has opened the file: what it has written must stay,
         // and what it writes later has to stand behind the result.

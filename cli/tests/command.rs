@@ -364,7 +364,7 @@ fn argument_errors_are_reported() {
     let list = list.as_str();
     let metalink = file("fine.xml", metalink(&[("http://127.0.0.1/", 1)]));
     let metalink = metalink.as_str();
-    let table: [(&[&str], &str); 18] = [
+    let table: [(&[&str], &str); 27] = [
         (&[list, list], "only one file can be read"),
         (&["http://127.0.0.1/", list], "is not a URL, and files and URLs cannot be mixed"),
         (&["http://127.0.0.1/", "-"], "\"-\" is not a URL"),
@@ -384,7 +384,16 @@ fn argument_errors_are_reported() {
         (&["--lines", metalink], "--lines needs a list of lines, and this is a metalink"),
         (&["--metalink", list], "--metalink needs a metalink, and this is a list of lines"),
         (&["--https-only", list], "the filters exclude the only mirror: loosen --include"),
+        (&["--uncomment", metalink], "--uncomment needs a list of lines, and this is a metalink"),
+        (&["--uncomment", "http://127.0.0.1/"], "--uncomment needs a list, and there are only URLs"),
         (&["--rotate", "60", list], "--rotate needs --cache FILE"),
+        (&["--max-age", "60", list], "--max-age needs --cache FILE"),
+        (&["--check-after=60", list], "--check-after needs --cache FILE"),
+        (&["--weights", "--pool=given", metalink], "--weights has no effect with --pool given"),
+        (&["--rotate=60", "--cache=c", "--pool=given", list], "--rotate has no effect with --pool given"),
+        (&["--rotate=60", "--cache=c", "--seed=1", list], "--rotate has no effect with --seed"),
+        (&["--weights", "--runs=2", metalink], "--weights has no effect with --runs"),
+        (&["--prefer=.de", "--runs=2", list], "--prefer has no effect with --runs"),
         (&["--json"], "there is nothing to rank"),
         (&[""], "\"\": cannot be read: No such file or directory"),
         (&["--no-such-option", list], "unexpected argument '--no-such-option' found\n\nUsage:"),

@@ -39,6 +39,7 @@ fn options_reach_the_ranker() {
         "shuffled",
         "--seed",
         "7",
+        "--cache=/none/cache",
         "--check-after",
         "90.5",
         "--ipv6",
