@@ -11,8 +11,10 @@ use crate::text::escape;
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 
 pub(crate) use decode::Text;
 pub(crate) use lines::List;
@@ -143,8 +145,24 @@ pub(crate) fn read(file: &OsStr, uncomment: bool) -> Result<Input, Error> {
     let is_stdin = file == "-";
     let source = if is_stdin { "standard input".into() } else { file.to_string_lossy().into_owned() };
     let bytes = if is_stdin { read_bytes(io::stdin()) } else { File::open(file).and_then(read_bytes) };
-    let parsed = bytes.map_err(|error| unreadable(&error)).and_then(|bytes| parse(bytes, uncomment));
+    let parsed = bytes.map_err(|error| unreadable(&error)).and_then(|bytes| {
+        if bytes.is_empty() && is_standard_output(file) {
+            let reason = "the shell has emptied this file for standard output; to put a list into order in place, \
+                          use -o FILE instead of > FILE";
+            return Err(Fault { line: None, reason: reason.into() });
+        }
+        parse(bytes, uncomment)
+    });
     parsed.map_err(|Fault { line, reason }| Error { source, line, reason })
+}
+
+/// Whether standard output writes into this file.
+fn is_standard_output(file: &OsStr) -> bool {
+    let output = io::stdout().as_fd().try_clone_to_owned().and_then(|output| File::from(output).metadata());
+    match (fs::metadata(file), output) {
+        (Ok(file), Ok(output)) => file.is_file() && (file.dev(), file.ino()) == (output.dev(), output.ino()),
+        _ => false,
+    }
 }
 
 fn unreadable(error: &io::Error) -> Fault {

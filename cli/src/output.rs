@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use tempfile::{Builder, NamedTempFile};
@@ -152,6 +153,9 @@ fn find(path: &Path, name: &str) -> io::Result<Destination> {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let path = follow_links(path)?.ok_or(error)?;
+            if path.as_os_str().as_bytes().ends_with(b"/") {
+                return Err(ErrorKind::IsADirectory.into());
+            }
             // Fails if there is no such directory.
             fs::metadata(directory_of(&path))?;
             return Ok(Destination::File { path, name, existing: None });

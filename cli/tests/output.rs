@@ -364,7 +364,7 @@ fn failures_leave_the_file_untouched() {
     let dead = format!("http://127.77.3.2:{}/", closed_port());
     let good = place.urls[1].as_str();
     fs::write(place.path("good"), "precious\n").expect("a writable directory");
-    let table: [(&[&str], i32, &str); 9] = [
+    let table: [(&[&str], i32, &str); 10] = [
         (&["-o", "good", "wrong"], 2, "wrong: line 2: "),
         (&["-o", "good", "missing"], 2, "missing: cannot be read: "),
         (&["-o", "good", "--https-only", "list"], 2, "the filters exclude all 3 mirrors: "),
@@ -372,6 +372,7 @@ fn failures_leave_the_file_untouched() {
         (&["-o", "good", "--timeout=0", "--json", "list"], 3, "no mirror answered: good is left as it was\n"),
         (&["-o", "new", &dead], 3, "no mirror answered: new is not written\n"),
         (&["-o", ".", good], 2, ".: cannot be written: Is a directory; name a file in it\n"),
+        (&["-o", "new/", good], 2, "new/: cannot be written: is a directory; name a file in it\n"),
         (&["-o", "new.gz", good], 2, "new.gz: this would be a packed file, and the result is not packed"),
         (&["-o", "none/new", good], 2, "none/new: cannot be written: No such file or directory\n"),
     ];
@@ -403,6 +404,18 @@ fn failures_leave_the_file_untouched() {
     assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(1), message));
     assert_eq!(read(place.path("good")), "precious\n");
     assert_eq!(place.files(), ["good", "list", "wrong"]);
+}
+
+#[test]
+fn list_that_the_shell_has_emptied_is_named() {
+    let place = Place::new();
+    place.list("list");
+    let script = format!("{} list >list", env!("CARGO_BIN_EXE_fastestmirror"));
+    let mut shell = Command::new("sh");
+    let output = shell.args(["-c", &script]).current_dir(&place.directory).output().expect("a shell");
+    let message = "fastestmirror: list: the shell has emptied this file for standard output; to put a list \
+                   into order in place, use -o FILE instead of > FILE\n";
+    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(2), message));
 }
 
 #[test]

@@ -10,6 +10,8 @@ use std::os::unix::ffi::OsStringExt;
 
 /// The columns of a line that a message quotes.
 const MAX_QUOTED: usize = 60;
+/// The bytes at the start and at the end of a line that are looked at for that: a line may have 16 MiB.
+const QUOTED_BYTES: usize = 4 * MAX_QUOTED;
 /// How many mirrors a list may have; real ones have up to a thousand. A small packed file could hold
 /// millions, for which there is no memory.
 const MAX_MIRRORS: usize = 100_000;
@@ -112,7 +114,10 @@ pub(super) fn parse(text: Vec<u8>, uncomment: bool) -> Result<Input, Fault> {
         }
     }
     if let Some((line, found, content)) = first_fault {
-        let quoted = cut(&escape(&String::from_utf8_lossy(content)), MAX_QUOTED);
+        let start = content.len().min(QUOTED_BYTES);
+        let end = content.len().saturating_sub(QUOTED_BYTES).max(start);
+        let ends = [&content[..start], &content[end..]].concat();
+        let quoted = cut(&escape(&String::from_utf8_lossy(&ends)), MAX_QUOTED);
         let others = match faults - 1 {
             0 => String::new(),
             1 => " (and 1 more line is wrong)".into(),

@@ -155,6 +155,13 @@ fn errors_name_the_line_and_count_the_others() {
 }
 
 #[test]
+fn longest_line_is_quoted_at_once() {
+    let line = [&b"start"[..], &b"\0".repeat(15 << 20), b"end"].concat();
+    let start = "list: line 1: no URL in \"start\\u{0}";
+    assert!(message(&line).starts_with(start) && message(&line).contains("\\u{0}end\""));
+}
+
+#[test]
 fn lists_of_millions_of_mirrors_are_refused() {
     let reason = "list: line 100002: a list has at most 100000 mirrors";
     let list = |count: usize| [b"# comment\n".to_vec(), b"/\n".repeat(count)].concat();
