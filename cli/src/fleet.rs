@@ -1,5 +1,5 @@
-//! `fastestmirror fleet`: what a policy does to the load of mirrors. Simulates many clients, each of
-//! which ranks with the library's own rule.
+//! `fastestmirror fleet`: what a policy does to the load of mirrors. Simulates many clients, each
+//! of which ranks with the library's own rule.
 //!
 //! From the options to worlds (`world`, `mirrors`), from these to what each client chooses
 //! (`policy`, `simulate`), to figures (`figures`), and to what is printed (`report`, `json`) or

@@ -54,6 +54,19 @@ fn completions_work_in_bash() {
     assert!(script.contains("complete -F _fastestmirror -o nosort -o bashdefault -o default fastestmirror"));
 }
 
+#[cfg(feature = "fleet")]
+#[test]
+fn completions_of_the_simulation_work_in_bash() {
+    if !have_shell("bash") {
+        return;
+    }
+    // Builds without the feature may have taken the place of the command that was built with it.
+    let script = run(Command::new(support::build::fleet()).args(["--generate", "bash"]));
+    assert_eq!(in_bash(&script, &["fl"]), ["fleet"]);
+    assert_eq!(in_bash(&script, &["fleet", "--sto"]), ["--story"]);
+    assert_eq!(in_bash(&script, &["fleet", "--picture", "la"]), ["latency"]);
+}
+
 #[test]
 fn completions_in_bash_have_every_option_of_every_command() {
     if !have_shell("bash") {

@@ -5,8 +5,8 @@
 //! - `clients`: number; the clients that were simulated.
 //! - `policies`: array of objects; one for each policy:
 //!   - `policy`: string; its name.
-//!   - `places`: array of objects; one for each place. Of several worlds, each number is the mean of
-//!     those of the worlds:
+//!   - `places`: array of objects; one for each place. Of several worlds, each number is the mean
+//!     of those of the worlds:
 //!     - `place`: string; its name.
 //!     - `shares`: array of numbers; the share of the clients that each mirror serves, in the order
 //!       of the mirrors. Their sum is 1.
@@ -19,8 +19,8 @@
 //!     - `rtt_ms`: object; `p50` and `p95`, the median and the 95th percentile of the true latency
 //!       between clients and the mirrors that serve them, in milliseconds.
 //!     - `overloaded`: number; how many mirrors have more load than capacity.
-//!     - `hit_if_busiest_dies`: number; the share of the clients whose mirror is gone if the busiest
-//!       one dies. As each client stays with one mirror, that is `busiest_share`.
+//!     - `hit_if_busiest_dies`: number; the share of the clients whose mirror is gone if the
+//!       busiest one dies. As each client stays with one mirror, that is `busiest_share`.
 
 use super::Results;
 use super::figures::Figures;
