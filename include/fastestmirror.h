@@ -81,6 +81,7 @@
 typedef struct fm_ranker fm_ranker;
 typedef struct fm_ranking fm_ranking;
 typedef struct fm_cache fm_cache;
+typedef struct fm_history fm_history;
 
 /* For fm_ranker_set_fallbacks(): measure every mirror. */
 #define FM_FALLBACKS_ALL ((size_t)-1)

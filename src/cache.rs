@@ -2,8 +2,9 @@
 //!
 //! The rest of the crate uses [`CacheSession`] and [`to_remember`]. Below them, each file may use
 //! those after it: `session` (one run's use of the cache), `file` (the file system), `contents`
-//! (the whole file, to look into), `records` (the text of the file), `groups` and `keyfile` (its
-//! parts), `number`, `policy` (what is remembered and for how long).
+//! (the whole file, to look into), `records` (the text of the file), `history` (the groups in it
+//! that are about downloads), `groups` and `keyfile` (its parts), `number`, `policy` (what is
+//! remembered and for how long).
 //!
 //! Small functions that are called for each record of a file are `#[inline]`. Without it, reading
 //! takes up to 5 % longer, depending on how the compiler happens to divide the crate.
@@ -12,6 +13,7 @@
 pub(crate) mod contents;
 pub(crate) mod file;
 mod groups;
+mod history;
 pub(crate) mod keyfile;
 pub(crate) mod number;
 pub(crate) mod policy;

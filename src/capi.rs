@@ -14,6 +14,7 @@
 
 mod cache;
 mod callbacks;
+mod history;
 mod options;
 mod ranker;
 mod ranking;
@@ -22,6 +23,7 @@ mod status;
 
 pub use cache::*;
 pub use callbacks::*;
+pub use history::*;
 pub use options::*;
 pub use ranker::*;
 pub use ranking::*;

@@ -81,6 +81,7 @@ mod cache;
 pub mod capi;
 mod event;
 mod fault;
+mod history;
 mod hosts;
 #[cfg(feature = "__internals")]
 #[doc(hidden)]
@@ -101,6 +102,7 @@ mod url;
 
 pub use cache::{Cache, CacheNetwork, CacheRecord, CachedSeed, Recalled, Remembered};
 pub use event::{Event, LogLevel, Progress};
+pub use history::{Demotion, DownloadOutcome, History, HistoryUse};
 pub use outcome::{Filter, Outcome, StopReason, TriedAddress};
 pub use panic::catch_panic;
 pub use probe::Cancel;

@@ -53,9 +53,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+/// Returns a key for hashes that differ from machine to machine; the same everywhere where there is
+/// no machine id.
+pub(crate) fn machine_key() -> [u8; 16] {
+    identity::key(&machine_id(Path::new("/etc/machine-id")))
+}
+
 /// Asks the kernel which network this is. If anything goes wrong, the network is not known.
 pub(crate) fn here() -> Network {
-    let key = identity::key(&machine_id(Path::new("/etc/machine-id")));
+    let key = machine_key();
     let Ok(mut kernel) = Kernel::open() else { return Network::default() };
     let mut identify =
         |destinations| kernel.ways(destinations).map(|ways| identity::identity(&key, &ways)).ok();

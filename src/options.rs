@@ -4,6 +4,7 @@
 mod pattern;
 
 use crate::cache::CacheOptions;
+use crate::history::HistoryUse;
 use crate::outcome::{Filter, Outcome};
 use crate::rank::{PoolOrder, Rule};
 use crate::url::{self, Family, Host, Protocol};
@@ -33,6 +34,7 @@ pub(crate) struct Options {
     pub(crate) max_endpoints_per_host: usize,
     pub(crate) check_after: Duration,
     pub(crate) cache: CacheOptions,
+    pub(crate) history: HistoryUse,
     /// The time of day, if a test sets it.
     pub(crate) now: Option<SystemTime>,
 }
@@ -55,6 +57,7 @@ impl Default for Options {
             max_endpoints_per_host: 4,
             check_after: Duration::from_secs(600),
             cache: CacheOptions::default(),
+            history: HistoryUse::Off,
             now: None,
         }
     }

@@ -55,6 +55,8 @@ pub(crate) struct ProbeTarget {
     pub(crate) endpoint: EndpointId,
     /// Whether one attempt was made before, in another pass of this run.
     pub(crate) is_tried: bool,
+    /// Whether downloads from it failed a while ago, so that its latency does not make the pool.
+    pub(crate) is_troubled: bool,
 }
 
 /// What came of a job.

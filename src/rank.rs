@@ -2,8 +2,8 @@
 //! no global generator.
 //!
 //! Local mirrors first, then the pool (everything within a factor of the best) shuffled or in the
-//! given order, then what else has a latency, nearest first, then what has not answered, then what
-//! failed.
+//! given order, then what else has a latency, nearest first, then what downloads have shown to be in
+//! trouble, then what has not answered, then what failed.
 #![forbid(unsafe_code)]
 
 use crate::hosts::{HostId, ListedHost};
@@ -47,22 +47,28 @@ pub(crate) struct Entry {
     pub(crate) outcome: Outcome,
     /// Whether the client waits for another address before it reaches the one with this latency.
     pub(crate) is_detoured: bool,
+    /// Whether downloads from it failed a while ago. It stands behind all others with a latency, and
+    /// does not make the pool: a near mirror that is broken must not leave it empty.
+    pub(crate) is_troubled: bool,
+    /// Whether downloads from its host are slow. It stands at the end of the pool.
+    pub(crate) is_slow: bool,
     /// Positive and finite.
     pub(crate) weight: f64,
     /// Where its host stands in a pool in the given order.
     pub(crate) place: usize,
 }
 
-/// The result: the order, as positions in the input; whether each mirror is in the pool, by
-/// position in the input; the lowest latency, and the one below which a host belongs to the pool;
-/// whether the pool means little, because nearly all of many hosts are in it; and how many hosts
-/// some slack would add to it, if it has few.
+/// The result: the order, as positions in the input; whether each mirror is in the pool, and whether
+/// what downloads have shown gives it another place, by position in the input; the lowest latency,
+/// and the one below which a host belongs to the pool; whether the pool means little, because nearly
+/// all of many hosts are in it; and how many hosts some slack would add to it, if it has few.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Ranked {
     pub(crate) best: Option<Duration>,
     pub(crate) limit: Option<Duration>,
     pub(crate) order: Vec<usize>,
     pub(crate) pool: Vec<bool>,
+    pub(crate) demoted: Vec<bool>,
     pub(crate) ambiguous: bool,
     pub(crate) slack_would_add: usize,
 }
@@ -85,6 +91,7 @@ enum Class {
     Pool,
     Measured,
     Detoured,
+    Troubled,
     Unanswered,
     Failed,
 }
@@ -96,6 +103,8 @@ struct Place {
     class: Class,
     /// False sorts first: for preferred hosts, and in classes that preference does not touch.
     is_behind: bool,
+    /// True only in the pool, where it stands for slow hosts.
+    is_slow: bool,
     /// In the pool the host's shuffle key or its given place, among the other measured ones its
     /// latency in nanoseconds, else 0. It is the host's and not the URL's: a host that is listed
     /// twice must not earn a double share.
@@ -112,6 +121,8 @@ struct Standing {
     direct: Option<Duration>,
     /// The lowest one of a detoured endpoint, if there is any.
     detoured: Option<Duration>,
+    /// The lowest one of a troubled URL, if there is any.
+    troubled: Option<Duration>,
     /// The highest.
     weight: f64,
     /// The first in the given order. Names of one address are one host here, each with a place.
@@ -133,15 +144,29 @@ impl Standing {
 
 /// Puts the entries in order. Each comes out exactly once, except the excluded.
 pub(crate) fn rank(entries: &[Entry], hosts: &[ListedHost], rule: &Rule, seed: u64) -> Ranked {
-    let unknown =
-        Standing { direct: None, detoured: None, weight: 0.0, place: usize::MAX, first: [None; CLASSES] };
+    let unknown = Standing {
+        direct: None,
+        detoured: None,
+        troubled: None,
+        weight: 0.0,
+        place: usize::MAX,
+        first: [None; CLASSES],
+    };
+    // Where all that have a latency are in trouble, there is nothing better, and it counts for
+    // nothing.
+    let has_sound = entries.iter().any(|entry| !entry.is_troubled && entry.outcome.latency().is_some());
+    let is_troubled = |entry: &Entry| has_sound && entry.is_troubled && entry.outcome.latency().is_some();
     let mut standings = vec![unknown; hosts.len()];
     for entry in entries {
         if let Some(HostId(host)) = entry.host {
             let standing = &mut standings[host];
             standing.weight = standing.weight.max(entry.weight);
             standing.place = standing.place.min(entry.place);
-            let lowest = if entry.is_detoured { &mut standing.detoured } else { &mut standing.direct };
+            let lowest = match entry {
+                entry if is_troubled(entry) => &mut standing.troubled,
+                Entry { is_detoured: true, .. } => &mut standing.detoured,
+                _ => &mut standing.direct,
+            };
             *lowest = lower(*lowest, entry.outcome.latency());
         }
     }
@@ -158,20 +183,23 @@ pub(crate) fn rank(entries: &[Entry], hosts: &[ListedHost], rule: &Rule, seed: u
         |(latency, is_detoured): (Duration, bool)| !is_detoured && limit.is_some_and(|limit| latency < limit);
 
     let mut places = Vec::with_capacity(entries.len());
-    for (index, &Entry { host, outcome, .. }) in entries.iter().enumerate() {
+    for (index, entry) in entries.iter().enumerate() {
+        let Entry { host, outcome, .. } = *entry;
         let latency = host.and_then(|HostId(host)| standings[host].latency());
         let class = match (outcome, latency) {
             (Outcome::Excluded, _) => continue,
             (Outcome::Local, _) => Class::Local,
             // Nothing is known of the network: everything else keeps the given order.
             _ if limit.is_none() => Class::Unanswered,
+            _ if is_troubled(entry) => Class::Troubled,
             (Outcome::Measured(_) | Outcome::Cached(_), Some(latency)) if is_near(latency) => Class::Pool,
             (Outcome::Measured(_) | Outcome::Cached(_), Some((_, true))) => Class::Detoured,
             (Outcome::Measured(_) | Outcome::Cached(_), _) => Class::Measured,
             (Outcome::Unanswered, _) => Class::Unanswered,
             _ => Class::Failed,
         };
-        let mut place = Place { class, is_behind: false, key: 0, first: index, index };
+        let is_slow = class == Class::Pool && entry.is_slow;
+        let mut place = Place { class, is_behind: false, is_slow, key: 0, first: index, index };
         if let (Some(HostId(host)), true) = (host, limit.is_some()) {
             let standing = &mut standings[host];
             // A mirror that has not answered is not lifted by preference.
@@ -186,6 +214,7 @@ pub(crate) fn rank(entries: &[Entry], hosts: &[ListedHost], rule: &Rule, seed: u
                 Class::Measured | Class::Detoured => {
                     latency.map_or(0, |(latency, _)| latency.as_nanos() as i64)
                 }
+                Class::Troubled => standing.troubled.map_or(0, |latency| latency.as_nanos() as i64),
                 Class::Local | Class::Unanswered | Class::Failed => 0,
             };
         }
@@ -193,9 +222,10 @@ pub(crate) fn rank(entries: &[Entry], hosts: &[ListedHost], rule: &Rule, seed: u
     }
     places.sort_unstable();
 
-    let mut pool = vec![false; entries.len()];
-    for place in places.iter().filter(|place| place.class == Class::Pool) {
-        pool[place.index] = true;
+    let (mut pool, mut demoted) = (vec![false; entries.len()], vec![false; entries.len()]);
+    for place in &places {
+        pool[place.index] = place.class == Class::Pool;
+        demoted[place.index] = place.is_slow || place.class == Class::Troubled;
     }
     let latencies = || standings.iter().filter_map(Standing::latency);
     let answered = latencies().count();
@@ -208,6 +238,7 @@ pub(crate) fn rank(entries: &[Entry], hosts: &[ListedHost], rule: &Rule, seed: u
         limit,
         order: places.into_iter().map(|place| place.index).collect(),
         pool,
+        demoted,
         ambiguous: answered >= AMBIGUOUS_HOSTS && near * 100 > answered * AMBIGUOUS_PERCENT,
         slack_would_add: match near {
             FEW_HOSTS.. => 0,

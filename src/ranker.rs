@@ -3,6 +3,7 @@
 
 use crate::cache::{Cache, CacheFile};
 use crate::event::Event;
+use crate::history::HistoryUse;
 use crate::network;
 use crate::options::{ALL_FALLBACKS, MAX_PATTERN_CHARS, Options, Pattern};
 use crate::probe::Cancel;
@@ -222,6 +223,22 @@ impl Ranker {
     /// process and hour. Has no effect without a cache, or with [`Ranker::seed`].
     pub fn rotate_every(&mut self, period: Duration) -> &mut Ranker {
         self.options.cache.rotate_every = period;
+        self
+    }
+
+    /// Sets what is made of what downloads have shown, as [`History`](crate::History) has written it
+    /// into the cache; default: nothing. Has no effect without a cache.
+    ///
+    /// With [`HistoryUse::Trouble`] a mirror whose downloads failed in the last hour, although
+    /// another one served that repository, stands behind all others that have a latency. It does not
+    /// count for the best latency, so that the pool is made by the others. With
+    /// [`HistoryUse::All`] a member of the pool with less than a quarter of the speed of the others,
+    /// as far as two of its runs can tell, goes to the end of the pool, and returns after about two
+    /// weeks. Preferred hosts ([`Ranker::prefer`]) stay in front of the others of the pool. Nothing
+    /// is ever dropped, or moved to the front. [`RankedMirror::demotion`](crate::RankedMirror::demotion)
+    /// says which mirrors these are, and why.
+    pub fn history(&mut self, history: HistoryUse) -> &mut Ranker {
+        self.options.history = history;
         self
     }
 

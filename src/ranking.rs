@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::cache::Recalled;
+use crate::history::Demotion;
 use crate::hosts::EndpointId;
 use crate::outcome::{Filter, Outcome, StopReason, TriedAddress};
 use crate::rank::PoolOrder;
@@ -156,6 +157,9 @@ pub struct RankedMirror {
     /// Whether its name was still being looked up when measuring stopped.
     pub is_lookup_unfinished: bool,
     pub(crate) endpoint: Option<EndpointId>,
+    /// Why it stands further back than its latency would put it, if it does: what downloads have
+    /// shown ([`Ranker::history`](crate::Ranker::history)).
+    pub demotion: Option<Demotion>,
 }
 
 /// The result of a run.

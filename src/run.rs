@@ -7,8 +7,10 @@ mod knowledge;
 use crate::cache::{self, CacheSession, Finding, KeptSeed, RecordName, Remembered};
 use crate::event::{Event, Progress};
 use crate::fault;
+use crate::history::{self, Demotion, HistoryUse, Observation};
 use crate::hosts::{EndpointId, HostId, ListedEndpoint};
 use crate::list::{List, Target};
+use crate::network;
 use crate::options::Options;
 use crate::outcome::{Outcome, StopReason, TriedAddress};
 use crate::probe::{self, AttemptCounts, Cancel, GRACE, Job, ProbeResult, ProbeTarget};
@@ -60,7 +62,8 @@ pub(crate) fn rank(
     // std's hash tables panic where there are none.
     seed::check_random_numbers().map_err(Error::System)?;
     let list = List::read(candidates, options)?;
-    let cache = CacheSession::open(&options.cache, options.now.unwrap_or_else(SystemTime::now));
+    let cache =
+        CacheSession::open(&options.cache, options.history, options.now.unwrap_or_else(SystemTime::now));
     if let Some(path) = &options.cache.path {
         hooks.notify(&Event::CacheRead { path, problem: cache.problem() });
     }
@@ -92,6 +95,8 @@ struct Run<'a> {
     list: List,
     cache: CacheSession,
     knowledge: Knowledge,
+    /// Why mirrors are in trouble, by their position in the list.
+    troubles: Vec<Option<Demotion>>,
     seed: u64,
     /// The seed to keep in the cache, if it is a new one.
     seed_to_keep: Option<KeptSeed>,
@@ -111,10 +116,21 @@ impl<'a> Run<'a> {
             Some(seed) => (seed, None),
             None => cache.seed().map_err(Error::System)?,
         };
+        let mut troubles = Vec::with_capacity(list.mirrors.len());
+        // An endpoint with any sound mirror is sound.
+        let mut is_troubled = vec![true; list.endpoints.len()];
+        for mirror in &list.mirrors {
+            let trouble = cache.downloads().trouble(&mirror.url);
+            if let (Target::Remote { endpoint: Some(EndpointId(id)), .. }, None) = (mirror.target, trouble) {
+                is_troubled[id] = false;
+            }
+            troubles.push(trouble);
+        }
         Ok(Run {
             options,
             start,
-            knowledge: Knowledge::recall(&list, &cache, options),
+            knowledge: Knowledge::recall(&list, &cache, &is_troubled, options),
+            troubles,
             list,
             cache,
             seed,
@@ -191,7 +207,7 @@ impl<'a> Run<'a> {
         if !self.knowledge.is_any_due(self.options.check_after) {
             return Vec::new();
         }
-        let ranked = self.ranked(&self.results());
+        let (ranked, _) = self.ranked(&self.results());
         let (mut hosts, mut due) = (Vec::new(), Vec::new());
         for &index in ranked.order.iter().filter(|&&index| ranked.pool[index]) {
             let Target::Remote { host, endpoint: Some(endpoint), .. } = self.list.mirrors[index].target
@@ -311,8 +327,8 @@ impl<'a> Run<'a> {
         results
     }
 
-    /// Puts the mirrors in order, after what became of each.
-    fn ranked(&self, results: &[ProbeResult]) -> Ranked {
+    /// Puts the mirrors in order, after what became of each, and says why some of them are demoted.
+    fn ranked(&self, results: &[ProbeResult]) -> (Ranked, Vec<Option<Demotion>>) {
         let groups = self.groups();
         let mut entries = Vec::with_capacity(self.list.mirrors.len());
         for (mirror, result) in self.list.mirrors.iter().zip(results) {
@@ -323,9 +339,59 @@ impl<'a> Run<'a> {
                 Target::Local | Target::Unsupported => (None, 0),
             };
             let ProbeResult { outcome, is_detoured, .. } = *result;
-            entries.push(Entry { host, outcome, is_detoured, weight: mirror.weight, place });
+            let is_troubled = self.troubles[entries.len()].is_some();
+            let weight = mirror.weight;
+            entries.push(Entry { host, outcome, is_detoured, is_troubled, is_slow: false, weight, place });
         }
-        rank::rank(&entries, &self.list.hosts, &self.options.rule, self.seed)
+        let rank = |entries: &[Entry]| rank::rank(entries, &self.list.hosts, &self.options.rule, self.seed);
+        let mut ranked = rank(&entries);
+        let mut demotions = self.troubles.clone();
+        let slow = self.slow(&entries, &ranked);
+        if !slow.is_empty() {
+            for (index, entry) in entries.iter_mut().enumerate() {
+                let demotion = entry.host.filter(|_| ranked.pool[index]).and_then(|host| slow.get(&host));
+                entry.is_slow = demotion.is_some();
+                demotions[index] = demotion.copied().or(demotions[index]);
+            }
+            // Who is slow depends on who is in the pool.
+            ranked = rank(&entries);
+        }
+        for (demotion, is_demoted) in demotions.iter_mut().zip(&ranked.demoted) {
+            *demotion = demotion.filter(|_| *is_demoted);
+        }
+        (ranked, demotions)
+    }
+
+    /// Returns the members of the pool that are much slower than the others.
+    fn slow(&self, entries: &[Entry], ranked: &Ranked) -> HashMap<HostId, Demotion> {
+        let downloads = self.cache.downloads();
+        if self.options.history < HistoryUse::All || !downloads.has_speeds() {
+            return HashMap::new();
+        }
+        // In the order of the list, so that nothing depends on a hash table.
+        let mut members: Vec<(HostId, Vec<Observation>)> = Vec::new();
+        let mut places: HashMap<HostId, usize> = HashMap::new();
+        let mut is_seen = HashSet::new();
+        for (index, mirror) in self.list.mirrors.iter().enumerate() {
+            let (Target::Remote { host, .. }, Some(group)) = (mirror.target, entries[index].host) else {
+                continue;
+            };
+            if !ranked.pool[index] || !is_seen.insert(host) {
+                continue;
+            }
+            let member = *places.entry(group).or_insert(members.len());
+            if member == members.len() {
+                members.push((group, Vec::new()));
+            }
+            members[member].1.extend(downloads.observations(&self.list.host(host).host));
+        }
+        let machine = network::machine_key();
+        let evidence = |(group, observations): &(HostId, Vec<Observation>)| {
+            downloads.evidence(observations, history::spread(&machine, &self.list.host(*group).host))
+        };
+        let evidence: Vec<_> = members.iter().map(evidence).collect();
+        let slow = members.iter().zip(history::is_slow(&evidence));
+        slow.filter_map(|((group, _), demotion)| Some((*group, demotion?))).collect()
     }
 
     /// Returns the host that stands for each host that shares its address with others: names of one
@@ -362,7 +428,7 @@ impl<'a> Run<'a> {
     /// Ranks, and writes the cache.
     fn finish(mut self) -> Ranking {
         let results = self.results();
-        let ranked = self.ranked(&results);
+        let (ranked, demotions) = self.ranked(&results);
         // Where a middlebox may be answering for all mirrors, nothing is learned about any.
         let has_cache = self.options.cache.path.is_some();
         let learned = if ranked.ambiguous || !has_cache { Vec::new() } else { self.learned() };
@@ -393,6 +459,7 @@ impl<'a> Run<'a> {
                 is_preferred: host.is_some_and(|HostId(host)| self.list.hosts[host].is_preferred),
                 is_lookup_unfinished: result.is_lookup_unfinished,
                 endpoint,
+                demotion: demotions[index],
             }
         };
         let excluded = (0..results.len()).filter(|&index| results[index].outcome == Outcome::Excluded);

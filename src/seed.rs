@@ -35,6 +35,15 @@ pub(crate) fn for_process() -> io::Result<u64> {
     Ok(derive(secret, std::process::id(), minute))
 }
 
+/// Returns a number of this process and of its current hour that says nothing about the seed; 0
+/// where the system has no random numbers.
+pub(crate) fn process_number() -> u32 {
+    let Ok(seed) = for_process() else { return 0 };
+    let mut hasher = SipHasher24::new_with_keys(seed, 1);
+    hasher.write(b"process");
+    hasher.finish() as u32
+}
+
 /// Returns a new random seed.
 pub(crate) fn fresh() -> io::Result<u64> {
     Ok(draw()? >> 11)

@@ -291,6 +291,12 @@ pub(crate) fn without_path(url: &str) -> &str {
     &url[..authority(url).end]
 }
 
+/// Returns the path of a URL, without query and fragment.
+pub(crate) fn path(url: &str) -> &str {
+    let rest = &url[authority(url).end..];
+    &rest[..rest.find(['?', '#']).unwrap_or(rest.len())]
+}
+
 /// Returns a URL without the user name and password before its host, in whatever form libcurl would
 /// take them: for texts that others may read.
 pub(crate) fn without_user(url: &str) -> String {

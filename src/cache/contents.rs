@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::groups::{self, GroupKind, GroupValues, NOT_A_RECORD, OWN, RecordName};
+use super::history;
 use super::policy::{self, Fact, Remembered};
 use super::records::{self, NotACache};
 use crate::network::Network;
@@ -151,7 +152,7 @@ pub(crate) fn read(
 
 /// Removes the records of, and the notes on, the hosts that match one of these patterns, or with
 /// none those of all hosts. Returns the text and how many were removed; of a latency with the note
-/// on its network that is one. If there is none, the text stays as it is.
+/// on its network that is one, and of what downloads have shown it is one for each group. If there is none, the text stays as it is.
 ///
 /// # Errors
 /// If it is not a cache.
@@ -173,6 +174,11 @@ pub(crate) fn forget(
     };
     let (mut removed, mut forgotten) = (Vec::new(), 0);
     for group in file.groups() {
+        if history::is_of(group.name, hosts) {
+            removed.push(group.name.to_vec());
+            forgotten += 1;
+            continue;
+        }
         let (kind, name) = GroupKind::of(group.name);
         if name.starts_with(NOT_A_RECORD) || !is_named(name) {
             continue;

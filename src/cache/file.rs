@@ -17,8 +17,10 @@
 
 use super::contents::{self, Cache};
 use super::groups::RecordName;
+use super::history::DownloadRecords;
 use super::policy::{self, Remembered};
 use super::records::{self, KeptSeed, Learned, NotACache, Records};
+use crate::history::LearnedDownloads;
 use crate::network::Network;
 use crate::options::Pattern;
 use crate::sys;
@@ -64,7 +66,7 @@ impl Status {
     }
 
     /// The message, if there is something to report.
-    pub(super) fn problem(&self) -> Option<String> {
+    pub(crate) fn problem(&self) -> Option<String> {
         if self.is_fine() { None } else { Some(self.to_string()) }
     }
 }
@@ -183,16 +185,33 @@ impl CacheFile {
         network: Option<&Network>,
         max_age: Duration,
     ) -> (Records, Status) {
+        self.read_as(|text| records::read(text, now, network, max_age))
+    }
+
+    /// Reads that, and what downloads have shown.
+    pub(crate) fn read_with_downloads(
+        &self,
+        now: SystemTime,
+        network: &Network,
+        max_age: Duration,
+    ) -> ((Records, DownloadRecords), Status) {
+        self.read_as(|text| {
+            let records = records::read(text, now, Some(network), max_age)?;
+            Ok((records, records::read_downloads(text, now, network)?))
+        })
+    }
+
+    fn read_as<T: Default>(&self, read: impl Fn(&[u8]) -> Result<T, NotACache>) -> (T, Status) {
         let path = || self.path.clone();
         match self.load_whole() {
-            Ok(Some(existing)) => match records::read(&existing.text, now, network, max_age) {
-                Ok(records) => (records, Status::Fine),
-                Err(why) => (Records::default(), Status::NotACache { path: path(), why }),
+            Ok(Some(existing)) => match read(&existing.text) {
+                Ok(found) => (found, Status::Fine),
+                Err(why) => (T::default(), Status::NotACache { path: path(), why }),
             },
-            Ok(None) => (Records::default(), Status::Missing { path: path() }),
-            Err(FileError::Locked) => (Records::default(), Status::Locked { path: path() }),
+            Ok(None) => (T::default(), Status::Missing { path: path() }),
+            Err(FileError::Locked) => (T::default(), Status::Locked { path: path() }),
             Err(FileError::Denied(why) | FileError::Other(why)) => {
-                (Records::default(), Status::Unreadable { path: path(), why })
+                (T::default(), Status::Unreadable { path: path(), why })
             }
         }
     }
@@ -210,8 +229,23 @@ impl CacheFile {
         if !policy::is_worth_writing(learned.facts(), seed.is_some()) {
             return Status::NothingToWrite;
         }
+        self.merge(|text| records::merge(text, now, network, &learned, seed))
+    }
+
+    /// Adds what downloads have shown.
+    pub(crate) fn write_downloads(
+        &self,
+        now: SystemTime,
+        network: &Network,
+        learned: &LearnedDownloads,
+        process: u32,
+    ) -> Status {
+        self.merge(|text| records::merge_downloads(text, now, network, learned, process))
+    }
+
+    fn merge(&self, merge: impl Fn(&[u8]) -> (Vec<u8>, Option<NotACache>)) -> Status {
         let path = || self.path.clone();
-        match self.change(|text| Ok(records::merge(text, now, network, &learned, seed))) {
+        match self.change(|text| Ok(merge(text))) {
             Ok(None) => Status::Fine,
             Ok(Some(why)) => Status::NotACache { path: path(), why },
             Err(FileError::Locked) => Status::Locked { path: path() },

@@ -33,9 +33,14 @@ pub(super) const NOTED_LATENCY: &str = "latency";
 pub(super) const SEED: &str = "seed";
 pub(super) const DRAWN: &str = "drawn";
 
+/// What went wrong with downloads.
+pub(super) const TROUBLE: &str = "trouble";
+/// How fast downloads were.
+pub(super) const SPEEDS: &str = "speeds";
+
 /// All keys that librepo or this crate writes.
-pub(super) const KEYS: [&str; 10] =
-    [TS, LATENCY, VERSION, NETWORK, ADDRESS, OUTCOME, WAITED, NOTED_LATENCY, SEED, DRAWN];
+pub(super) const KEYS: [&str; 12] =
+    [TS, LATENCY, VERSION, NETWORK, ADDRESS, OUTCOME, WAITED, NOTED_LATENCY, SEED, DRAWN, TROUBLE, SPEEDS];
 
 // The values of OUTCOME.
 const REFUSED: &str = "refused";

@@ -41,9 +41,11 @@ use super::groups::{
     self, ADDRESS, DRAWN, GroupKind, GroupValues, HEADER, KEYS, LATENCY, NETWORK, NOT_A_RECORD,
 };
 use super::groups::{NoteValues, OUTCOME, OWN, RecordName, SEED, Service, TS, VERSION};
+use super::history::DownloadRecords;
 use super::keyfile::{self, Group, Item, KeyFile, Malformed};
-use super::number;
 use super::policy::{self, Fact, Recalled, Remembered};
+use super::{history, number};
+use crate::history::LearnedDownloads;
 use crate::network::Network;
 use crate::url::{Endpoint, Mirror};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -284,14 +286,7 @@ pub(crate) fn merge(
     seed: Option<KeptSeed>,
 ) -> (Vec<u8>, Option<NotACache>) {
     let now = unix_seconds(now);
-    let (mut file, problem) = match parse(text) {
-        Ok(file) => (file, None),
-        Err(why) => {
-            let mut file = KeyFile::default();
-            file.set(HEADER, VERSION, "1");
-            (file, if text.is_empty() { None } else { Some(why) })
-        }
-    };
+    let (mut file, problem) = parse_or_begin(text);
     hide_passwords(&mut file, now);
     let learned: &[_] = if policy::any_answered(learned.facts()) { &learned.0 } else { &[] };
     let in_file = names_in_file(&file, learned);
@@ -320,6 +315,48 @@ pub(crate) fn merge(
         apply(&mut file, name, &[], *remembered, now, network);
     }
     (file.to_bytes(), problem)
+}
+
+/// Returns the file as it is after downloads. Otherwise as [`merge`].
+pub(crate) fn merge_downloads(
+    text: &[u8],
+    now: SystemTime,
+    network: &Network,
+    learned: &LearnedDownloads,
+    process: u32,
+) -> (Vec<u8>, Option<NotACache>) {
+    let now = unix_seconds(now);
+    let (mut file, problem) = parse_or_begin(text);
+    hide_passwords(&mut file, now);
+    history::add(&mut file, learned, now, network, process);
+    drop_outdated(&mut file, now);
+    (file.to_bytes(), problem)
+}
+
+/// Reads a file to change it. One that is not a cache is begun anew; then the reason is returned as
+/// well, unless it is empty.
+fn parse_or_begin(text: &[u8]) -> (KeyFile<'_>, Option<NotACache>) {
+    match parse(text) {
+        Ok(file) => (file, None),
+        Err(why) => {
+            let mut file = KeyFile::default();
+            file.set(HEADER, VERSION, "1");
+            (file, if text.is_empty() { None } else { Some(why) })
+        }
+    }
+}
+
+/// Reads what downloads have shown.
+///
+/// # Errors
+/// If it is not a cache.
+pub(crate) fn read_downloads(
+    text: &[u8],
+    now: SystemTime,
+    network: &Network,
+) -> Result<DownloadRecords, NotACache> {
+    let text = check_size_and_end(text)?;
+    history::read(text, unix_seconds(now), network).map_err(NotACache::Malformed)
 }
 
 /// The names under which the file has records of, or notes on, what was learned about. A name may
@@ -493,6 +530,7 @@ fn drop_outdated(file: &mut KeyFile<'_>, now: i64) {
     for group in outdated {
         file.remove(&group);
     }
+    history::drop_outdated(file, now);
 }
 
 /// Removes the older half of the records and of the notes on outcomes from a file that has grown

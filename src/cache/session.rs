@@ -3,8 +3,10 @@
 
 use super::file::{CacheFile, Status};
 use super::groups::RecordName;
+use super::history::DownloadRecords;
 use super::policy::{Recalled, Remembered};
 use super::records::{KeptSeed, Learned, Records};
+use crate::history::HistoryUse;
 use crate::network::{self, Network};
 use crate::seed;
 use crate::url::Endpoint;
@@ -40,6 +42,7 @@ pub(crate) struct CacheSession {
     network: Network,
     rotate_every: Duration,
     records: Records,
+    downloads: DownloadRecords,
     /// Why nothing was read from the file.
     problem: Option<String>,
     /// Whether the reason is that the file does not exist yet.
@@ -47,21 +50,29 @@ pub(crate) struct CacheSession {
 }
 
 impl CacheSession {
-    /// Reads the file, if there is one.
-    pub(crate) fn open(options: &CacheOptions, now: SystemTime) -> CacheSession {
+    /// Reads the file, if there is one, and of downloads what is used.
+    pub(crate) fn open(options: &CacheOptions, history: HistoryUse, now: SystemTime) -> CacheSession {
         let mut session = CacheSession {
             file: options.path.as_deref().map(CacheFile::new),
             now,
             network: Network::default(),
             rotate_every: options.rotate_every,
             records: Records::default(),
+            downloads: DownloadRecords::default(),
             problem: None,
             is_missing: false,
         };
         if let Some(file) = &session.file {
             session.network = network::here();
-            let (records, status) = file.read(now, Some(&session.network), options.max_age);
-            session.records = records;
+            let status = if history == HistoryUse::Off {
+                let (records, status) = file.read(now, Some(&session.network), options.max_age);
+                session.records = records;
+                status
+            } else {
+                let (found, status) = file.read_with_downloads(now, &session.network, options.max_age);
+                (session.records, session.downloads) = found;
+                status
+            };
             session.problem = status.problem();
             session.is_missing = matches!(status, Status::Missing { .. });
         }
@@ -81,6 +92,11 @@ impl CacheSession {
     /// The address of an endpoint that shared it with other names when it was measured.
     pub(crate) fn shared_address(&self, endpoint: &Endpoint) -> Option<IpAddr> {
         self.records.shared_address(endpoint)
+    }
+
+    /// What downloads have shown.
+    pub(crate) fn downloads(&self) -> &DownloadRecords {
+        &self.downloads
     }
 
     /// The seed of this run: the kept one, or a new one that is to be kept, or the process's.

@@ -1,5 +1,6 @@
 //! `fm_ranking`: the result of a call, in C's terms.
 
+use super::history::OwnedDemotion;
 use super::reason::OwnedReason;
 use super::status::{fm_status, guard};
 use crate::outcome::{Outcome, StopReason};
@@ -130,6 +131,7 @@ struct OwnedMirror {
     from_cache: bool,
     is_detoured: bool,
     reason: OwnedReason,
+    demotion: Option<OwnedDemotion>,
 }
 
 impl fm_ranking {
@@ -147,6 +149,7 @@ impl fm_ranking {
             from_cache: mirror.from_cache,
             is_detoured: mirror.is_detoured,
             reason: OwnedReason::new(ranking, mirror),
+            demotion: mirror.demotion.map(OwnedDemotion::new),
         };
         let seconds = |latency: Option<Duration>| latency.map_or(-1.0, |latency| latency.as_secs_f64());
         let mirrors = &ranking.mirrors;
@@ -177,6 +180,10 @@ impl fm_ranking {
 
     pub(super) fn excluded_reason(&self, position: usize) -> Option<&OwnedReason> {
         self.excluded.get(position).map(|mirror| &mirror.reason)
+    }
+
+    pub(super) fn demotion(&self, position: usize) -> Option<&OwnedDemotion> {
+        self.mirrors.get(position)?.demotion.as_ref()
     }
 }
 

@@ -118,6 +118,7 @@ mod tests {
             is_preferred: false,
             is_lookup_unfinished: false,
             endpoint: None,
+            demotion: None,
         }
     }
 

@@ -63,7 +63,15 @@ impl Mirrors {
                 Target::Local | Target::Unsupported => (None, 0),
             };
             let outcome = if mirror.is_excluded { Outcome::Excluded } else { Outcome::Measured(*latency) };
-            entries.push(Entry { host, outcome, is_detoured: false, weight: mirror.weight, place });
+            entries.push(Entry {
+                host,
+                outcome,
+                is_detoured: false,
+                is_troubled: false,
+                is_slow: false,
+                weight: mirror.weight,
+                place,
+            });
         }
         Mirrors { options, list, entries, latencies: latencies.to_vec() }
     }

@@ -54,6 +54,8 @@ impl Hosts {
             host: Some(HostId(seen.host)),
             outcome: Outcome::Measured(seen.latency),
             is_detoured: false,
+            is_troubled: false,
+            is_slow: false,
             weight: seen.weight,
             place,
         };

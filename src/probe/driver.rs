@@ -48,9 +48,9 @@ pub(crate) fn measure(job: Job<'_>) -> io::Result<Measured> {
         descriptors,
     };
     let mut timed = Vec::with_capacity(targets.len());
-    for &ProbeTarget { endpoint, is_tried } in targets {
+    for &ProbeTarget { endpoint, is_tried, is_troubled } in targets {
         let ListedEndpoint { host, port } = list.endpoints[endpoint.0];
-        timed.push(TimedEndpoint { host, port, is_tried });
+        timed.push(TimedEndpoint { host, port, is_tried, is_troubled });
     }
     let (hosts, names) = look_into(&list.hosts, &latencies, &timed);
 

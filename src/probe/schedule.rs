@@ -142,6 +142,8 @@ pub(super) struct TimedEndpoint {
     pub(super) port: u16,
     /// Whether its first attempt was made before, in another pass of this run.
     pub(super) is_tried: bool,
+    /// Whether its latency counts neither for the pool nor as a fallback.
+    pub(super) is_troubled: bool,
 }
 
 #[derive(Debug)]
@@ -160,6 +162,7 @@ struct HostState {
 struct EndpointState {
     host: HostId,
     port: u16,
+    is_troubled: bool,
     /// The next endpoint of the same host.
     sibling: Option<usize>,
     tries: [Try; 2],
@@ -271,9 +274,10 @@ impl Schedule {
             .collect();
         let mut endpoints: Vec<EndpointState> = endpoints
             .into_iter()
-            .map(|TimedEndpoint { host, port, is_tried }| EndpointState {
+            .map(|TimedEndpoint { host, port, is_tried, is_troubled }| EndpointState {
                 host,
                 port,
+                is_troubled,
                 sibling: None,
                 tries: [if is_tried { Try::Over } else { Try::Unused }, Try::Unused],
                 second: None,
@@ -422,7 +426,7 @@ impl Schedule {
         if is_news_of_family {
             // Hosts that this family was silent for are detoured from now on.
             self.refresh_latencies();
-        } else {
+        } else if !self.endpoints[index].is_troubled {
             let group = self.hosts[self.endpoints[index].host.0].group;
             self.latencies.add(group, latency, self.is_detoured(index));
         }
@@ -611,7 +615,8 @@ impl Schedule {
             }
         }
         for (index, endpoint) in self.endpoints.iter().enumerate() {
-            if let (Some(Outcome::Measured(latency)), None) = (endpoint.outcome, endpoint.owner) {
+            let is_counted = endpoint.owner.is_none() && !endpoint.is_troubled;
+            if let (Some(Outcome::Measured(latency)), true) = (endpoint.outcome, is_counted) {
                 latencies.add(self.hosts[endpoint.host.0].group, latency, self.is_detoured(index));
             }
         }

@@ -35,7 +35,15 @@ impl Table {
             }))
         });
         let place = host.map_or(0, |HostId(host)| self.hosts[host].place);
-        self.entries.push(Entry { host, outcome, is_detoured: false, weight, place });
+        self.entries.push(Entry {
+            host,
+            outcome,
+            is_detoured: false,
+            is_troubled: false,
+            is_slow: false,
+            weight,
+            place,
+        });
     }
 
     fn detour(&mut self, name: &str, latency: f64) {

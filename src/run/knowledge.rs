@@ -32,19 +32,28 @@ struct Known {
     measured: Option<ProbeResult>,
     /// Whether an attempt was made in this run.
     is_tried: bool,
+    /// Whether all its mirrors are in trouble.
+    is_troubled: bool,
     /// Whether both attempts were made that an endpoint gets in a run.
     is_tried_twice: bool,
 }
 
 impl Knowledge {
-    /// Recalls what the cache remembers of the endpoints of a list.
-    pub(super) fn recall(list: &List, cache: &CacheSession, options: &Options) -> Knowledge {
+    /// Recalls what the cache remembers of the endpoints of a list. `is_troubled` is by
+    /// [`EndpointId`].
+    pub(super) fn recall(
+        list: &List,
+        cache: &CacheSession,
+        is_troubled: &[bool],
+        options: &Options,
+    ) -> Knowledge {
         let mut endpoints = Vec::with_capacity(list.endpoints.len());
         for id in 0..list.endpoints.len() {
             let endpoint = list.endpoint(EndpointId(id));
             let remembered = cache.recall(&endpoint);
             let shared_address = cache.shared_address(&endpoint);
-            endpoints.push(Known { remembered, shared_address, ..Known::default() });
+            let is_troubled = is_troubled[id];
+            endpoints.push(Known { remembered, shared_address, is_troubled, ..Known::default() });
         }
         let hosts = list.endpoints.iter().map(|endpoint| endpoint.host).collect();
         let wants_all = options.fallbacks == ALL_FALLBACKS;
@@ -106,13 +115,16 @@ impl Knowledge {
 
     /// Returns the latency below which a host belongs to the pool, as far as is known now.
     pub(super) fn limit(&self) -> Option<Duration> {
-        let (mut direct, mut detoured): (Option<Duration>, Option<Duration>) = (None, None);
+        let mut best = [None; 3];
         for known in &self.endpoints {
             let Some((latency, is_detoured)) = known.latency() else { continue };
-            let best = if is_detoured { &mut detoured } else { &mut direct };
+            // As in the rule: the detoured count if no direct one has a latency, and the troubled
+            // if no other one has.
+            let kind = if known.is_troubled { 2 } else { usize::from(is_detoured) };
+            let best: &mut Option<Duration> = &mut best[kind];
             *best = Some(best.map_or(latency, |best| best.min(latency)));
         }
-        direct.or(detoured).map(|best| self.rule.limit(best))
+        best.into_iter().flatten().next().map(|best| self.rule.limit(best))
     }
 
     /// Returns what is remembered of each endpoint; nothing at all if nothing is remembered of any.
@@ -136,7 +148,8 @@ impl Knowledge {
     }
 
     pub(super) fn target(&self, endpoint: EndpointId) -> ProbeTarget {
-        ProbeTarget { endpoint, is_tried: self.endpoints[endpoint.0].is_tried }
+        let Known { is_tried, is_troubled, .. } = self.endpoints[endpoint.0];
+        ProbeTarget { endpoint, is_tried, is_troubled }
     }
 
     /// Returns whether a latency of this endpoint is remembered that was not checked for this long.
@@ -174,6 +187,9 @@ impl Knowledge {
     pub(super) fn latencies(&self, hosts: usize) -> Vec<Option<Duration>> {
         let mut latencies: Vec<Option<Duration>> = vec![None; hosts];
         for (known, host) in self.endpoints.iter().zip(&self.hosts) {
+            if known.is_troubled {
+                continue;
+            }
             if let Some((latency, false)) = known.latency() {
                 let lowest = latencies[host.0].get_or_insert(latency);
                 *lowest = latency.min(*lowest);

@@ -118,7 +118,8 @@ impl World {
             latency: Some(latency),
         };
         let hosts = self.sites.iter().enumerate().map(literal).chain(self.cached.iter().map(cached));
-        let endpoint = |site: usize| TimedEndpoint { host: HostId(site), port: 80, is_tried: false };
+        let endpoint =
+            |site: usize| TimedEndpoint { host: HostId(site), port: 80, is_tried: false, is_troubled: false };
         let mut schedule = Schedule::new(
             self.options.clone(),
             hosts.collect(),
@@ -382,6 +383,7 @@ pub(crate) fn any_events(bytes: &[u8]) {
             host: HostId(endpoints[n].host),
             port: endpoints[n].port,
             is_tried: endpoints[n].attempts > 0,
+            is_troubled: false,
         };
         let mut looking_up: Vec<usize> =
             (0..sites.len()).filter(|&host| is_measured(host) && sites[host].lookup.is_some()).collect();

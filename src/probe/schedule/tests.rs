@@ -24,7 +24,7 @@ fn literal(n: u8, latency: Option<Duration>) -> HostKnowledge {
 }
 
 fn endpoint((host, port): (usize, u16)) -> TimedEndpoint {
-    TimedEndpoint { host: HostId(host), port, is_tried: false }
+    TimedEndpoint { host: HostId(host), port, is_tried: false, is_troubled: false }
 }
 
 #[test]
