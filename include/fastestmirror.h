@@ -5,8 +5,8 @@
  * gets at most two connection attempts in a call, an address at most eight; no data is sent.
  *
  * The order: file: URLs; the pool, shuffled by default; the others with a latency, nearest first;
- * those that a client reaches only after waiting for another address, nearest first; the silent
- * ones; the failed ones. URLs of one host stand together, at its lowest latency and with its
+ * those that a client reaches only after waiting for another address, nearest first; those from
+ * which downloads have failed lately (fm_ranker_set_history()); the silent ones; the failed ones. URLs of one host stand together, at its lowest latency and with its
  * highest weight. If no mirror has answered: file: URLs and then the given order. All but the
  * excluded come out, each once.
  *
@@ -26,7 +26,8 @@
  *   are copied and stay the caller's. Strings that come out belong to the object they come from and
  *   are valid until it is freed, unless their description says otherwise.
  * Errors. Functions that can fail return FM_OK (0) or another fm_status, as an int. Outputs come
- *   last and are written only on success. fm_ranker_error() has the message of the last failure.
+ *   last and are written only on success. fm_ranker_error() or fm_history_error() has the message of the last
+ *   failure.
  *   Whatever fails, the caller still has its own list in the given order. A mirror that cannot be
  *   reached is no error but an outcome.
  * NULL. A NULL object, array or output is FM_INVALID_ARGUMENT, never a crash; a NULL array is fine
@@ -38,7 +39,7 @@
  * Threads. Different rankers may be used in different threads at once. One ranker serves one call
  *   at a time, and a second one gets FM_BUSY. Only fm_ranker_cancel() may come at any time, from
  *   any thread or signal handler, while the ranker exists: remove the handler before
- *   fm_ranker_free(). A ranking or an fm_cache never changes and may be read by all threads.
+ *   fm_ranker_free(). A history may be used by several threads: they wait for each other. A ranking or an fm_cache never changes and may be read by all threads.
  *   Callbacks run on the thread that called fm_rank(). They may call fm_ranker_cancel(), and
  *   nothing else with this ranker; they must return (no longjmp, no C++ exception).
  * Processes. After a fork the child may use the library with rankers of its own, and free those it
@@ -336,6 +337,70 @@ typedef enum fm_filter {
 } fm_filter;
 
 /**
+ * What became of the download of a file, for fm_history_report().
+ */
+typedef enum fm_download {
+  /**
+   * The file arrived, and is the right one.
+   */
+  FM_DOWNLOAD_OK = 0,
+  /**
+   * The mirror does not have the file: 404 or 410 over HTTP.
+   */
+  FM_DOWNLOAD_MISSING = 1,
+  /**
+   * The file has another checksum or size than expected: the mirror is not up to date.
+   */
+  FM_DOWNLOAD_STALE = 2,
+  /**
+   * The download failed in another way that may be the mirror's fault: a timeout, a connection
+   * that was reset, a status of 5xx, or a transfer too slow to go on with.
+   */
+  FM_DOWNLOAD_BROKEN = 3,
+} fm_download;
+
+/**
+ * What a ranking makes of the downloads before it, for fm_ranker_set_history().
+ */
+typedef enum fm_history_use {
+  /**
+   * Nothing.
+   */
+  FM_HISTORY_OFF = 0,
+  /**
+   * Mirrors whose downloads failed in the last hour stand behind all others that have a latency.
+   */
+  FM_HISTORY_TROUBLE = 1,
+  /**
+   * That, and members of the pool that are much slower than the others stand at its end.
+   */
+  FM_HISTORY_ALL = 2,
+} fm_history_use;
+
+/**
+ * Why a mirror stands further back than its latency would put it.
+ */
+typedef enum fm_demotion_reason {
+  /**
+   * It lacked a file of this repository that another mirror had.
+   */
+  FM_DEMOTION_MISSING = 0,
+  /**
+   * It had another version of a file of this repository than was expected, and another mirror had
+   * the right one.
+   */
+  FM_DEMOTION_STALE = 1,
+  /**
+   * A download from its host failed, and one from another host succeeded.
+   */
+  FM_DEMOTION_BROKEN = 2,
+  /**
+   * Downloads from its host are much slower than from others of the pool.
+   */
+  FM_DEMOTION_SLOW = 3,
+} fm_demotion_reason;
+
+/**
  * Called with `completed` 0 when measuring begins, and whenever more endpoints have an outcome:
  * `completed` of `total`, which need not become equal; `best` is the lowest latency so far in
  * seconds, negative while there is none. Not called if there is nothing to measure. As every
@@ -547,6 +612,33 @@ typedef struct fm_cache_record {
    */
   int counts;
 } fm_cache_record;
+
+/**
+ * Why a mirror stands further back. The string belongs to the ranking.
+ */
+typedef struct fm_demotion {
+  /**
+   * The reason with its numbers, for people: part of a sentence.
+   */
+  const char *text;
+  /**
+   * The time since the failure, in seconds; negative for FM_DEMOTION_SLOW.
+   */
+  double age;
+  /**
+   * For FM_DEMOTION_SLOW its mean speed, in bytes per second; else negative.
+   */
+  double speed;
+  /**
+   * For FM_DEMOTION_SLOW the median speed of the others of the pool, in bytes per second; else
+   * negative.
+   */
+  double others;
+  /**
+   * An fm_demotion_reason.
+   */
+  int reason;
+} fm_demotion;
 
 #ifdef __cplusplus
 extern "C" {
@@ -892,6 +984,80 @@ int fm_cache_forget(fm_ranker *ranker,
  * and keeps the seed if it has one. Otherwise as fm_cache_forget().
  */
 int fm_cache_forget_all(fm_ranker *ranker, size_t *forgotten);
+
+/**
+ * Makes a history that will be written into this cache file, the one that fm_ranker_set_cache()
+ * names. Opens nothing yet; a relative path counts from the current directory of this call. NULL
+ * for a NULL or empty path, or after an internal error (a bug).
+ */
+fm_history *fm_history_new(const char *cache);
+
+/**
+ * Frees a history; what was not saved is lost. NULL is fine. No call may be using it.
+ */
+void fm_history_free(fm_history *history);
+
+/**
+ * Returns the message of the last failed call with this history. Empty if none has failed; "the
+ * history is NULL" for NULL. Never NULL; valid until the next call with this history, by any
+ * thread.
+ */
+const char *fm_history_error(const fm_history *history);
+
+/**
+ * Says that `count` URLs are mirrors of one repository, the base URLs as in its list. A failure
+ * counts only if another mirror of the repository served a file afterwards. All mirrors of which
+ * nothing is said here count as those of one repository, which errs where several repositories are
+ * downloaded and one of them is out of date on the client.
+ */
+int fm_history_repository(fm_history *history, const char *const *urls, size_t count);
+
+/**
+ * Reports a download that ended just now. It is kept in memory, in the order of the reports.
+ *
+ * `url` is that of the mirror as in the list, to which the path of the file is added: its host and
+ * path identify the repository there; one that leads to no host is ignored. `outcome` is an
+ * fm_download. `bytes` and `seconds` are those of the body, without lookup, connection, TLS and the
+ * time to the first byte; they count for successful downloads of at least 1 MiB. Do not report a
+ * download that was cancelled, or that came from a cache.
+ */
+int fm_history_report(fm_history *history,
+                      const char *url,
+                      int outcome,
+                      uint64_t bytes,
+                      double seconds);
+
+/**
+ * Writes what the reports amount to into the cache, and begins anew. If they show nothing, no file
+ * is touched. Waits for up to 100 ms for another process that is writing. FM_UNWRITABLE_CACHE with
+ * a warning, one sentence, in fm_history_error(): the file cannot be written, was no cache and was
+ * replaced, or the network changed meanwhile. The reports are gone even so.
+ *
+ * All that a process writes within an hour counts as one run: of a host's speeds in it the last one
+ * is kept.
+ */
+int fm_history_save(fm_history *history);
+
+/**
+ * Sets what is made of what downloads have shown, as fm_history_save() has written it into the
+ * cache: an fm_history_use, default FM_HISTORY_OFF. Has no effect without a cache.
+ *
+ * With FM_HISTORY_TROUBLE a mirror whose downloads failed in the last hour, although another one
+ * served that repository, stands behind all others that have a latency. It does not count for the
+ * best latency, so that the pool is made by the others. With FM_HISTORY_ALL a member of the pool
+ * with less than a quarter of the speed of the others, as far as two of its runs can tell, goes to
+ * the end of the pool, and returns after about two weeks. Preferred hosts stay in front of the
+ * others of the pool. Nothing is ever dropped, or moved to the front; fm_ranking_demotion() says
+ * which mirrors these are, and why.
+ */
+int fm_ranker_set_history(fm_ranker *ranker, int history);
+
+/**
+ * Writes why the mirror at a position, as in fm_ranking_mirror(), stands further back than its
+ * latency would put it, to `*demotion`. FM_INVALID_ARGUMENT if it does not, for a NULL pointer, and
+ * for a position beyond the last; then `*demotion` is left as it was.
+ */
+int fm_ranking_demotion(const fm_ranking *ranking, size_t position, struct fm_demotion *demotion);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -6,6 +6,7 @@
 
 mod file;
 mod glib;
+mod history;
 mod librepo;
 mod processes;
 
@@ -139,6 +140,7 @@ fn another_process() {
         }
         None if part == "write-through-two-mounts" => processes::write_through_two_mounts(&path),
         Some(("write-mirrors-of", name)) => processes::write_mirrors_of(name, &path),
+        Some(("write-downloads-of", name)) => history::write_downloads_of(name, &path),
         Some(("write-forever", start)) => processes::write_forever(start.parse().expect("a number"), &path),
         _ => panic!("there is no part {part}"),
     }

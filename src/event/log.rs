@@ -44,6 +44,11 @@ pub(super) fn write_ranking(write: &mut Write<'_>, ranking: &Ranking) {
         1 => write_line(write, LogLevel::Debug, "1 more mirror follows"),
         count => write_line(write, LogLevel::Debug, &format!("{count} more mirrors follow")),
     }
+    let demoted = ranking.mirrors.iter().filter_map(|mirror| Some((&mirror.url, mirror.demotion?)));
+    for (url, demotion) in demoted.take(MOST_MIRROR_LINES) {
+        let url = shortened(without_user(url));
+        write_line(write, LogLevel::Debug, &format!("{url} stands further back: {demotion}"));
+    }
     for warning in &ranking.warnings {
         write_line(write, LogLevel::Warning, warning);
     }
@@ -87,6 +92,9 @@ fn describe(mirror: &RankedMirror) -> String {
     if mirror.is_detoured {
         text += ", detoured";
     }
+    if let Some(demotion) = mirror.demotion {
+        text += &format!(", {}", demotion.name());
+    }
     if mirror.from_cache && !matches!(mirror.outcome, Outcome::Cached(_)) {
         text += ", from the cache";
     }
@@ -102,6 +110,7 @@ fn is_harmless(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::Demotion;
     use crate::outcome::StopReason;
     use std::time::Duration;
 
@@ -179,22 +188,31 @@ mod tests {
                 is_detoured: true,
                 ..mirror(4, "http://d.example/", Outcome::Measured(ms(15)), false)
             },
+            RankedMirror {
+                demotion: Some(Demotion::Missing { age: Duration::from_secs(60) }),
+                ..mirror(5, "http://me:secret@e.example/", Outcome::Measured(ms(5)), false)
+            },
             mirror(3, "http://c.example/", Outcome::Refused, false),
         ]);
         let expected = [
             (LogLevel::Debug, "1. http://a.example/x and 1 more URL of it: measured 0.010000 s, pool"),
             (LogLevel::Debug, "3. http://b.example/?[2J: cached 0.030000 s"),
             (LogLevel::Debug, "4. http://d.example/: measured 0.015000 s, detoured"),
-            (LogLevel::Debug, "5. http://c.example/: refused, from the cache"),
+            (LogLevel::Debug, "5. http://e.example/: measured 0.005000 s, missing"),
+            (LogLevel::Debug, "6. http://c.example/: refused, from the cache"),
+            (
+                LogLevel::Debug,
+                "http://e.example/ stands further back: it lacked a file 1 min ago, and another mirror had it",
+            ),
             (LogLevel::Warning, "a warning"),
             (
                 LogLevel::Debug,
                 "measuring stopped after 0.022000 s (settled: no other mirror can belong to the pool): \
-                 4 of 5 mirrors have a latency, 2 are in the pool",
+                 5 of 6 mirrors have a latency, 2 are in the pool",
             ),
         ];
         assert_eq!(logged(&ranking), expected.map(|(level, line)| (level, line.to_string())));
         let given = Ranking { pool_order: PoolOrder::Given, ..ranking };
-        assert!(logged(&given)[5].1.ends_with(", 2 are in the pool, in the given order"));
+        assert!(logged(&given)[7].1.ends_with(", 2 are in the pool, in the given order"));
     }
 }

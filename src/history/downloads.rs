@@ -25,7 +25,9 @@ const LEAST_SIZE: u64 = 1 << 20;
 /// The speeds that are believed, in bytes per second.
 const SPEEDS: std::ops::RangeInclusive<f64> = 1.0..=1e12;
 /// Mirrors that were reported after so many others are ignored.
-const MAX_SITES: usize = 4096;
+const MAX_SITES: usize = 1024;
+/// Of so many mirrors it is known to which repository they belong.
+const MAX_NAMED: usize = 1 << 14;
 
 /// A repository on a host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -100,7 +102,7 @@ impl Downloads {
         self.named += 1;
         for site in urls.iter().filter_map(|url| Site::of(url)) {
             let number = self.named;
-            if self.repositories.len() < MAX_SITES || self.repositories.contains_key(&site) {
+            if self.repositories.len() < MAX_NAMED || self.repositories.contains_key(&site) {
                 self.repositories.insert(site, number);
             }
         }
@@ -140,16 +142,26 @@ impl Downloads {
     /// Returns what the reports amount to.
     pub(super) fn learned(&self) -> LearnedDownloads {
         let mut learned = LearnedDownloads::default();
-        for reports in &self.sites {
-            let others = self.last_served_by_others(&reports.site);
+        let repositories: Vec<Option<usize>> =
+            self.sites.iter().map(|it| self.repositories.get(&it.site).copied()).collect();
+        for (reports, repository) in self.sites.iter().zip(&repositories) {
+            if reports.lacked.is_none() && reports.broke.is_none() {
+                continue;
+            }
+            let mut others = LastServed { any: None, whole: None };
+            for (other, other_repository) in self.sites.iter().zip(&repositories) {
+                if other_repository == repository && other.site.host != reports.site.host {
+                    others.add(other);
+                }
+            }
             if let Some((_, trouble)) = reports.lacked.filter(|&(lacked, _)| others.whole > Some(lacked)) {
                 learned.troubles.push((reports.site.clone(), trouble));
             }
             let host = &reports.site.host;
             let served = self.hosts.get(host).and_then(|host| host.served);
-            if reports.broke.is_some_and(|broke| others.any > Some(broke) && served < Some(broke))
-                && !learned.broken.contains(host)
-            {
+            let is_broken =
+                reports.broke.is_some_and(|broke| others.any > Some(broke) && served < Some(broke));
+            if is_broken && !learned.broken.contains(host) {
                 learned.broken.push(host.clone());
             }
         }
@@ -159,20 +171,6 @@ impl Downloads {
         learned.speeds = speeds;
         learned
     }
-
-    fn last_served_by_others(&self, site: &Site) -> LastServed {
-        let repository = self.repositories.get(site);
-        let mut last = LastServed { any: None, whole: None };
-        for other in &self.sites {
-            if other.site.host != site.host && self.repositories.get(&other.site) == repository {
-                last.any = last.any.max(other.served);
-                if other.lacked.is_none() {
-                    last.whole = last.whole.max(other.served);
-                }
-            }
-        }
-        last
-    }
 }
 
 /// When another host last served a repository.
@@ -180,6 +178,15 @@ struct LastServed {
     any: Option<u64>,
     /// The same, of hosts that were not found to lack files of it.
     whole: Option<u64>,
+}
+
+impl LastServed {
+    fn add(&mut self, other: &SiteReports) {
+        self.any = self.any.max(other.served);
+        if other.lacked.is_none() {
+            self.whole = self.whole.max(other.served);
+        }
+    }
 }
 
 impl HostReports {

@@ -80,6 +80,11 @@ impl History {
     /// All that a process writes within an hour counts as one run: of a host's speeds in it the last
     /// one is kept.
     pub fn save(&mut self) -> Option<String> {
+        self.save_as(SystemTime::now(), seed::process_number())
+    }
+
+    /// Writes at this time, as a process of this number.
+    pub(crate) fn save_as(&mut self, now: SystemTime, process: u32) -> Option<String> {
         let learned = mem::take(&mut self.downloads).learned();
         let begun_in = self.network.take().unwrap_or_default();
         if learned.is_empty() {
@@ -89,7 +94,6 @@ impl History {
         if here.differs(&begun_in) {
             return Some("nothing was learned from the downloads: the network changed meanwhile".into());
         }
-        let process = seed::process_number();
-        self.cache.write_downloads(SystemTime::now(), &here, &learned, process).problem()
+        self.cache.write_downloads(now, &here, &learned, process).problem()
     }
 }

@@ -5,6 +5,7 @@ use crate::cache::keyfile::KeyFile;
 use crate::cache::policy::Remembered;
 use crate::cache::records::{self, KeptSeed, Learned};
 use crate::cache::{RecordName, number};
+use crate::history::{LearnedDownloads, Site, Trouble};
 use crate::network::{self, Network};
 use crate::probe::simulation;
 use crate::url::{Endpoint, Mirror};
@@ -68,6 +69,16 @@ pub fn cache(text: &[u8]) -> Vec<u8> {
     if let Ok(before) = before {
         assert!(after.len() >= before.len());
     }
+    // So it is with what downloads have shown.
+    let site = Site::of("http://new.example/pub").expect("a URL");
+    let downloads = LearnedDownloads {
+        speeds: vec![(endpoint.host, 7)],
+        broken: Vec::new(),
+        troubles: vec![(site, Trouble::Missing)],
+    };
+    let (written, _) = records::merge_downloads(&written, now, &HERE, &downloads, 1);
+    let read = records::read_downloads(&written, now, &HERE).expect("a cache");
+    assert!(read.trouble("http://new.example/pub").is_some() && read.has_speeds());
     look_into(text, now);
     look_into(&written, now);
     // Writing nothing changes nothing.

@@ -572,3 +572,99 @@ proptest! {
         prop_assert_eq!(table(&world).rank(&RULE, seed), table(&world).rank(&RULE, seed));
     }
 }
+
+/// The order of these mirrors, of which some are troubled or slow.
+fn order(mirrors: &[(&str, Outcome, &str)], preferred: &str, rule: &Rule, seed: u64) -> Vec<usize> {
+    let mut table = Table::default();
+    for &(name, outcome, demoted) in mirrors {
+        table.add(Some(&host(name)), outcome, 1.0);
+        let entry = table.entries.last_mut().expect("it was just added");
+        entry.is_troubled = demoted == "troubled";
+        entry.is_slow = demoted == "slow";
+    }
+    for listed in &mut table.hosts {
+        listed.is_preferred = listed.host == host(preferred);
+    }
+    table.rank(rule, seed).order
+}
+
+#[test]
+fn troubled_mirrors_stand_behind_all_that_have_a_latency() {
+    let mirrors = [
+        ("near", ms(1.0), "troubled"),
+        ("nearer", ms(0.5), "troubled"),
+        ("silent", Unanswered, ""),
+        ("refused", Refused, "troubled"),
+        ("a", ms(10.0), ""),
+        ("b", ms(15.0), ""),
+        ("far", ms(300.0), ""),
+        ("silent too", Unanswered, "troubled"),
+    ];
+    for seed in 0..20 {
+        let mut found = order(&mirrors, "near", &RULE, seed);
+        // They neither make the pool nor leave it empty, and are not lifted by preference.
+        assert_eq!(found.split_off(2), [6, 1, 0, 2, 7, 3]);
+        found.sort_unstable();
+        assert_eq!(found, [4, 5]);
+    }
+}
+
+#[test]
+fn trouble_of_all_mirrors_counts_for_nothing() {
+    let mirrors =
+        |demoted| [("far", ms(50.0), demoted), ("near", ms(1.0), demoted), ("silent", Unanswered, "")];
+    for seed in 0..5 {
+        let found = order(&mirrors("troubled"), "", &RULE, seed);
+        assert_eq!(found, order(&mirrors(""), "", &RULE, seed));
+        assert_eq!(found, [1, 0, 2]);
+    }
+}
+
+#[test]
+fn troubled_url_leaves_the_others_of_its_host_where_they_are() {
+    let mirrors =
+        [("a", ms(1.0), "troubled"), ("b", ms(30.0), ""), ("a", ms(1.0), ""), ("a", ms(1.5), "troubled")];
+    assert_eq!(order(&mirrors, "", &RULE, 1), [2, 1, 0, 3]);
+}
+
+#[test]
+fn slow_hosts_stand_at_the_end_of_the_pool() {
+    let mirrors = [
+        ("slow", ms(1.0), "slow"),
+        ("a", ms(1.1), ""),
+        ("b", ms(1.2), ""),
+        ("outside", ms(5.0), "slow"),
+        ("slow", ms(1.0), "slow"),
+        ("farther", ms(6.0), ""),
+    ];
+    for rule in [RULE, GIVEN] {
+        for seed in 0..20 {
+            let mut found = order(&mirrors, "", &rule, seed);
+            // Outside the pool it does not matter.
+            assert_eq!(found.split_off(2), [0, 4, 3, 5]);
+            found.sort_unstable();
+            assert_eq!(found, [1, 2]);
+            // What the administrator prefers stays in front.
+            assert_eq!(order(&mirrors, "slow", &rule, seed)[..2], [0, 4]);
+        }
+    }
+}
+
+#[test]
+fn result_says_which_mirrors_are_demoted() {
+    let mut table = Table::default();
+    for (name, latency, is_troubled, is_slow) in [
+        ("a", ms(1.0), false, false),
+        ("b", ms(1.0), false, true),
+        ("c", ms(1.0), true, true),
+        ("d", ms(9.0), false, true),
+        ("e", Unanswered, true, true),
+    ] {
+        table.add(Some(&host(name)), latency, 1.0);
+        let entry = table.entries.last_mut().expect("it was just added");
+        (entry.is_troubled, entry.is_slow) = (is_troubled, is_slow);
+    }
+    let ranked = table.rank(&RULE, 1);
+    assert_eq!(ranked.demoted, [false, true, true, false, false]);
+    assert_eq!(ranked.pool, [true, true, false, false, false]);
+}

@@ -1,5 +1,7 @@
 //! Tests of what runs remember. They set the time of day, which only the inside of the crate can.
 
+mod history;
+
 use crate::outcome::{Outcome, StopReason};
 use crate::ranker::Ranker;
 use crate::ranking::Ranking;

@@ -358,6 +358,85 @@ static int rank_to_the_end(fm_ranker *ranker, const char *const *urls, size_t co
     return summary.stop_reason;
 }
 
+static void history_is_reported_saved_and_heeded(void)
+{
+    const char *urls[] = { open_url, other_url }, *null = NULL;
+    char directory[] = "/tmp/fastestmirror-harness-XXXXXX", path[96];
+    CHECK(mkdtemp(directory));
+    snprintf(path, sizeof path, "%s/cache", directory);
+    CHECK(fm_history_new(NULL) == NULL && fm_history_new("") == NULL);
+    fm_history_free(NULL);
+    CHECK_TEXT(fm_history_error(NULL), "the history is NULL");
+    CHECK(fm_history_report(NULL, open_url, FM_DOWNLOAD_OK, 1, 1) == FM_INVALID_ARGUMENT);
+    CHECK(fm_history_repository(NULL, urls, 2) == FM_INVALID_ARGUMENT);
+    CHECK(fm_history_save(NULL) == FM_INVALID_ARGUMENT);
+
+    fm_history *history = fm_history_new(path);
+    CHECK(history);
+    CHECK_TEXT(fm_history_error(history), "");
+    CHECK(fm_history_report(history, NULL, FM_DOWNLOAD_OK, 1, 1) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_history_error(history), "url is NULL");
+    CHECK(fm_history_report(history, open_url, 4, 1, 1) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_history_error(history), "4 is not an fm_download");
+    CHECK(fm_history_report(history, open_url, FM_DOWNLOAD_OK, 1, -1) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_history_error(history), "seconds cannot be -1: it must be 0 or more, and finite");
+    CHECK(fm_history_repository(history, &null, 1) == FM_INVALID_ARGUMENT);
+    CHECK(fm_history_repository(history, NULL, 0) == FM_OK);
+    /* Nothing to learn, and so no file. */
+    CHECK(fm_history_save(history) == FM_OK && access(path, F_OK) != 0);
+
+    /* Another host had what this one lacked. */
+    const char *repository[] = { open_url, "http://another.example/pub" };
+    CHECK(fm_history_repository(history, repository, 2) == FM_OK);
+    CHECK(fm_history_report(history, repository[0], FM_DOWNLOAD_MISSING, 0, 0) == FM_OK);
+    CHECK(fm_history_report(history, repository[1], FM_DOWNLOAD_OK, 1 << 24, 2.0) == FM_OK);
+    CHECK(fm_history_save(history) == FM_OK && access(path, F_OK) == 0);
+    fm_history_free(history);
+
+    fm_ranker *ranker = new_ranker();
+    CHECK(fm_ranker_set_history(ranker, 3) == FM_INVALID_ARGUMENT);
+    CHECK_TEXT(fm_ranker_error(ranker), "3 is not an fm_history_use");
+    CHECK(fm_ranker_set_history(NULL, FM_HISTORY_ALL) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranker_set_cache(ranker, path) == FM_OK);
+    for (int use = FM_HISTORY_OFF; use <= FM_HISTORY_ALL; use++) {
+        const char *pair[] = { open_url, other_url };
+        fm_ranking *ranking = NULL;
+        fm_mirror mirror;
+        fm_demotion demotion, before;
+        memset(&demotion, 0xa5, sizeof demotion);
+        before = demotion;
+        CHECK(fm_ranker_set_history(ranker, use) == FM_OK);
+        CHECK(fm_rank(ranker, pair, NULL, 2, &ranking) == FM_OK);
+        CHECK(fm_ranking_demotion(ranking, 0, &demotion) == FM_INVALID_ARGUMENT);
+        CHECK(fm_ranking_demotion(ranking, 2, &demotion) == FM_INVALID_ARGUMENT);
+        CHECK(fm_ranking_demotion(NULL, 0, &demotion) == FM_INVALID_ARGUMENT);
+        CHECK(memcmp(&before, &demotion, sizeof demotion) == 0);
+        if (use == FM_HISTORY_OFF) {
+            CHECK(fm_ranking_demotion(ranking, 1, &demotion) == FM_INVALID_ARGUMENT);
+        } else {
+            CHECK(fm_ranking_mirror(ranking, 1, &mirror) == FM_OK && mirror.index == 0 && !mirror.pool);
+            CHECK(fm_ranking_demotion(ranking, 1, NULL) == FM_INVALID_ARGUMENT);
+            CHECK(fm_ranking_demotion(ranking, 1, &demotion) == FM_OK);
+            CHECK(demotion.reason == FM_DEMOTION_MISSING && demotion.age >= 0 && demotion.age < 60);
+            CHECK(demotion.speed < 0 && demotion.others < 0 && strstr(demotion.text, "lacked a file"));
+        }
+        fm_ranking_free(ranking);
+    }
+    fm_ranker_free(ranker);
+
+    history = fm_history_new(directory);
+    CHECK(fm_history_report(history, repository[0], FM_DOWNLOAD_BROKEN, 0, 0) == FM_OK);
+    CHECK(fm_history_report(history, repository[1], FM_DOWNLOAD_OK, 0, 0) == FM_OK);
+    CHECK(fm_history_save(history) == FM_UNWRITABLE_CACHE);
+    CHECK(strstr(fm_history_error(history), "it is a directory"));
+    CHECK(fm_history_save(history) == FM_OK);
+    fm_history_free(history);
+
+    CHECK(remove(path) == 0);
+    snprintf(path, sizeof path, "%s/cache.lock", directory);
+    CHECK(remove(path) == 0 && rmdir(directory) == 0);
+}
+
 static void callbacks_run_on_the_calling_thread(void)
 {
     const char *urls[] = { open_url, silent_url, other_url };
@@ -567,6 +646,7 @@ int main(int argc, char **argv)
     null_and_invalid_arguments_are_refused();
     options_have_their_effect();
     cache_is_used_by_the_next_run();
+    history_is_reported_saved_and_heeded();
     callbacks_run_on_the_calling_thread();
     log_has_order_stop_reason_and_warnings();
     interrupt_check_stops_measuring();

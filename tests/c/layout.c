@@ -21,6 +21,12 @@ int main(void)
     OFFSET(fm_cache_record, network);
     OFFSET(fm_cache_record, of_librepo);
     OFFSET(fm_cache_record, counts);
+    SIZE(fm_demotion);
+    OFFSET(fm_demotion, text);
+    OFFSET(fm_demotion, age);
+    OFFSET(fm_demotion, speed);
+    OFFSET(fm_demotion, others);
+    OFFSET(fm_demotion, reason);
     SIZE(fm_mirror);
     OFFSET(fm_mirror, index);
     OFFSET(fm_mirror, url);
@@ -98,5 +104,16 @@ int main(void)
     VALUE(FM_FILTER_PROTOCOL);
     VALUE(FM_FILTER_INCLUDE);
     VALUE(FM_FILTER_EXCLUDE);
+    VALUE(FM_DOWNLOAD_OK);
+    VALUE(FM_DOWNLOAD_MISSING);
+    VALUE(FM_DOWNLOAD_STALE);
+    VALUE(FM_DOWNLOAD_BROKEN);
+    VALUE(FM_HISTORY_OFF);
+    VALUE(FM_HISTORY_TROUBLE);
+    VALUE(FM_HISTORY_ALL);
+    VALUE(FM_DEMOTION_MISSING);
+    VALUE(FM_DEMOTION_STALE);
+    VALUE(FM_DEMOTION_BROKEN);
+    VALUE(FM_DEMOTION_SLOW);
     return 0;
 }

@@ -45,6 +45,13 @@ pub(crate) enum Call {
     ReadCache(Slot, bool),
     Forget(Slot, Patterns, bool),
     ForgetAll(Slot, bool),
+    NewHistory(Slot, Path),
+    FreeHistory(Slot),
+    Repository(Slot, Patterns),
+    Report(Slot, Option<Url>, Integer, u64, Number),
+    SaveHistory(Slot),
+    UseHistory(Slot, Integer),
+    Demotion(Slot, usize, bool),
 }
 
 /// What a callback does besides returning.

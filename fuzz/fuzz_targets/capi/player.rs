@@ -52,20 +52,25 @@ struct Made {
     urls: Vec<CString>,
 }
 
-#[derive(Default)]
 struct Player {
     rankers: [Option<Held>; SLOTS],
     rankings: [Option<Made>; SLOTS],
+    histories: [*mut fm_history; SLOTS],
 }
 
 pub(crate) fn play(calls: &[Call], surroundings: &Surroundings) {
-    let mut player = Player::default();
+    let mut player = Player {
+        rankers: Default::default(),
+        rankings: Default::default(),
+        histories: [ptr::null_mut(); SLOTS],
+    };
     for call in calls.iter().take(100) {
         player.call(call, surroundings);
     }
     // Rankings outlive their rankers.
     for slot in USED_SLOTS {
         player.free(slot);
+        player.free_history(slot);
     }
     for slot in USED_SLOTS {
         player.check_ranking(slot);
@@ -186,6 +191,12 @@ impl Player {
             &Call::Filter(slot, position, has_output) => self.filter(slot, position, has_output),
             &Call::ReadCache(slot, has_output) => self.read_cache(slot, has_output),
             Call::Forget(..) | Call::ForgetAll(..) => self.forget(call),
+            Call::NewHistory(..)
+            | Call::FreeHistory(_)
+            | Call::Repository(..)
+            | Call::Report(..)
+            | Call::SaveHistory(_) => self.history(call, surroundings),
+            &Call::Demotion(slot, position, has_output) => self.demotion(slot, position, has_output),
             Call::Summary(..) | Call::Mirror(..) | Call::Excluded(..) | Call::Warning(..) => self.get(call),
             _ => self.set_option(call, surroundings),
         }
@@ -231,6 +242,10 @@ impl Player {
             }
             Call::PoolReference(slot, ref urls) => {
                 self.patterns(slot, urls, fm_ranker_set_pool_reference, false);
+            }
+            Call::UseHistory(slot, history) => {
+                let history = history.value();
+                set!(slot, fm_ranker_set_history(history), Some(matches!(history, 0..=2)));
             }
             Call::Seed(slot, seed) => {
                 if set!(slot, fm_ranker_set_seed(seed), Some(true)) {
@@ -328,6 +343,83 @@ impl Player {
         };
         if self.set(slot, status, is_good) {
             self.rankers[index(slot)].as_mut().expect("a ranker").has_filters |= is_filter;
+        }
+    }
+
+    fn free_history(&mut self, slot: Slot) {
+        // SAFETY: NULL, or a history that is not used any more.
+        unsafe { fm_history_free(self.histories[index(slot)]) };
+        self.histories[index(slot)] = ptr::null_mut();
+    }
+
+    fn history(&mut self, call: &Call, surroundings: &Surroundings) {
+        let (slot, status, is_good) = match call {
+            Call::NewHistory(slot, _) if is_null(*slot) => return,
+            Call::NewHistory(slot, path) => {
+                self.free_history(*slot);
+                let path = cache_path(path, surroundings);
+                let is_good = path.as_ref().is_some_and(|path| !path.is_empty());
+                // SAFETY: NULL or a string.
+                let history = unsafe { fm_history_new(path.as_ref().map_or(ptr::null(), |path| path.as_ptr())) };
+                assert_eq!(history.is_null(), !is_good);
+                self.histories[index(*slot)] = history;
+                return;
+            }
+            Call::FreeHistory(slot) => return self.free_history(*slot),
+            Call::Repository(slot, Patterns::Null(count)) => {
+                // SAFETY: NULL is refused, unless it holds no URL.
+                let status =
+                    unsafe { fm_history_repository(self.histories[index(*slot)], ptr::null(), (*count).into()) };
+                (*slot, status, Some(*count == 0))
+            }
+            Call::Repository(slot, Patterns::These(urls)) => {
+                let texts: Vec<_> = urls.iter().map(|url| url.as_ref().map(|it| c_string(it.text()))).collect();
+                let pointers = strings(texts.iter().map(Option::as_ref));
+                let history = self.histories[index(*slot)];
+                // SAFETY: an array of this length, of strings and NULL.
+                let status = unsafe { fm_history_repository(history, pointers.as_ptr(), pointers.len()) };
+                (*slot, status, Some(texts.iter().all(Option::is_some)))
+            }
+            Call::Report(slot, url, outcome, bytes, seconds) => {
+                let url = url.as_ref().map(|url| c_string(url.text(surroundings.port())));
+                let pointer = url.as_ref().map_or(ptr::null(), |url| url.as_ptr());
+                let (outcome, seconds) = (outcome.value(), seconds.value());
+                let history = self.histories[index(*slot)];
+                // SAFETY: NULL or a history; NULL or a string.
+                let status = unsafe { fm_history_report(history, pointer, outcome, *bytes, seconds) };
+                // Longer than a duration can be is refused too.
+                let is_good = url.is_some() && (0..=3).contains(&outcome) && (0.0..1e19).contains(&seconds);
+                (*slot, status, Some(is_good))
+            }
+            Call::SaveHistory(slot) => {
+                const UNWRITABLE: c_int = fm_status::FM_UNWRITABLE_CACHE as c_int;
+                // SAFETY: NULL or a history.
+                let status = unsafe { fm_history_save(self.histories[index(*slot)]) };
+                assert!([OK, INVALID, UNWRITABLE].contains(&status), "status {status}");
+                (*slot, if status == UNWRITABLE { INVALID } else { status }, None)
+            }
+            _ => unreachable!("it is in another match"),
+        };
+        let history = self.histories[index(slot)];
+        if history.is_null() {
+            return assert_eq!(status, INVALID, "for a history that is NULL");
+        }
+        assert!(is_good.is_none_or(|is_good| is_good == (status == OK)), "status {status} of {call:?}");
+        // SAFETY: a history; the message is valid until the next call.
+        assert!(status == OK || !unsafe { CStr::from_ptr(fm_history_error(history)) }.is_empty());
+    }
+
+    fn demotion(&self, slot: Slot, position: usize, has_output: bool) {
+        let mut demotion = MaybeUninit::<fm_demotion>::uninit();
+        let output = if has_output { demotion.as_mut_ptr() } else { ptr::null_mut() };
+        // SAFETY: NULL or a ranking; NULL or a place for the output, which is read if written.
+        unsafe {
+            if fm_ranking_demotion(self.ranking(slot), position % 100, output) == OK {
+                let demotion = demotion.assume_init();
+                assert!(has_output && (0..=3).contains(&demotion.reason));
+                assert_eq!(demotion.age < 0.0, demotion.reason == 3);
+                assert!(!CStr::from_ptr(demotion.text).is_empty());
+            }
         }
     }
 

@@ -122,6 +122,29 @@ fn fallbacks_count_hosts_and_not_urls() {
 }
 
 #[test]
+fn troubled_mirror_does_not_make_the_pool_that_is_waited_for() {
+    let run = |is_troubled: bool| {
+        let start = Instant::now();
+        let options = world([]).fallbacks(0).options;
+        let mut endpoints = [(0, 80), (1, 80), (2, 80)].map(endpoint);
+        endpoints[0].is_troubled = is_troubled;
+        let hosts = (0..3).map(|n| literal(n, None)).collect();
+        let mut schedule = Schedule::new(options, hosts, endpoints.into(), AttemptCounts::default(), start);
+        while let Step::Connect(..) = schedule.next(start) {}
+        schedule.answered(Attempt::new(0, false), ms(1), start + ms(1));
+        let first = (schedule.best(), schedule.next(start + ms(10)));
+        schedule.answered(Attempt::new(1, false), ms(20), start + ms(20));
+        (first, schedule.best(), schedule.next(start + ms(41)))
+    };
+    let ((best, step), _, _) = run(false);
+    assert_eq!((best, step), (Some(ms(1)), Step::Stop(StopReason::Settled)));
+    let ((best, step), then, after) = run(true);
+    assert!(best.is_none() && matches!(step, Step::Wait(_)), "{step:?}");
+    assert_eq!(then, Some(ms(20)));
+    assert!(matches!(after, Step::Wait(_)), "{after:?}");
+}
+
+#[test]
 fn lookups_leave_their_descriptors_to_attempts_when_they_finish() {
     let mut world = world((0..20).map(|n| v4(Silent).named(if n < 10 { 5 } else { 20 })));
     world.options = ScheduleOptions { lookups: 4, descriptors: 15, ..world.options };

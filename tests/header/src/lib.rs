@@ -51,6 +51,7 @@ fn header() -> String {
         .with_src(root().join("src/capi/ranking.rs"))
         .with_src(root().join("src/capi/reason.rs"))
         .with_src(root().join("src/capi/cache.rs"))
+        .with_src(root().join("src/capi/history.rs"))
         .generate()
         .expect("cbindgen understands the sources");
     let mut header = Vec::new();

@@ -173,6 +173,44 @@ static void look_into_cache(fm_ranker *ranker)
     CHECK(fm_cache_read(ranker, &cache) == FM_UNREADABLE_CACHE);
 }
 
+/* Another host has what the first one lacks. */
+static void report_downloads(const char *cache, const char *url)
+{
+    const char *repository[] = { url, "http://another.example/pub" };
+    fm_history *history = fm_history_new(cache);
+    CHECK(history && *fm_history_error(history) == '\0');
+    CHECK(fm_history_repository(history, repository, 2) == FM_OK);
+    CHECK(fm_history_report(history, repository[0], FM_DOWNLOAD_MISSING, 0, 0.0) == FM_OK);
+    CHECK(fm_history_report(history, repository[1], FM_DOWNLOAD_OK, UINT64_C(1) << 24, 2.0) == FM_OK);
+    CHECK(fm_history_save(history) == FM_OK);
+    fm_history_free(history);
+}
+
+/* The first of two mirrors stands behind the second. */
+static void heed_downloads(fm_ranker *ranker, const char *cache, const char *const *urls)
+{
+    struct {
+        fm_demotion demotion;
+        unsigned char guard[64];
+    } guarded;
+    fm_ranking *ranking = NULL;
+    fm_mirror mirror;
+    size_t forgotten;
+    CHECK(fm_ranker_set_cache(ranker, cache) == FM_OK);
+    CHECK(fm_ranker_set_history(ranker, FM_HISTORY_TROUBLE) == FM_OK);
+    CHECK(fm_rank(ranker, urls, NULL, 2, &ranking) == FM_OK);
+    get_mirror(fm_ranking_mirror, ranking, 1, &mirror);
+    CHECK(mirror.index == 0);
+    memset(&guarded, 0xa5, sizeof guarded);
+    CHECK(fm_ranking_demotion(ranking, 0, &guarded.demotion) == FM_INVALID_ARGUMENT);
+    CHECK(fm_ranking_demotion(ranking, 1, &guarded.demotion) == FM_OK);
+    check_guard(guarded.guard);
+    CHECK(guarded.demotion.reason == FM_DEMOTION_MISSING && *guarded.demotion.text);
+    CHECK(guarded.demotion.age >= 0 && guarded.demotion.speed < 0 && guarded.demotion.others < 0);
+    fm_ranking_free(ranking);
+    CHECK(fm_cache_forget_all(ranker, &forgotten) == FM_OK && forgotten > 1);
+}
+
 int main(int argc, char **argv)
 {
     char open_url[64], closed_url[64];
@@ -187,7 +225,7 @@ int main(int argc, char **argv)
     /* The layout of 64-bit machines. */
     if (sizeof(void *) == 8)
         CHECK(sizeof(fm_summary) == 56 && sizeof(fm_mirror) == 56 && sizeof(fm_cache_record) == 72 &&
-              sizeof(fm_reason) == 40 && sizeof(fm_tried) == 32);
+              sizeof(fm_reason) == 40 && sizeof(fm_tried) == 32 && sizeof(fm_demotion) == 40);
     CHECK(strchr(fm_version(), '.'));
     for (int status = FM_OK; status <= FM_UNWRITABLE_CACHE; status++)
         CHECK(*fm_status_text(status));
@@ -228,6 +266,13 @@ int main(int argc, char **argv)
     }
     CHECK(calls.log > 0);
     look_into_cache(calls.ranker);
+    fm_ranker *fresh = fm_ranker_new();
+    char second_url[64];
+    snprintf(second_url, sizeof second_url, "http://127.0.0.2:%s/pub", strrchr(argv[1], ':') + 1);
+    const char *pair[] = { open_url, second_url };
+    report_downloads(argv[3], open_url);
+    heed_downloads(fresh, argv[3], pair);
+    fm_ranker_free(fresh);
 
     /* A run that is very short may have no progress to report. */
     CHECK(fm_ranker_set_cache(calls.ranker, NULL) == FM_OK);
