@@ -2,9 +2,9 @@
 //! ones, or is much slower than others.
 //!
 //! It is evidence beside the latency. It puts a mirror further back, never further in front, and
-//! passes by itself. Each file may use those after it: `report` (what a program reports, from run to
-//! cache), `downloads` (what the reports of a run amount to), `policy` (what counts, for how long,
-//! and what follows).
+//! passes by itself. Each file may use those after it: `report` (what a program reports, from run
+//! to cache), `downloads` (what the reports of a run amount to), `policy` (what counts, for how
+//! long, and what follows).
 #![forbid(unsafe_code)]
 
 mod downloads;

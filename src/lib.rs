@@ -3,8 +3,8 @@
 //! [`Ranker`] takes URLs and returns a [`Ranking`]: local mirrors first, then the *pool* (every
 //! host nearer than twice the best) in random order, so that its mirrors share the load, then all
 //! others with a latency, nearest first (those last that a client reaches only after waiting for
-//! another address), then the mirrors that did not reply or failed. Each URL comes out exactly
-//! once, except those that a filter excludes.
+//! another address, and those from which downloads have failed lately), then the mirrors that did
+//! not reply or failed. Each URL comes out exactly once, except those that a filter excludes.
 //!
 //! ```
 //! let urls = ["http://127.0.0.1:9/pub", "file:///srv/mirror"];
@@ -50,12 +50,13 @@
 //! # What is remembered
 //!
 //! Nothing, unless [`Ranker::cache`] names a file. Then latencies count for 30 days
-//! ([`Ranker::max_age`]); that a mirror refused, was unreachable, had no address or did not
-//! reply in time, for an hour. The mirrors that would lead by what is remembered are asked
-//! again, unless they were heard in the last ten minutes ([`Ranker::check_after`]). Records of
-//! another network do not count. The file has the format of librepo's own cache; neither user
-//! names nor passwords are ever in it. A file that cannot be used is a warning in the
-//! [`Ranking`], never an error.
+//! ([`Ranker::max_age`]); that a mirror refused, was unreachable, had no address or did not reply
+//! in time, for an hour. The mirrors that would lead by what is remembered are asked again, unless
+//! they were heard in the last ten minutes ([`Ranker::check_after`]). Records of another network do
+//! not count. What a program reports of its downloads ([`History`]) is there too, and counts if
+//! [`Ranker::history`] says so. The file has the format of librepo's own cache; neither user names
+//! nor passwords are ever in it. A file that cannot be used is a warning in the [`Ranking`], never
+//! an error.
 //!
 //! [`Ranker::read_cache`] shows what a file remembers, and [`Ranker::forget`] removes it. Why a
 //! mirror stands where it stands is in the [`Ranking`] too: [`Ranking::tried`],

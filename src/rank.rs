@@ -2,8 +2,8 @@
 //! no global generator.
 //!
 //! Local mirrors first, then the pool (everything within a factor of the best) shuffled or in the
-//! given order, then what else has a latency, nearest first, then what downloads have shown to be in
-//! trouble, then what has not answered, then what failed.
+//! given order, then what else has a latency, nearest first, then what downloads have shown to be
+//! in trouble, then what has not answered, then what failed.
 #![forbid(unsafe_code)]
 
 use crate::hosts::{HostId, ListedHost};
@@ -47,8 +47,8 @@ pub(crate) struct Entry {
     pub(crate) outcome: Outcome,
     /// Whether the client waits for another address before it reaches the one with this latency.
     pub(crate) is_detoured: bool,
-    /// Whether downloads from it failed a while ago. It stands behind all others with a latency, and
-    /// does not make the pool: a near mirror that is broken must not leave it empty.
+    /// Whether downloads from it failed a while ago. It stands behind all others with a latency,
+    /// and does not make the pool: a near mirror that is broken must not leave it empty.
     pub(crate) is_troubled: bool,
     /// Whether downloads from its host are slow. It stands at the end of the pool.
     pub(crate) is_slow: bool,

@@ -111,8 +111,8 @@ impl Ranker {
     /// Sets the order of the hosts in the pool; default: shuffled. Preferred hosts are first in
     /// either ([`Ranker::prefer`]), and the URLs of a host stay together.
     ///
-    /// [`PoolOrder::Given`] is for lists that a server shuffles by the capacity of the mirrors, anew
-    /// for each request, as MirrorManager does: the nearest mirrors then share the load in
+    /// [`PoolOrder::Given`] is for lists that a server shuffles by the capacity of the mirrors,
+    /// anew for each request, as MirrorManager does: the nearest mirrors then share the load in
     /// proportion to their capacity. The place of a host is that of its first URL; seed and weights
     /// have no effect. With a list that stays the same, all clients would go to the same mirror.
     pub fn pool_order(&mut self, order: PoolOrder) -> &mut Ranker {
@@ -121,8 +121,8 @@ impl Ranker {
     }
 
     /// Sets another list by which a pool in the given order is put in order, so that several lists
-    /// agree on it: the hosts stand as this list has them, followed by those that it lacks, as their
-    /// own list has them. Default, and with no URL: none. Has no effect on a shuffled pool
+    /// agree on it: the hosts stand as this list has them, followed by those that it lacks, as
+    /// their own list has them. Default, and with no URL: none. Has no effect on a shuffled pool
     /// ([`Ranker::pool_order`]), nor on mirrors outside the pool.
     pub fn pool_reference(&mut self, urls: &[&str]) -> &mut Ranker {
         self.options.pool_reference =
@@ -226,17 +226,18 @@ impl Ranker {
         self
     }
 
-    /// Sets what is made of what downloads have shown, as [`History`](crate::History) has written it
-    /// into the cache; default: nothing. Has no effect without a cache.
+    /// Sets what is made of what downloads have shown, as [`History`](crate::History) has written
+    /// it into the cache; default: nothing. Has no effect without a cache.
     ///
     /// With [`HistoryUse::Trouble`] a mirror whose downloads failed in the last hour, although
-    /// another one served that repository, stands behind all others that have a latency. It does not
-    /// count for the best latency, so that the pool is made by the others. With
-    /// [`HistoryUse::All`] a member of the pool with less than a quarter of the speed of the others,
-    /// as far as two of its runs can tell, goes to the end of the pool, and returns after about two
-    /// weeks. Preferred hosts ([`Ranker::prefer`]) stay in front of the others of the pool. Nothing
-    /// is ever dropped, or moved to the front. [`RankedMirror::demotion`](crate::RankedMirror::demotion)
-    /// says which mirrors these are, and why.
+    /// another one served that repository, stands behind all others that have a latency. It does
+    /// not count for the best latency, so that the pool is made by the others. With
+    /// [`HistoryUse::All`] a member of the pool with less than a quarter of the speed of the
+    /// others, as far as two of its runs can tell, goes to the end of the pool, and returns after
+    /// about two weeks. Preferred hosts ([`Ranker::prefer`]) stay in front of the others of the
+    /// pool. Nothing is ever dropped, or moved to the front.
+    /// [`RankedMirror::demotion`](crate::RankedMirror::demotion) says which mirrors these are, and
+    /// why.
     pub fn history(&mut self, history: HistoryUse) -> &mut Ranker {
         self.options.history = history;
         self

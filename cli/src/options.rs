@@ -15,15 +15,15 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, ValueHint, value_parser};
 use clap_complete::Shell;
-use fastestmirror::{Error, Family, PoolOrder, Protocol, Ranker};
+use fastestmirror::{Error, Family, HistoryUse, PoolOrder, Protocol, Ranker};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use values::{
-    colors, factor, fallbacks, pattern, pause, period, pool, protocol, runs, seed, shell, slack, timeout,
-    top, watch,
+    colors, factor, fallbacks, history, pattern, pause, period, pool, protocol, runs, seed, shell, slack,
+    timeout, top, watch,
 };
 
 /// What the command line asks for.
@@ -250,6 +250,11 @@ fn command() -> Command {
                 .value_parser(period)
                 .help("Keep the same order of the pool for this long; needs --cache"),
         )
+        .arg(
+            option("history", "USE")
+                .value_parser(history)
+                .help("Heed reported downloads: off, trouble or all; needs --cache"),
+        )
         .next_help_heading("Watching")
         .arg(
             option("watch", "SECONDS")
@@ -425,7 +430,7 @@ fn explain(matches: &ArgMatches) -> Option<Question> {
 /// Refuses options that would silently do nothing beside the others, or without them.
 fn refuse_without_effect(matches: &ArgMatches) -> Result<(), Exit> {
     let is_given = |name: &str| matches.value_source(name) == Some(ValueSource::CommandLine);
-    for option in ["max-age", "check-after", "rotate"] {
+    for option in ["max-age", "check-after", "rotate", "history"] {
         if is_given(option) && !is_given("cache") {
             return Err(conflict(&format!("--{option} needs --cache FILE, and has no effect without it")));
         }
@@ -551,6 +556,9 @@ fn ranker(matches: &ArgMatches) -> Result<Ranker, Error> {
     }
     if let Some(time) = matches.get_one::<Duration>("check-after") {
         ranker.check_after(*time);
+    }
+    if let Some(history) = matches.get_one::<HistoryUse>("history") {
+        ranker.history(*history);
     }
     if let Some(period) = matches.get_one::<Duration>("rotate") {
         ranker.rotate_every(*period);

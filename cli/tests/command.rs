@@ -364,7 +364,7 @@ fn argument_errors_are_reported() {
     let list = list.as_str();
     let metalink = file("fine.xml", metalink(&[("http://127.0.0.1/", 1)]));
     let metalink = metalink.as_str();
-    let table: [(&[&str], &str); 27] = [
+    let table: [(&[&str], &str); 28] = [
         (&[list, list], "only one file can be read"),
         (&["http://127.0.0.1/", list], "is not a URL, and files and URLs cannot be mixed"),
         (&["http://127.0.0.1/", "-"], "\"-\" is not a URL"),
@@ -394,6 +394,7 @@ fn argument_errors_are_reported() {
         (&["--rotate=60", "--cache=c", "--seed=1", list], "--rotate has no effect with --seed"),
         (&["--weights", "--runs=2", metalink], "--weights has no effect with --runs"),
         (&["--prefer=.de", "--runs=2", list], "--prefer has no effect with --runs"),
+        (&["--history", "all", list], "--history needs --cache FILE"),
         (&["--json"], "there is nothing to rank"),
         (&[""], "\"\": cannot be read: No such file or directory"),
         (&["--no-such-option", list], "unexpected argument '--no-such-option' found\n\nUsage:"),

@@ -152,7 +152,8 @@ pub(crate) fn read(
 
 /// Removes the records of, and the notes on, the hosts that match one of these patterns, or with
 /// none those of all hosts. Returns the text and how many were removed; of a latency with the note
-/// on its network that is one, and of what downloads have shown it is one for each group. If there is none, the text stays as it is.
+/// on its network that is one, and of what downloads have shown it is one for each group. If there
+/// is none, the text stays as it is.
 ///
 /// # Errors
 /// If it is not a cache.

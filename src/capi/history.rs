@@ -48,8 +48,8 @@ pub enum fm_history_use {
 pub enum fm_demotion_reason {
     /// It lacked a file of this repository that another mirror had.
     FM_DEMOTION_MISSING = 0,
-    /// It had another version of a file of this repository than was expected, and another mirror had
-    /// the right one.
+    /// It had another version of a file of this repository than was expected, and another mirror
+    /// had the right one.
     FM_DEMOTION_STALE = 1,
     /// A download from its host failed, and one from another host succeeded.
     FM_DEMOTION_BROKEN = 2,
@@ -207,9 +207,9 @@ pub unsafe extern "C" fn fm_history_repository(
 ///
 /// `url` is that of the mirror as in the list, to which the path of the file is added: its host and
 /// path identify the repository there; one that leads to no host is ignored. `outcome` is an
-/// fm_download. `bytes` and `seconds` are those of the body, without lookup, connection, TLS and the
-/// time to the first byte; they count for successful downloads of at least 1 MiB. Do not report a
-/// download that was cancelled, or that came from a cache.
+/// fm_download. `bytes` and `seconds` are those of the body, without lookup, connection, TLS and
+/// the time to the first byte; they count for successful downloads of at least 1 MiB. Do not report
+/// a download that was cancelled, or that came from a cache.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_history_report(
     history: *mut fm_history,
@@ -250,8 +250,8 @@ pub unsafe extern "C" fn fm_history_report(
 /// a warning, one sentence, in fm_history_error(): the file cannot be written, was no cache and was
 /// replaced, or the network changed meanwhile. The reports are gone even so.
 ///
-/// All that a process writes within an hour counts as one run: of a host's speeds in it the last one
-/// is kept.
+/// All that a process writes within an hour counts as one run: of a host's speeds in it the last
+/// one is kept.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_history_save(history: *mut fm_history) -> c_int {
     let body = |history: &mut History| match history.save() {
@@ -292,8 +292,8 @@ pub unsafe extern "C" fn fm_ranker_set_history(ranker: *mut fm_ranker, history: 
 }
 
 /// Writes why the mirror at a position, as in fm_ranking_mirror(), stands further back than its
-/// latency would put it, to `*demotion`. FM_INVALID_ARGUMENT if it does not, for a NULL pointer, and
-/// for a position beyond the last; then `*demotion` is left as it was.
+/// latency would put it, to `*demotion`. FM_INVALID_ARGUMENT if it does not, for a NULL pointer,
+/// and for a position beyond the last; then `*demotion` is left as it was.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranking_demotion(
     ranking: *const fm_ranking,

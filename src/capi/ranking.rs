@@ -239,8 +239,8 @@ pub unsafe extern "C" fn fm_ranking_summary(ranking: *const fm_ranking, summary:
     fm_status::FM_OK as c_int
 }
 
-/// Returns how many hosts a slack of 5 ms would add to the pool, if that has fewer than three hosts;
-/// else 0, and for NULL. Only hosts count whose latency is known. See fm_ranker_set_slack().
+/// Returns how many hosts a slack of 5 ms would add to the pool, if that has fewer than three
+/// hosts; else 0, and for NULL. Only hosts count whose latency is known. See fm_ranker_set_slack().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_ranking_slack_would_add(ranking: *const fm_ranking) -> usize {
     // SAFETY: the caller's promise.

@@ -23,7 +23,7 @@ pub enum fm_status {
     FM_INTERNAL = 5,
     /// The cache does not exist, may not be read, or is no cache.
     FM_UNREADABLE_CACHE = 6,
-    /// Nothing can be removed from the cache.
+    /// The cache cannot be written.
     FM_UNWRITABLE_CACHE = 7,
 }
 use fm_status::*;

@@ -6,11 +6,11 @@
 //! repository; one that breaks off does so for all repositories, but perhaps only in this network.
 //! Which failures are the mirror's fault is decided in `downloads`.
 //!
-//! **Speed** is compared among the members of a pool. Of each host the last two runs count, each with
-//! the weight 2^(-age / half-life). The half-life is 14 days, and differs by up to a quarter from
-//! machine to machine and from host to host, so that a million machines do not return to a mirror on
-//! the same day. With `n` the sum of the weights of a host and `m` the weighted mean of the natural
-//! logarithms of its speeds, a host is slow if
+//! **Speed** is compared among the members of a pool. Of each host the last two runs count, each
+//! with the weight 2^(-age / half-life). The half-life is 14 days, and differs by up to a quarter
+//! from machine to machine and from host to host, so that a million machines do not return to a
+//! mirror on the same day. With `n` the sum of the weights of a host and `m` the weighted mean of
+//! the natural logarithms of its speeds, a host is slow if
 //!
 //! ```text
 //! n > 1, and n of all others together > 1, and
@@ -18,9 +18,9 @@
 //! ```
 //!
 //! 0.7 is the standard deviation of the logarithm of a speed that varies by a factor of two. So a
-//! host is slow if, with room for twice the error of the comparison, it has less than a quarter of the
-//! speed of the others. Since `n` is above 1 only with two runs that are not too old, a single run
-//! never suffices, and a slow host is tried again two weeks after its last one.
+//! host is slow if, with room for twice the error of the comparison, it has less than a quarter of
+//! the speed of the others. Since `n` is above 1 only with two runs that are not too old, a single
+//! run never suffices, and a slow host is tried again two weeks after its last one.
 //!
 //! - The *others* are the other hosts of the pool of which any speed is known. Their median is
 //!   weighted by their `n`; where two share it, it is the lower one, which demotes less.
@@ -51,7 +51,8 @@ pub enum DownloadOutcome {
     Broken,
 }
 
-/// What a ranking makes of the downloads before it, for [`Ranker::history`](crate::Ranker::history).
+/// What a ranking makes of the downloads before it, for
+/// [`Ranker::history`](crate::Ranker::history).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[non_exhaustive]
 pub enum HistoryUse {
@@ -74,8 +75,8 @@ pub enum Demotion {
         /// The time since then.
         age: Duration,
     },
-    /// It had another version of a file of this repository than was expected, and another mirror had
-    /// the right one.
+    /// It had another version of a file of this repository than was expected, and another mirror
+    /// had the right one.
     #[non_exhaustive]
     Stale {
         /// The time since then.
@@ -197,9 +198,9 @@ pub(crate) fn observation_is_kept(at: i64, now: i64) -> bool {
     (-CLOCK_TOLERANCE..=OBSERVATION_MAX_AGE).contains(&now.saturating_sub(at))
 }
 
-/// Adds an observation to those of its host, which are in the order of their times. A process is one
-/// run: its later observation in a network takes the place of the earlier one, so that one slow hour
-/// does not count twice.
+/// Adds an observation to those of its host, which are in the order of their times. A process is
+/// one run: its later observation in a network takes the place of the earlier one, so that one slow
+/// hour does not count twice.
 pub(crate) fn remember(observations: &mut Vec<Observation>, new: Observation) {
     let is_same_run = |old: &Observation| old.process == new.process && !old.network.differs(&new.network);
     observations.retain(|old| !is_same_run(old));

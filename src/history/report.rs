@@ -52,9 +52,9 @@ impl History {
     }
 
     /// Says that these URLs are mirrors of one repository, the base URLs as in its list. A failure
-    /// counts only if another mirror of the repository served a file afterwards. All mirrors of which
-    /// nothing is said here count as those of one repository, which errs where several repositories
-    /// are downloaded and one of them is out of date on the client.
+    /// counts only if another mirror of the repository served a file afterwards. All mirrors of
+    /// which nothing is said here count as those of one repository, which errs where several
+    /// repositories are downloaded and one of them is out of date on the client.
     pub fn repository(&mut self, urls: &[&str]) {
         self.downloads.repository(urls);
     }
@@ -63,8 +63,8 @@ impl History {
     ///
     /// `url` is that of the mirror as in the list, to which the path of the file is added: its host
     /// and path identify the repository there. `bytes` and `time` are those of the body, without
-    /// lookup, connection, TLS and the time to the first byte; they count for successful downloads of
-    /// at least 1 MiB. Do not report a download that was cancelled, or that came from a cache.
+    /// lookup, connection, TLS and the time to the first byte; they count for successful downloads
+    /// of at least 1 MiB. Do not report a download that was cancelled, or that came from a cache.
     ///
     /// A URL that leads to no host is ignored.
     pub fn report(&mut self, url: &str, outcome: DownloadOutcome, bytes: u64, time: Duration) {
@@ -77,8 +77,8 @@ impl History {
     /// file is touched. Returns a warning if it could not be written: one sentence. Waits for up to
     /// 100 ms for another process that is writing.
     ///
-    /// All that a process writes within an hour counts as one run: of a host's speeds in it the last
-    /// one is kept.
+    /// All that a process writes within an hour counts as one run: of a host's speeds in it the
+    /// last one is kept.
     pub fn save(&mut self) -> Option<String> {
         self.save_as(SystemTime::now(), seed::process_number())
     }

@@ -72,6 +72,8 @@ fn options_reach_the_ranker() {
     assert_eq!(options.input, ["list"]);
     let given = parsed(&["--pool=given", "list"]).expect("usable");
     assert!(format!("{:?}", given.ranker).contains("pool_order: Given"));
+    let heeding = parsed(&["--history=trouble", "--cache=file", "list"]).expect("usable");
+    assert!(format!("{:?}", heeding.ranker).contains("history: Trouble"));
     let protocols = parsed(&["--protocol=ftp", "--protocol", "file", "list"]).expect("usable");
     assert!(format!("{:?}", protocols.ranker).contains("protocols: [Ftp, File]"));
 }

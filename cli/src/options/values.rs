@@ -2,7 +2,7 @@
 
 use crate::terminal::Colors;
 use clap_complete::Shell;
-use fastestmirror::{Error, PoolOrder, Protocol, Ranker};
+use fastestmirror::{Error, HistoryUse, PoolOrder, Protocol, Ranker};
 use std::time::Duration;
 
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
@@ -68,6 +68,15 @@ pub(super) fn pool(text: &str) -> Result<PoolOrder, String> {
         "shuffled" => Ok(PoolOrder::Shuffled),
         "given" => Ok(PoolOrder::Given),
         _ => Err("it must be shuffled or given".into()),
+    }
+}
+
+pub(super) fn history(text: &str) -> Result<HistoryUse, String> {
+    match text {
+        "off" => Ok(HistoryUse::Off),
+        "trouble" => Ok(HistoryUse::Trouble),
+        "all" => Ok(HistoryUse::All),
+        _ => Err("it must be off, trouble or all".into()),
     }
 }
 

@@ -122,7 +122,7 @@ typedef enum fm_status {
    */
   FM_UNREADABLE_CACHE = 6,
   /**
-   * Nothing can be removed from the cache.
+   * The cache cannot be written.
    */
   FM_UNWRITABLE_CACHE = 7,
 } fm_status;
@@ -386,8 +386,8 @@ typedef enum fm_demotion_reason {
    */
   FM_DEMOTION_MISSING = 0,
   /**
-   * It had another version of a file of this repository than was expected, and another mirror had
-   * the right one.
+   * It had another version of a file of this repository than was expected, and another mirror
+   * had the right one.
    */
   FM_DEMOTION_STALE = 1,
   /**
@@ -876,8 +876,8 @@ void fm_ranking_free(fm_ranking *ranking);
 int fm_ranking_summary(const fm_ranking *ranking, struct fm_summary *summary);
 
 /**
- * Returns how many hosts a slack of 5 ms would add to the pool, if that has fewer than three hosts;
- * else 0, and for NULL. Only hosts count whose latency is known. See fm_ranker_set_slack().
+ * Returns how many hosts a slack of 5 ms would add to the pool, if that has fewer than three
+ * hosts; else 0, and for NULL. Only hosts count whose latency is known. See fm_ranker_set_slack().
  */
 size_t fm_ranking_slack_would_add(const fm_ranking *ranking);
 
@@ -1017,9 +1017,9 @@ int fm_history_repository(fm_history *history, const char *const *urls, size_t c
  *
  * `url` is that of the mirror as in the list, to which the path of the file is added: its host and
  * path identify the repository there; one that leads to no host is ignored. `outcome` is an
- * fm_download. `bytes` and `seconds` are those of the body, without lookup, connection, TLS and the
- * time to the first byte; they count for successful downloads of at least 1 MiB. Do not report a
- * download that was cancelled, or that came from a cache.
+ * fm_download. `bytes` and `seconds` are those of the body, without lookup, connection, TLS and
+ * the time to the first byte; they count for successful downloads of at least 1 MiB. Do not report
+ * a download that was cancelled, or that came from a cache.
  */
 int fm_history_report(fm_history *history,
                       const char *url,
@@ -1033,8 +1033,8 @@ int fm_history_report(fm_history *history,
  * a warning, one sentence, in fm_history_error(): the file cannot be written, was no cache and was
  * replaced, or the network changed meanwhile. The reports are gone even so.
  *
- * All that a process writes within an hour counts as one run: of a host's speeds in it the last one
- * is kept.
+ * All that a process writes within an hour counts as one run: of a host's speeds in it the last
+ * one is kept.
  */
 int fm_history_save(fm_history *history);
 
@@ -1054,8 +1054,8 @@ int fm_ranker_set_history(fm_ranker *ranker, int history);
 
 /**
  * Writes why the mirror at a position, as in fm_ranking_mirror(), stands further back than its
- * latency would put it, to `*demotion`. FM_INVALID_ARGUMENT if it does not, for a NULL pointer, and
- * for a position beyond the last; then `*demotion` is left as it was.
+ * latency would put it, to `*demotion`. FM_INVALID_ARGUMENT if it does not, for a NULL pointer,
+ * and for a position beyond the last; then `*demotion` is left as it was.
  */
 int fm_ranking_demotion(const fm_ranking *ranking, size_t position, struct fm_demotion *demotion);
 
