@@ -60,7 +60,7 @@ fn completions_of_the_simulation_work_in_bash() {
     if !have_shell("bash") {
         return;
     }
-    // Builds without the feature may have taken the place of the command that was built with it.
+    // Other tests build the command without the feature, in place of the one built with it.
     let script = run(Command::new(support::build::fleet()).args(["--generate", "bash"]));
     assert_eq!(in_bash(&script, &["fl"]), ["fleet"]);
     assert_eq!(in_bash(&script, &["fleet", "--sto"]), ["--story"]);

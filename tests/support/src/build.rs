@@ -126,12 +126,14 @@ pub fn install(prefix: &Path) {
 }
 
 /// The command with its simulator. A test of a debug build would wait for minutes, so this is
-/// always a release build.
+/// always a release build. It has a directory of its own: its library is built with another
+/// feature, and in one directory each of the two builds would undo the other.
 pub fn fleet() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
+        let directory = scratch("fleet");
         let mut command = cargo(&["build", "--release", "-p", "fastestmirror-cli", "--features", "fleet"]);
-        run(command.arg("--target-dir").arg(target()));
-        target().join("release/fastestmirror")
+        run(command.arg("--target-dir").arg(&directory));
+        directory.join("release/fastestmirror")
     })
 }
