@@ -95,7 +95,7 @@ struct Run<'a> {
     list: List,
     cache: CacheSession,
     knowledge: Knowledge,
-    /// Why mirrors are in trouble, by their position in the list.
+    /// Why mirrors are in trouble, by their position in the list; empty if none is.
     troubles: Vec<Option<Demotion>>,
     seed: u64,
     /// The seed to keep in the cache, if it is a new one.
@@ -116,15 +116,21 @@ impl<'a> Run<'a> {
             Some(seed) => (seed, None),
             None => cache.seed().map_err(Error::System)?,
         };
-        let mut troubles = Vec::with_capacity(list.mirrors.len());
-        // An endpoint with any sound mirror is sound.
-        let mut is_troubled = vec![true; list.endpoints.len()];
-        for mirror in &list.mirrors {
-            let trouble = cache.downloads().trouble(&mirror.url);
-            if let (Target::Remote { endpoint: Some(EndpointId(id)), .. }, None) = (mirror.target, trouble) {
-                is_troubled[id] = false;
+        let mut troubles = Vec::new();
+        let mut is_troubled = vec![false; list.endpoints.len()];
+        // Most runs heed no downloads, and a list may have a million mirrors.
+        if cache.downloads().has_troubles() {
+            // An endpoint with any sound mirror is sound.
+            is_troubled.fill(true);
+            for mirror in &list.mirrors {
+                let trouble = cache.downloads().trouble(&mirror.url);
+                if let (Target::Remote { endpoint: Some(EndpointId(id)), .. }, None) =
+                    (mirror.target, trouble)
+                {
+                    is_troubled[id] = false;
+                }
+                troubles.push(trouble);
             }
-            troubles.push(trouble);
         }
         Ok(Run {
             options,
@@ -327,7 +333,8 @@ impl<'a> Run<'a> {
         results
     }
 
-    /// Puts the mirrors in order, after what became of each, and says why some of them are demoted.
+    /// Puts the mirrors in order, after what became of each, and says why some of them are demoted,
+    /// by their position in the list; nothing if none is.
     fn ranked(&self, results: &[ProbeResult]) -> (Ranked, Vec<Option<Demotion>>) {
         let groups = self.groups();
         let mut entries = Vec::with_capacity(self.list.mirrors.len());
@@ -339,7 +346,7 @@ impl<'a> Run<'a> {
                 Target::Local | Target::Unsupported => (None, 0),
             };
             let ProbeResult { outcome, is_detoured, .. } = *result;
-            let is_troubled = self.troubles[entries.len()].is_some();
+            let is_troubled = self.troubles.get(entries.len()).is_some_and(Option::is_some);
             let weight = mirror.weight;
             entries.push(Entry { host, outcome, is_detoured, is_troubled, is_slow: false, weight, place });
         }
@@ -348,6 +355,7 @@ impl<'a> Run<'a> {
         let mut demotions = self.troubles.clone();
         let slow = self.slow(&entries, &ranked);
         if !slow.is_empty() {
+            demotions.resize(entries.len(), None);
             for (index, entry) in entries.iter_mut().enumerate() {
                 let demotion = entry.host.filter(|_| ranked.pool[index]).and_then(|host| slow.get(&host));
                 entry.is_slow = demotion.is_some();
@@ -459,7 +467,7 @@ impl<'a> Run<'a> {
                 is_preferred: host.is_some_and(|HostId(host)| self.list.hosts[host].is_preferred),
                 is_lookup_unfinished: result.is_lookup_unfinished,
                 endpoint,
-                demotion: demotions[index],
+                demotion: demotions.get(index).copied().flatten(),
             }
         };
         let excluded = (0..results.len()).filter(|&index| results[index].outcome == Outcome::Excluded);

@@ -52,14 +52,16 @@ impl DownloadRecords {
     /// Returns why a mirror is in trouble, if it is. Of a host and a repository on it the newer
     /// trouble counts.
     pub(crate) fn trouble(&self, url: &str) -> Option<Demotion> {
-        if self.troubles.is_empty() {
-            return None;
-        }
         let site = Site::of(url)?;
         let of_host = self.troubles.get(host_name(&site.host).as_bytes());
         let of_site = self.troubles.get(site_name(&site).as_bytes());
         let &(at, trouble) = of_host.into_iter().chain(of_site).max_by_key(|(at, _)| *at)?;
         Some(trouble.demotion(policy::age(at, self.now)))
+    }
+
+    /// Returns whether any mirror is in trouble.
+    pub(crate) fn has_troubles(&self) -> bool {
+        !self.troubles.is_empty()
     }
 
     /// Returns whether the speed of any host is known.

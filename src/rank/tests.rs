@@ -567,6 +567,48 @@ proptest! {
         prop_assert_eq!(here, there);
     }
 
+    /// Trouble takes an entry out of what the others are ranked by, and speed changes no membership.
+    #[test]
+    fn demoted_entries_change_nothing_for_the_others(
+        world in any_world(), flags in prop::collection::vec((0..4u8, 0..4u8), 40), seed: u64
+    ) {
+        let plain = table(&world);
+        let (mut demoted, mut without, mut slow) = (table(&world), table(&world), table(&world));
+        for (index, &(troubled, is_slow)) in flags.iter().take(world.len()).enumerate() {
+            let is_troubled = troubled == 0 && world[index].0.is_some();
+            demoted.entries[index].is_troubled = is_troubled;
+            if is_troubled && world[index].1.latency().is_some() {
+                without.entries[index].outcome = Excluded;
+            }
+            slow.entries[index].is_slow = is_slow == 0;
+        }
+        let (ranked, sound) = (demoted.rank(&RULE, seed), without.rank(&RULE, seed));
+        let mut order = ranked.order.clone();
+        order.sort_unstable();
+        prop_assert_eq!(order, (0..world.len()).filter(|&i| world[i].1 != Excluded).collect::<Vec<_>>());
+        let has_sound = (0..world.len()).any(|i| without.entries[i].outcome.latency().is_some());
+        if has_sound {
+            let rest: Vec<_> = ranked.order.iter().copied().filter(|&i| !ranked.demoted[i]).collect();
+            prop_assert_eq!(rest, sound.order);
+            prop_assert_eq!(ranked.pool, sound.pool);
+            let class = |&i: &usize| match world[i].1 {
+                Local => 0,
+                Measured(_) | Cached(_) => 1 + usize::from(ranked.demoted[i]),
+                Unanswered => 3,
+                _ => 4,
+            };
+            prop_assert!(ranked.order.is_sorted_by_key(class));
+        } else {
+            prop_assert_eq!(ranked, plain.rank(&RULE, seed));
+        }
+        let (plain, slow) = (plain.rank(&RULE, seed), slow.rank(&RULE, seed));
+        prop_assert_eq!(&plain.pool, &slow.pool);
+        let outside = |ranked: &Ranked| -> Vec<usize> {
+            ranked.order.iter().copied().filter(|&i| !ranked.pool[i]).collect()
+        };
+        prop_assert_eq!(outside(&plain), outside(&slow));
+    }
+
     #[test]
     fn ranking_again_gives_the_same_order(world in any_world(), seed: u64) {
         prop_assert_eq!(table(&world).rank(&RULE, seed), table(&world).rank(&RULE, seed));
