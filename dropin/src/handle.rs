@@ -49,6 +49,11 @@ impl Handle {
         Handle { librepo, handle }
     }
 
+    /// Returns what distinguishes it from other handles that are there.
+    pub(crate) fn address(&self) -> usize {
+        self.handle as usize
+    }
+
     fn get<T: Copy>(&self, option: c_int, default: T) -> T {
         // SAFETY: a handle, by the promise of `new`; the callers below use the types of librepo's
         // headers.

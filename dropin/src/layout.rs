@@ -1,10 +1,14 @@
-//! librepo's ABI in numbers: the values of its public enums, and the offsets in bytes (in
-//! `struct _LrHandle` and `LrInternalMirror`) of what its public interface does not give.
+//! librepo's ABI in numbers: the values of its public enums, the offsets in bytes (in
+//! `struct _LrHandle` and `LrInternalMirror`) of what its public interface does not give, and the
+//! public struct of a download.
 //!
 //! They are the same in every version from 1.7.14 (2015) to 1.21. A test compares them with
-//! librepo's sources on the machine it runs on, and `handle.rs` proves the offsets again in every
-//! process.
+//! librepo's sources on the machine it runs on, and `handle.rs` and `download/target.rs` prove the
+//! offsets again in every process.
 #![forbid(unsafe_code)]
+
+use crate::symbols::{EndCallback, FailureCallback, GSList, Opaque, ProgressCallback};
+use std::ffi::{c_char, c_int, c_void};
 
 /// The size of a pointer and of a `long`.
 const WORD: usize = size_of::<usize>();
@@ -24,6 +28,35 @@ pub(crate) const DATA: usize = 9 * WORD;
 pub(crate) const MIRROR_URL: usize = 0;
 /// `sizeof(LrInternalMirror)`: the URL, and two integers that are not used here.
 pub(crate) const MIRROR_SIZE: usize = WORD + 8;
+
+/// The beginning of `LrDownloadTarget`, up to the last field that is used here.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct DownloadTarget {
+    pub(crate) handle: *mut Opaque,
+    pub(crate) path: *const c_char,
+    pub(crate) baseurl: *const c_char,
+    pub(crate) fd: c_int,
+    pub(crate) r#fn: *const c_char,
+    pub(crate) checksums: *mut GSList,
+    pub(crate) expectedsize: i64,
+    pub(crate) origsize: i64,
+    pub(crate) resume: c_int,
+    pub(crate) progresscb: Option<ProgressCallback>,
+    pub(crate) cbdata: *mut c_void,
+    pub(crate) endcb: Option<EndCallback>,
+    pub(crate) mirrorfailurecb: Option<FailureCallback>,
+    pub(crate) chunk: *mut Opaque,
+    pub(crate) byterangestart: i64,
+    pub(crate) byterangeend: i64,
+    pub(crate) no_cache: c_int,
+    pub(crate) usedmirror: *const c_char,
+    pub(crate) effectiveurl: *const c_char,
+    pub(crate) rcode: c_int,
+    pub(crate) err: *const c_char,
+    pub(crate) userdata: *mut c_void,
+    pub(crate) is_zchunk: c_int,
+}
 
 pub(crate) const LRO_URLS: i32 = 1;
 pub(crate) const LRO_FASTESTMIRRORCACHE: i32 = 28;
@@ -47,6 +80,10 @@ pub(crate) const LR_FMSTAGE_CACHELOADINGSTATUS: i32 = 2;
 pub(crate) const LR_FMSTAGE_DETECTION: i32 = 3;
 pub(crate) const LR_FMSTAGE_FINISHING: i32 = 4;
 pub(crate) const LR_FMSTAGE_STATUS: i32 = 5;
+
+pub(crate) const LR_TRANSFER_SUCCESSFUL: i32 = 0;
+
+pub(crate) const LR_CB_OK: i32 = 0;
 
 #[cfg(test)]
 mod tests;

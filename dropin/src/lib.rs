@@ -2,11 +2,13 @@
 //! `fastestmirror`. For programs that load this library before librepo, by themselves or because
 //! it is in the drop-in directory, and for a librepo that is built with it inside.
 //!
-//! It exports five functions and nothing else:
+//! It exports six functions and nothing else:
 //! - [`lr_fastestmirror`], [`lr_fastestmirror_detailed`] and [`lr_lrfastestmirror_free`], which are
 //!   declared in `librepo/fastestmirror.h`;
 //! - [`lr_fastestmirror_sort_internalmirrorlist`] and
-//!   [`lr_fastestmirror_sort_internalmirrorlists`], which librepo itself calls.
+//!   [`lr_fastestmirror_sort_internalmirrorlists`], which librepo itself calls;
+//! - [`lr_download`], declared in `librepo/downloader.h`, which calls librepo's own and learns from
+//!   what it shows of the mirrors.
 //!
 //! # Deviations from librepo
 //! All are on purpose, and tests pin them:
@@ -42,15 +44,18 @@
 //! - An error is reported for wrong arguments only: whatever else happens, the caller has an order
 //!   and gets TRUE. (Without glib in the process, `lr_fastestmirror_detailed` cannot make a list or
 //!   an error, and returns FALSE.)
-//! - A callback must return: a C++ exception or a longjmp that leaves it ends the program. (No
-//!   test.)
+//! - A callback of the fastest mirror must return: a C++ exception or a longjmp that leaves it ends
+//!   the program. (No test.)
+//! - While `lr_download` runs, the targets have other callbacks and other data for them. Its caller
+//!   sees them only if it looks at its targets from inside a callback. (No test.)
 //!
 //! # Safety
 //! Pointers must be what librepo's headers ask for: NULL or valid, handles of the librepo that is
-//! loaded, lists of strings or of handles that do not change meanwhile. All five functions rely on
-//! that ("the caller's promise").
-#![allow(clippy::missing_safety_doc)] // once, above, for all five
+//! loaded, lists of strings, of handles or of targets that do not change meanwhile. All six functions
+//! rely on that ("the caller's promise").
+#![allow(clippy::missing_safety_doc)] // once, above, for all six
 
+mod download;
 mod filter;
 mod handle;
 mod layout;
@@ -62,6 +67,7 @@ mod settings;
 mod sort;
 mod symbols;
 
+use download::Watched;
 use fastestmirror::{Outcome, RankedMirror, Ranking, catch_panic};
 use filter::{Filtered, filter};
 use handle::Handle;
@@ -190,6 +196,24 @@ pub unsafe extern "C" fn lr_fastestmirror_sort_internalmirrorlists(
         }
         TRUE
     })
+}
+
+/// Downloads the targets of a list, as librepo does it, and notes what that shows of their mirrors.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn lr_download(
+    targets: *mut GSList,
+    fail_fast: c_int,
+    error: *mut *mut Opaque,
+) -> c_int {
+    // Without a librepo there are no targets either.
+    let Some(download) = symbols::real_download() else { return FALSE };
+    // SAFETY: the caller's promise. Finding out whether anything is to be watched may fail, but not
+    // the download.
+    let watched = catch_panic(|| unsafe { Watched::begin(targets) });
+    // SAFETY: the caller's promise, to librepo.
+    let result = unsafe { download(targets, fail_fast, error) };
+    drop(watched);
+    result
 }
 
 /// Runs the body of a function, and returns `otherwise` if it panics. The caller has the order that

@@ -13,7 +13,7 @@ mod syntax;
 mod tests;
 
 use crate::log::Log;
-use fastestmirror::Ranker;
+use fastestmirror::{HistoryUse, Ranker};
 use keys::{GIVEN, KEYS, Key};
 use std::ffi::{CStr, CString, c_char};
 use std::fmt;
@@ -182,6 +182,12 @@ impl Settings {
         self.values.iter().any(|value| value.key.name == "pool" && value.text == GIVEN)
     }
 
+    /// What is made of what downloads have shown.
+    pub(crate) fn history(&self) -> HistoryUse {
+        let value = self.values.iter().find(|value| value.key.name == "history");
+        keys::history(value.map(|value| value.text.as_str()))
+    }
+
     /// Whether any mirror may be excluded.
     pub(crate) fn has_filters(&self) -> bool {
         self.values.iter().any(|value| value.key.is_filter())
@@ -199,6 +205,7 @@ impl Settings {
         for value in self.values.iter().filter(|value| !value.key.is_filter()) {
             value.key.set(ranker, &value.text);
         }
+        ranker.history(self.history());
     }
 }
 

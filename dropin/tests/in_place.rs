@@ -345,5 +345,6 @@ fn unknown_layout_leaves_the_public_interface() {
         let output = run(Command::new(caller).env("G_MESSAGES_DEBUG", "librepo"));
         assert!(output.ends_with("file:///srv\n") && !output.contains("stage"), "{output}");
         assert!(output.contains("the layout of this librepo's handles is unknown"), "{output}");
+        assert!(output.contains("the layout of this librepo's targets is unknown"), "{output}");
     }
 }

@@ -1,4 +1,4 @@
-//! What the shared library exports and what it needs, by its dynamic symbol table: five functions,
+//! What the shared library exports and what it needs, by its dynamic symbol table: six functions,
 //! and the system's own libraries. A program without librepo must be able to load it.
 
 use support::build::run;

@@ -1,9 +1,11 @@
 //! Compares the numbers with librepo's headers, the internal ones too, in each version that Debian
 //! has.
 
-use crate::layout;
+use crate::layout::{self, DownloadTarget};
+use std::ffi::c_int;
 use std::fmt::Write;
 use std::fs;
+use std::mem::offset_of;
 use std::path::Path;
 use std::process::Command;
 use support::build::{run, target};
@@ -15,17 +17,40 @@ macro_rules! values {
 }
 
 /// The struct, the name and the offset of each field.
-const FIELDS: [(&str, &str, usize); 6] = [
+const FIELDS: [(&str, &str, usize); 29] = [
     ("struct _LrHandle", "curl_handle", layout::CURL),
     ("struct _LrHandle", "internal_mirrorlist", layout::MIRRORS),
     ("struct _LrHandle", "fastestmirrorcache", layout::CACHE),
     ("struct _LrHandle", "fastestmirrorcb", layout::CALLBACK),
     ("struct _LrHandle", "fastestmirrordata", layout::DATA),
     ("LrInternalMirror", "url", layout::MIRROR_URL),
+    ("LrDownloadTarget", "handle", offset_of!(DownloadTarget, handle)),
+    ("LrDownloadTarget", "path", offset_of!(DownloadTarget, path)),
+    ("LrDownloadTarget", "baseurl", offset_of!(DownloadTarget, baseurl)),
+    ("LrDownloadTarget", "fd", offset_of!(DownloadTarget, fd)),
+    ("LrDownloadTarget", "fn", offset_of!(DownloadTarget, r#fn)),
+    ("LrDownloadTarget", "checksums", offset_of!(DownloadTarget, checksums)),
+    ("LrDownloadTarget", "expectedsize", offset_of!(DownloadTarget, expectedsize)),
+    ("LrDownloadTarget", "origsize", offset_of!(DownloadTarget, origsize)),
+    ("LrDownloadTarget", "resume", offset_of!(DownloadTarget, resume)),
+    ("LrDownloadTarget", "progresscb", offset_of!(DownloadTarget, progresscb)),
+    ("LrDownloadTarget", "cbdata", offset_of!(DownloadTarget, cbdata)),
+    ("LrDownloadTarget", "endcb", offset_of!(DownloadTarget, endcb)),
+    ("LrDownloadTarget", "mirrorfailurecb", offset_of!(DownloadTarget, mirrorfailurecb)),
+    ("LrDownloadTarget", "chunk", offset_of!(DownloadTarget, chunk)),
+    ("LrDownloadTarget", "byterangestart", offset_of!(DownloadTarget, byterangestart)),
+    ("LrDownloadTarget", "byterangeend", offset_of!(DownloadTarget, byterangeend)),
+    ("LrDownloadTarget", "no_cache", offset_of!(DownloadTarget, no_cache)),
+    ("LrDownloadTarget", "usedmirror", offset_of!(DownloadTarget, usedmirror)),
+    ("LrDownloadTarget", "effectiveurl", offset_of!(DownloadTarget, effectiveurl)),
+    ("LrDownloadTarget", "rcode", offset_of!(DownloadTarget, rcode)),
+    ("LrDownloadTarget", "err", offset_of!(DownloadTarget, err)),
+    ("LrDownloadTarget", "userdata", offset_of!(DownloadTarget, userdata)),
+    ("LrDownloadTarget", "is_zchunk", offset_of!(DownloadTarget, is_zchunk)),
 ];
 
 /// The values of enums, by their names in librepo.
-const VALUES: [(&str, i32); 18] = values![
+const VALUES: [(&str, i32); 20] = values![
     LRO_URLS,
     LRO_FASTESTMIRRORCACHE,
     LRO_FASTESTMIRRORCB,
@@ -44,6 +69,8 @@ const VALUES: [(&str, i32); 18] = values![
     LR_FMSTAGE_DETECTION,
     LR_FMSTAGE_FINISHING,
     LR_FMSTAGE_STATUS,
+    LR_TRANSFER_SUCCESSFUL,
+    LR_CB_OK,
 ];
 
 #[test]
@@ -54,8 +81,14 @@ fn layout_is_that_of_librepos_headers() {
     {
         return;
     }
-    let pointer = size_of::<usize>();
-    let fields = FIELDS.iter().map(|(of, field, offset)| format!("{of}.{field} {offset} {pointer}"));
+    let fields = FIELDS.iter().map(|(of, field, offset)| {
+        let size = match *field {
+            "fd" | "resume" | "no_cache" | "rcode" | "is_zchunk" => size_of::<c_int>(),
+            "expectedsize" | "origsize" | "byterangestart" | "byterangeend" => size_of::<i64>(),
+            _ => size_of::<usize>(),
+        };
+        format!("{of}.{field} {offset} {size}")
+    });
     let values = VALUES.iter().map(|(name, value)| format!("{name} {value}"));
     let size = format!("LrInternalMirror {}", layout::MIRROR_SIZE);
     let expected: Vec<String> = fields.chain(values).chain([size]).collect();
@@ -71,15 +104,16 @@ fn layout_is_that_of_librepos_headers() {
 
 #[test]
 fn layout_test_compares_every_number() {
-    let constants =
-        include_str!("../layout.rs").lines().filter(|line| line.contains("pub(crate) const ")).count();
-    assert_eq!(constants, FIELDS.len() + VALUES.len() + 1);
+    let is_number = |line: &&str| line.contains("pub(crate) const ") || line.starts_with("    pub(crate) ");
+    let numbers = include_str!("../layout.rs").lines().filter(is_number).count();
+    assert_eq!(numbers, FIELDS.len() + VALUES.len() + 1);
 }
 
 /// Returns a C program that prints the numbers as librepo has them.
 fn source_text() -> String {
     let mut text = "#include <stddef.h>\n#include <stdio.h>\n#include \"handle_internal.h\"\n\
         #include \"fastestmirror.h\"\n#include \"rcodes.h\"\n\
+        #include \"downloadtarget.h\"\n\
         /* Its type is checked here; its items are LrInternalMirror. */\n\
         GSList **list_of(struct _LrHandle *handle) { return &handle->internal_mirrorlist; }\n\
         int main(void) {\n"

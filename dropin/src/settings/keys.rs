@@ -2,7 +2,7 @@
 //! does not know where a value comes from.
 #![forbid(unsafe_code)]
 
-use fastestmirror::{PoolOrder, Protocol, Ranker};
+use fastestmirror::{HistoryUse, PoolOrder, Protocol, Ranker};
 use std::time::Duration;
 
 /// A setting.
@@ -50,6 +50,10 @@ use Kind::{Choice, Count, Flag, Number, Patterns};
 /// The orders of the pool.
 const SHUFFLED: &str = "shuffled";
 pub(crate) const GIVEN: &str = "given";
+/// What downloads before are used for.
+const OFF: &str = "off";
+const TROUBLE: &str = "trouble";
+const EVERYTHING: &str = "all";
 
 /// How many patterns of a list count. Each is compared with each host.
 const MOST_PATTERNS: usize = 256;
@@ -140,6 +144,20 @@ table! {
     }, "0",
     "the machine keeps its order of the pool for this long, in the cache; `0` shuffles anew in each \
      process";
+
+    // Not only for ranking; `history()` gives it to a ranker.
+    "history", "HISTORY", Choice { words: &[OFF, TROUBLE, EVERYTHING], set: |_, _| {} }, "trouble",
+    "what downloads have shown: mirrors that failed in the last hour come after all that have \
+     answered; with `all`, those that are much slower than the rest of the pool come at its end";
+}
+
+/// Returns which use of what downloads have shown a value of `history` stands for.
+pub(crate) fn history(value: Option<&str>) -> HistoryUse {
+    match value {
+        Some(OFF) => HistoryUse::Off,
+        Some(EVERYTHING) => HistoryUse::All,
+        _ => HistoryUse::Trouble,
+    }
 }
 
 impl Key {
@@ -164,7 +182,8 @@ impl Key {
             Number { unit: "", least, most, .. } => format!("a number from {least} to {most}"),
             Number { unit, least, most, .. } => format!("a number of {unit} from {least} to {most}"),
             Count { most, .. } => format!("a whole number from 0 to {most}, or all"),
-            Choice { words, .. } => words.join(" or "),
+            Choice { words: [words @ .., last], .. } => format!("{} or {last}", words.join(", ")),
+            Choice { words: [], .. } => String::new(),
             Patterns(_) => {
                 "host names, with `*` for any text and `?` for any character, or suffixes such as \
                  `.gov`, of at most 1024 characters; separated by spaces or commas"

@@ -23,7 +23,8 @@ int main(int argc, char **argv)
     Sort *one = (Sort *)dlsym(place, "lr_fastestmirror_sort_internalmirrorlist");
     Sort *all = (Sort *)dlsym(place, "lr_fastestmirror_sort_internalmirrorlists");
     void (*free_mirror)(void *) = (void (*)(void *))dlsym(place, "lr_lrfastestmirror_free");
-    CHECK(order && detailed && one && all && free_mirror);
+    int (*download)(Node *, int, void **) = (int (*)(Node *, int, void **))dlsym(place, "lr_download");
+    CHECK(order && detailed && one && all && free_mirror && download);
     char closed[] = "http://127.0.0.1:1/", local[] = "file:///srv";
     Node second = {local, NULL}, first = {closed, &second}, *list = &first, *result = &first;
     void *error = NULL;
@@ -34,6 +35,7 @@ int main(int argc, char **argv)
     CHECK(one(handle, &error) == 1);
     Node handles = {handle, NULL};
     CHECK(all(&handles, &error) == 1);
+    CHECK(download(&handles, 0, &error) == 0);
     /* Wrong arguments fail; without glib there is no GError. */
     CHECK(order(NULL, NULL, &error) == 0 && one(NULL, &error) == 0 && detailed(NULL, list, NULL, &error) == 0);
     CHECK(all(NULL, &error) == 1);

@@ -74,3 +74,17 @@ int lr_handle_getinfo(void *handle, GError **error, int option, ...)
         return FALSE;
     return TRUE;
 }
+
+/* Its targets have other fields, too, and must be left alone. */
+void *lr_downloadtarget_new(void) { return g_malloc0(1024); }
+void lr_downloadtarget_free(void *target) { g_free(target); }
+void lr_downloadtarget_set_usedmirror(void *target, const char *url) { (void)target, (void)url; }
+
+int lr_download(GSList *targets, int failfast, GError **error)
+{
+    (void)error;
+    for (char *byte = targets->data; byte < (char *)targets->data + 1024; byte++)
+        if (*byte != 'x')
+            return FALSE;
+    return failfast == 42 && !targets->next;
+}

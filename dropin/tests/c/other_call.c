@@ -1,12 +1,14 @@
 /* Calls the drop-in's functions with a handle of the librepo in other.c. */
 #include <glib.h>
 #include <stdio.h>
+#include <string.h>
 
 void *lr_handle_init(void);
 void lr_handle_free(void *handle);
 int lr_handle_setopt(void *handle, GError **error, int option, ...);
 gboolean lr_fastestmirror(void *handle, GSList **list, GError **error);
 gboolean lr_fastestmirror_sort_internalmirrorlist(void *handle, GError **error);
+int lr_download(GSList *targets, int failfast, GError **error);
 
 static void callback(void *data, int stage, void *ptr)
 {
@@ -24,6 +26,11 @@ int main(void)
     if (!lr_fastestmirror(handle, &list, &error) || !lr_fastestmirror_sort_internalmirrorlist(handle, &error))
         return 1;
     printf("%s\n", (char *)list->data);
+    char target[1024];
+    memset(target, 'x', sizeof(target));
+    GSList targets = {target, NULL};
+    if (!lr_download(&targets, 42, &error))
+        return 2;
     g_slist_free(list);
     lr_handle_free(handle);
     return 0;

@@ -4,6 +4,7 @@
 pub mod bench_mode;
 pub mod build;
 pub mod dnf;
+pub mod downloads;
 pub mod dropin_directory;
 pub mod files;
 pub mod help;

@@ -1,0 +1,153 @@
+//! What a failure that librepo reports says about the mirror, and which mirror it was. librepo
+//! passes texts alone: its message, and the URL of the file.
+#![forbid(unsafe_code)]
+
+use fastestmirror::DownloadOutcome;
+
+/// Returns the outcome that a message of librepo stands for; nothing if it says nothing about the
+/// mirror, as when the download was cancelled.
+pub(super) fn of_message(message: &str) -> Option<DownloadOutcome> {
+    if let Some(status) = number_after(message, "Status code: ") {
+        return match status {
+            404 | 410 => Some(DownloadOutcome::Missing),
+            500..=599 => Some(DownloadOutcome::Broken),
+            _ => None,
+        };
+    }
+    if let Some(code) = number_after(message, "Curl error (") {
+        return of_curl(code);
+    }
+    // Of the last, the rest is that the server's size of the file is another one.
+    let is_stale = [
+        "Downloading successful, but checksum doesn't match",
+        "At least one of the zchunk checksums doesn't match",
+        "Interrupted by header callback: Inconsistent ",
+    ];
+    is_stale.iter().any(|start| message.starts_with(start)).then_some(DownloadOutcome::Stale)
+}
+
+/// Returns the outcome that an error code of libcurl stands for. The others have their causes here:
+/// a full disk, a proxy, a callback.
+fn of_curl(code: u32) -> Option<DownloadOutcome> {
+    match code {
+        // FTP: the server could not read the file; there is none.
+        19 | 78 => Some(DownloadOutcome::Missing),
+        // No address, no connection, a body that is cut short, a timeout or too slow.
+        6 | 7 | 18 | 28
+        // TLS: no handshake, a certificate that is not accepted.
+        | 35 | 60
+        // No reply, an error while sending or receiving, and those of HTTP/2 and HTTP/3.
+        | 8 | 16 | 52 | 55 | 56 | 92 | 95 => Some(DownloadOutcome::Broken),
+        _ => None,
+    }
+}
+
+fn number_after(message: &str, start: &str) -> Option<u32> {
+    let rest = message.strip_prefix(start)?;
+    rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())].parse().ok()
+}
+
+/// Returns the mirror whose URL a file's URL begins with; the longest, if there are several. After a
+/// redirect to another host there is none, and it is not known which mirror has failed. One from
+/// http to https is no obstacle.
+pub(super) fn mirror_of<'a>(mirrors: &'a [String], file: &str) -> Option<&'a str> {
+    let file = Location::of(file)?;
+    let is_mirror = |mirror: &&&'a str| {
+        Location::of(mirror).is_some_and(|mirror| {
+            file.host.eq_ignore_ascii_case(mirror.host)
+                && file
+                    .path
+                    .strip_prefix(mirror.path.trim_end_matches('/'))
+                    .is_some_and(|rest| rest.starts_with('/'))
+        })
+    };
+    let mirrors: Vec<&str> = mirrors.iter().map(String::as_str).collect();
+    mirrors.iter().filter(is_mirror).max_by_key(|mirror| mirror.len()).copied()
+}
+
+/// The parts of a URL that say where a file is.
+struct Location<'a> {
+    /// With the port, and without user and password.
+    host: &'a str,
+    path: &'a str,
+}
+
+impl Location<'_> {
+    fn of(url: &str) -> Option<Location<'_>> {
+        let (_, rest) = url.split_once("://")?;
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        Some(Location { host, path })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use DownloadOutcome::{Broken, Missing, Stale};
+
+    #[test]
+    fn outcome_is_in_the_message() {
+        for (message, outcome) in [
+            ("Status code: 404 for http://a.example/x (IP: 127.0.0.1)", Some(Missing)),
+            ("Status code: 410 for http://a.example/x (IP: 127.0.0.1)", Some(Missing)),
+            ("Status code: 403 for http://a.example/x (IP: 127.0.0.1)", None),
+            ("Status code: 503 for http://a.example/x (IP: 127.0.0.1)", Some(Broken)),
+            ("Status code:", None),
+            ("Status code: ", None),
+            ("Status code: 99999999999 for http://a.example/x", None),
+            (
+                "Curl error (28): Timeout was reached for http://a.example/x [Operation too slow.]",
+                Some(Broken),
+            ),
+            ("Curl error (7): Couldn't connect to server for http://a.example/x []", Some(Broken)),
+            ("Curl error (78): Remote file not found for ftp://a.example/x []", Some(Missing)),
+            (
+                "Curl error (42): Operation was aborted by an application callback for http://a.example/x",
+                None,
+            ),
+            ("Curl error (23): Failed writing received data to disk/application", None),
+            (
+                "Downloading successful, but checksum doesn't match. Calculated: 1(sha1) Expected: 2(sha1)",
+                Some(Stale),
+            ),
+            (
+                "Interrupted by header callback: Inconsistent server data, reported file Content-Length: 1, \
+                 repository metadata states file length: 2 (please report to repository maintainer)",
+                Some(Stale),
+            ),
+            ("At least one of the zchunk checksums doesn't match in http://a.example/x", Some(Stale)),
+            ("a checksum of another kind", None),
+            ("", None),
+        ] {
+            assert_eq!(of_message(message), outcome, "{message}");
+        }
+    }
+
+    #[test]
+    fn mirror_is_the_one_that_the_url_begins_with() {
+        let mirrors = [
+            "http://a.example/one",
+            "http://a.example/one/deep/",
+            "https://me:secret@b.example:8443/",
+            "http://c.example",
+            "file:///srv/one",
+        ]
+        .map(String::from);
+        for (file, mirror) in [
+            ("http://a.example/one/x.rpm", Some(0)),
+            ("https://A.example/one/x.rpm", Some(0)),
+            ("http://a.example/one/deep/x.rpm?flag", Some(1)),
+            ("http://a.example/ones/x.rpm", None),
+            ("http://a.example:81/one/x.rpm", None),
+            ("https://b.example:8443/x.rpm", Some(2)),
+            ("http://c.example/x.rpm", Some(3)),
+            ("file:///srv/one/x.rpm", Some(4)),
+            ("http://cdn.example/one/x.rpm", None),
+            ("x.rpm", None),
+            ("", None),
+        ] {
+            assert_eq!(mirror_of(&mirrors, file), mirror.map(|at: usize| mirrors[at].as_str()), "{file}");
+        }
+    }
+}
