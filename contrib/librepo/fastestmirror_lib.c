@@ -354,6 +354,7 @@ measure(MirrorList *lists, guint count, gboolean latencies, Listener *listener)
                                      : family == LR_IPRESOLVE_V6 ? FM_FAMILY_IPV6
                                                                  : FM_FAMILY_ANY);
     }
+    fm_ranker_set_history(ranker, FM_HISTORY_TROUBLE);
     if (handle && handle->fastestmirrorcache) {
         g_autofree gchar *path = g_strdup(handle->fastestmirrorcache);
         fm_ranker_set_cache(ranker, path);
@@ -390,6 +391,113 @@ rank_lists(MirrorList *lists, guint count, gboolean latencies)
     if (error)
         g_debug("libfastestmirror: keeping the given order: %s", error);
     notify(&listener, LR_FMSTAGE_STATUS, error);
+}
+
+/* What the downloads of a call of lr_download() show of their mirrors. It counts for an hour, and is
+ * kept in the cache of the handle. */
+typedef struct {
+    fm_history *history;
+    gchar *cache;       /* its path */
+    LrHandle *handle;   /* whose mirrors the history knows */
+} Downloads;
+
+static void
+free_downloads(gpointer data)
+{
+    Downloads *downloads = data;
+    fm_history_free(downloads->history);
+    g_free(downloads->cache);
+    g_free(downloads);
+}
+
+/* Those of the call in this thread. */
+static GPrivate current_downloads = G_PRIVATE_INIT(free_downloads);
+
+/* Finds what a download says about the mirror. Returns FALSE if that is nothing. */
+static gboolean
+find_outcome(const GError *failure, CURLcode result, CURL *curl, int *outcome)
+{
+    long status = 0;
+    *outcome = FM_DOWNLOAD_BROKEN;
+    if (!failure) {
+        *outcome = FM_DOWNLOAD_OK;
+        return TRUE;
+    }
+    switch (failure->code) {
+    case LRE_BADCHECKSUM:
+        *outcome = FM_DOWNLOAD_STALE;
+        return TRUE;
+    case LRE_BADSTATUS:
+        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+        if (status == 404 || status == 410)
+            *outcome = FM_DOWNLOAD_MISSING;
+        return status == 404 || status == 410 || status / 100 == 5;
+    case LRE_CURL:
+        break;
+    default:
+        return FALSE;
+    }
+    /* The server's size of the file is not the one expected. */
+    if (g_str_has_prefix(failure->message, "Interrupted by header callback: Inconsistent ")) {
+        *outcome = FM_DOWNLOAD_STALE;
+        return TRUE;
+    }
+    switch (result) {
+    case CURLE_REMOTE_FILE_NOT_FOUND:
+    case CURLE_FTP_COULDNT_RETR_FILE:
+        *outcome = FM_DOWNLOAD_MISSING;
+        return TRUE;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_FTP_WEIRD_SERVER_REPLY:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+        return TRUE;
+    default:
+        /* The cause is here: a full disk, a proxy, a callback. */
+        return FALSE;
+    }
+}
+
+void
+lr_fastestmirror_save_downloads(void)
+{
+    Downloads *downloads = g_private_get(&current_downloads);
+    if (downloads && fm_history_save(downloads->history) != FM_OK)
+        g_debug("libfastestmirror: %s", fm_history_error(downloads->history));
+    g_private_replace(&current_downloads, NULL);
+}
+
+void
+lr_fastestmirror_note_download(LrHandle *handle, const char *mirror, const GError *failure, CURLcode result, CURL *curl)
+{
+    Downloads *downloads = g_private_get(&current_downloads);
+    int outcome;
+    if (!handle || !handle->fastestmirrorcache || !find_outcome(failure, result, curl, &outcome))
+        return;
+    if (!downloads || strcmp(downloads->cache, handle->fastestmirrorcache) != 0) {
+        lr_fastestmirror_save_downloads();
+        downloads = g_new0(Downloads, 1);
+        downloads->history = fm_history_new(handle->fastestmirrorcache);
+        downloads->cache = g_strdup(handle->fastestmirrorcache);
+        g_private_set(&current_downloads, downloads);
+    }
+    if (downloads->handle != handle) {
+        g_autoptr(GPtrArray) urls = g_ptr_array_new();
+        for (GSList *node = handle->internal_mirrorlist; node; node = node->next)
+            g_ptr_array_add(urls, ((LrInternalMirror *) node->data)->url);
+        fm_history_repository(downloads->history, (const char *const *) urls->pdata, urls->len);
+        downloads->handle = handle;
+    }
+    /* No speeds are kept: they would need the length and the time of the body. */
+    fm_history_report(downloads->history, mirror, outcome, 0, 0);
 }
 
 static void

@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
-use support::build::soname;
+use support::build::{run, soname};
 use support::dnf::{DEAD, POOL, Setup, Site, Task, have_all};
+use support::downloads::{
+    CALLS, FAILURES, Mirrors, NO_FAULT, command, comparable as comparable_downloads, downloader, learned,
+};
 use support::librepo_calls::{Call, World, caller, comparable, lines, order};
 use support::librepo_source::RELEASES;
 use support::librepo_source::built::Built;
@@ -465,4 +468,37 @@ fn dnf_downloads_from_one_near_mirror_and_does_not_wait_for_a_dead_one() {
             ));
         }
     });
+}
+
+/// For the caller of lr_download() nothing changes, and the failures of mirrors are learned.
+#[test]
+fn downloads_are_those_of_librepo_and_failures_are_learned() {
+    let Some(built) = built() else { return };
+    let Some(downloader) = downloader() else { return };
+    let world = Mirrors::start();
+    let with = |directory: &Path, kinds: &[&str], arguments: &[&str]| {
+        let mut command = command(downloader, &world.arguments(kinds, arguments));
+        command.env("LD_LIBRARY_PATH", built.search_path(directory));
+        command
+    };
+    for (kinds, arguments) in CALLS {
+        let [same, expected] =
+            [built.ours(), built.original()].map(|directory| run(&mut with(&directory, kinds, arguments)));
+        let is_parallel = arguments.contains(&"--parallel");
+        assert_eq!(
+            comparable_downloads(&same, is_parallel),
+            comparable_downloads(&expected, is_parallel),
+            "{arguments:?}"
+        );
+    }
+    let _ = fs::remove_file(world.cache());
+    for (kind, word) in FAILURES {
+        let mut command = with(&built.ours(), &[kind, "good"], &["download", "A-100"]);
+        let learned = learned(&world, &mut command);
+        assert_eq!(learned, (word.map(String::from).into_iter().collect(), false), "{kind}");
+    }
+    for (kinds, arguments) in NO_FAULT {
+        let learned = learned(&world, &mut with(&built.ours(), kinds, arguments));
+        assert_eq!(learned, (Vec::new(), false), "{kinds:?} {arguments:?}");
+    }
 }

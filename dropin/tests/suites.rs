@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use support::build::{dropin, run, soname};
 use support::dropin_directory::{Installed, have_tools};
+use support::librepo_calls::{compile, have_librepo};
 use support::librepo_source::built::{Built, python_suite};
 use support::librepo_source::{RELEASES, Release, or_skip};
 
@@ -23,6 +24,8 @@ struct Calls {
     one_handle: usize,
     /// This library was called to sort the mirrors of several handles.
     many_handles: usize,
+    /// Downloads were watched.
+    watched: usize,
     /// librepo's own function begins to measure, or is offline.
     upstream: usize,
 }
@@ -52,6 +55,7 @@ fn python(command: &mut Command, tests: u32) -> Calls {
         announced: theirs(": Sorting internal mirrorlist by connection speed"),
         one_handle: ours("lr_fastestmirror_sort_internalmirrorlist"),
         many_handles: ours("lr_fastestmirror_sort_internalmirrorlists"),
+        watched: ours("lr_download"),
         upstream: theirs("lr_fastestmirror_detailed: Fastest mirror determination"),
     }
 }
@@ -68,10 +72,22 @@ fn c(command: &mut Command, tests: u32) {
     }
 }
 
+/// Preloads the library and what makes it watch every download.
+fn preload(command: &mut Command, cache: &Path) {
+    let shim = compile(
+        "dropin/tests/c/with_cache.c",
+        "with_cache.so",
+        &["-shared", "-fPIC"],
+        &["librepo", "glib-2.0"],
+    );
+    let both = format!("{}:{}", shim.display(), dropin().join("libfastestmirror_librepo.so").display());
+    command.env("LD_PRELOAD", both).env("DOWNLOAD_CACHE", cache).env("FASTESTMIRROR_HISTORY", "all");
+}
+
 /// Asserts that every call by librepo reached this library in one run, and librepo's own functions
 /// in the other.
 fn compare_calls(what: &str, with: &Calls, without: &Calls) {
-    let Calls { announced, one_handle, many_handles, upstream } = with;
+    let Calls { announced, one_handle, many_handles, upstream, .. } = with;
     assert!(one_handle == announced && *announced > 0 && *many_handles > 0, "{with:?}");
     assert_eq!(*upstream, 0, "{with:?}");
     assert_eq!(without.announced, *announced);
@@ -141,6 +157,22 @@ fn pass_with_the_library(test: &str, release: &Release) {
             c(&mut built.c_suite(&library), release.c_tests);
             python(&mut built.python_suite(&library), release.python_tests)
         });
+        // Neither suite uses a cache, without which no download is watched.
+        if have_librepo() {
+            let scratch = tempfile::tempdir().expect("a directory");
+            let cache = scratch.path().join("cache");
+            let [mut suite, mut python_suite] =
+                [built.c_suite(&built.original()), built.python_suite(&built.original())];
+            preload(&mut suite, &cache);
+            c(&mut suite, release.c_tests);
+            preload(&mut python_suite, &cache);
+            let watched = python(&mut python_suite, release.python_tests).watched;
+            assert!(watched > 50, "{watched}");
+            figure(&format!(
+                "librepo {}, all downloads watched: {watched} calls of lr_download in Python",
+                release.version
+            ));
+        }
         compare_calls(&format!("librepo {}, built in", release.version), &suites[1], &suites[0]);
         compare_calls(&format!("librepo {}, drop-in directory", release.version), &suites[2], &suites[0]);
     });
@@ -191,7 +223,9 @@ fn needed(library: &Path) -> BTreeSet<String> {
 
 fn compare_libraries(release: &Release, built: &Built) {
     let libraries = [built.original(), built.ours()].map(|directory| directory.join("librepo.so.0"));
-    let [original, ours] = libraries.each_ref().map(|library| exports(library));
+    let [mut original, ours] = libraries.each_ref().map(|library| exports(library));
+    // Ours calls it.
+    original.insert("lr_download_itself T".into());
     assert_eq!(original, ours);
     assert!(
         ours.contains("lr_fastestmirror T") && ours.contains("lr_fastestmirror_error_quark T"),
