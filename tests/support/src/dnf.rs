@@ -1,11 +1,12 @@
 //! Real dnf in the lab: two repositories on twelve mirrors, their mirror lists on another host, and
 //! for each run of dnf which mirrors it connected to and what it fetched from them.
 
-use crate::build::run;
+use crate::build::{run, transcript};
 use crate::mirror_manager::MirrorManager;
 use crate::programs::{Nginx, have, make_package, program};
 use lab::{Attempt, Fate, Mirror, Spec, World, answer, ms};
 use std::cell::{Cell, OnceCell};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -59,6 +60,9 @@ pub enum Task {
     Download,
 }
 
+/// What is wrong with some mirrors: directives of nginx, by the host.
+pub type Faults = &'static [(&'static str, &'static str)];
+
 /// How dnf is run.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
@@ -79,12 +83,14 @@ pub struct Request {
     pub scheme: String,
     pub host: String,
     pub path: String,
+    pub status: u16,
 }
 
 /// The result of a run of dnf.
 #[derive(Debug)]
 pub struct Run {
     pub elapsed: Duration,
+    pub succeeded: bool,
     /// The requests for files of the repositories, from nginx's log.
     pub requests: Vec<Request>,
     /// All connection attempts, to any host.
@@ -94,7 +100,15 @@ pub struct Run {
 }
 
 impl Run {
-    /// The hosts that served files of this repository, or of any repository for "", each once.
+    /// The mirrors that got a request, each once, by the bytes that were sent to them.
+    pub fn asked(&self) -> Vec<&'static str> {
+        let with_bytes = self.attempts.iter().filter(|attempt| attempt.payload > 0);
+        let asked = with_bytes.filter_map(|attempt| Some(MIRRORS.get(attempt.mirror)?.0));
+        asked.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// The hosts that were asked for files of this repository, or of any repository for "", each
+    /// once.
     pub fn hosts(&self, repository: &str) -> Vec<&str> {
         let mut hosts: Vec<_> = self
             .requests
@@ -126,6 +140,8 @@ pub struct Site {
     /// The number of runs that may still be repeated because the lab was late.
     repeats: Cell<usize>,
     log_read: Cell<usize>,
+    /// With any, dnf may fail, and mirrors may be asked in vain.
+    faults: Faults,
     /// Where dnf gets its lists, if not from nginx.
     manager: OnceCell<MirrorManager>,
     _nginx: Nginx,
@@ -134,6 +150,11 @@ pub struct Site {
 impl Site {
     /// Starts the world; `library` is preloaded into dnf.
     pub fn start(library: &Path) -> Site {
+        Site::start_with(library, &[], "")
+    }
+
+    /// Starts a world with faults; the packages have these additional parts in their spec files.
+    pub fn start_with(library: &Path, faults: Faults, sections: &str) -> Site {
         let mirrors = MIRRORS.iter().map(|&(name, rtt)| match rtt {
             Some(rtt) => Mirror::new(name).both(answer(ms(rtt))),
             None => Mirror::new(name).both(Fate::Silent),
@@ -145,7 +166,7 @@ impl Site {
         let scratch = tempfile::tempdir().expect("a directory");
         for repository in REPOSITORIES {
             let files = scratch.path().join("files").join(repository);
-            make_package(scratch.path(), &files, &format!("lab-{repository}"), "");
+            make_package(scratch.path(), &files, &format!("lab-{repository}"), sections);
             run(program("createrepo_c").args(["--quiet", "--no-database"]).arg(&files));
             let repomd = Repomd::read(&files);
             let all = [None, Some(DEAD), Some(HALF_DEAD)];
@@ -159,7 +180,7 @@ impl Site {
                 fs::write(directory.join(format!("{repository}.metalink")), metalink).expect("a file");
             }
         }
-        let nginx = Nginx::start(scratch.path());
+        let nginx = Nginx::start_with(scratch.path(), faults);
         let (runs, repeats, log_read) = (Cell::new(0), Cell::new(40), Cell::new(0));
         Site {
             world,
@@ -168,6 +189,7 @@ impl Site {
             runs,
             repeats,
             log_read,
+            faults,
             manager: OnceCell::new(),
             _nginx: nginx,
         }
@@ -201,7 +223,7 @@ impl Site {
         loop {
             let (watch, mut written) = (self.world.watch(), latencies.clone());
             let run = self.run_once(task, setup, &mut written);
-            if setup.ours {
+            if setup.ours && self.faults.is_empty() {
                 assert_polite(setup, &run);
             }
             if watch.could_not_keep_up() && self.repeats.get() > 0 {
@@ -256,7 +278,8 @@ impl Site {
         dnf.envs(setup.environment.iter().copied());
         let attempts_before = self.world.report().attempts.len();
         let begin = Instant::now();
-        run(&mut dnf);
+        let output = dnf.output().expect("dnf runs");
+        assert!(output.status.success() || !self.faults.is_empty(), "{dnf:?}: {}", transcript(&output));
         let elapsed = begin.elapsed();
 
         let attempts = self.world.report().attempts.split_off(attempts_before);
@@ -268,7 +291,7 @@ impl Site {
         };
         let requests = self.new_requests(setup, files);
         fs::remove_dir_all(&directory).expect("the directory of the run");
-        Run { elapsed, requests, attempts, log }
+        Run { elapsed, succeeded: output.status.success(), requests, attempts, log }
     }
 
     /// The error message of dnf over https if the lab's certificate authority is not configured.
@@ -294,6 +317,10 @@ impl Site {
             u8::from(fastestmirror),
             none = directory.join("none").display(),
         );
+        if !self.faults.is_empty() {
+            // The shortest time that dnf knows; so slow is as good as nothing.
+            text += "timeout=1\nminrate=1000\nretries=20\n";
+        }
         let lists = lists_directory(scheme, bad);
         for repository in REPOSITORIES {
             let list = match self.manager.get() {
@@ -305,20 +332,28 @@ impl Site {
         text
     }
 
-    /// The requests that nginx has logged since the last run, without those for mirror lists:
-    /// exactly one for each of these files of each repository.
+    /// The requests that nginx has logged since the last run, without those for mirror lists. If no
+    /// mirror has a fault: exactly one for each of these files of each repository, and it succeeded.
     fn new_requests(&self, setup: Setup, files: &[&str]) -> Vec<Request> {
         let deadline = Instant::now() + Duration::from_secs(10);
+        if !self.faults.is_empty() {
+            std::thread::sleep(ms(200));
+        }
         loop {
             let log = fs::read_to_string(self.scratch.path().join("access.log")).expect("nginx's log");
             let (lists, requests): (Vec<_>, Vec<_>) =
                 log[self.log_read.get()..].lines().map(request).partition(|request| request.host == LISTS);
             // nginx may write the line a moment after dnf has the file.
-            if requests.len() < REPOSITORIES.len() * files.len() && Instant::now() < deadline {
+            let expected = REPOSITORIES.len() * files.len();
+            if self.faults.is_empty() && requests.len() < expected && Instant::now() < deadline {
                 std::thread::sleep(ms(5));
                 continue;
             }
             self.log_read.set(log.len());
+            if !self.faults.is_empty() {
+                return requests;
+            }
+            assert!(requests.iter().all(|request| request.status == 200), "{setup:?}: {requests:?}");
             let has_lists = lists.len() >= REPOSITORIES.len() || self.manager.get().is_some();
             assert!(has_lists, "{setup:?}: {lists:?}");
             for (repository, file) in REPOSITORIES.iter().flat_map(|r| files.iter().map(move |f| (r, f))) {
@@ -422,9 +457,10 @@ impl Repomd {
     }
 }
 
-/// Parses a line of nginx's log, which must be a successful download.
+/// Parses a line of nginx's log.
 fn request(line: &str) -> Request {
     let fields: Vec<_> = line.split(' ').collect();
-    let &[scheme, host, "GET", path, "200"] = fields.as_slice() else { panic!("nginx's log says {line:?}") };
-    Request { scheme: scheme.to_owned(), host: host.to_owned(), path: path.to_owned() }
+    let &[scheme, host, "GET", path, status] = fields.as_slice() else { panic!("nginx's log says {line:?}") };
+    let status = status.parse().unwrap_or_else(|_| panic!("nginx's log says {line:?}"));
+    Request { scheme: scheme.to_owned(), host: host.to_owned(), path: path.to_owned(), status }
 }

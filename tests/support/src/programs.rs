@@ -49,13 +49,14 @@ pub fn send_signal(child: u32, signal: i32) {
     unsafe { libc::kill(child as libc::pid_t, signal) };
 }
 
-/// Builds an RPM package without files into `directory`; `sections` are additional parts of its
-/// spec file.
+/// Builds an RPM package into `directory`; `sections` are additional parts of its spec file. Without
+/// a `%files` among them it has no files.
 pub fn make_package(scratch: &Path, directory: &Path, name: &str, sections: &str) -> PathBuf {
     let spec = scratch.join(format!("{name}.spec"));
+    let files = if sections.contains("%files") { "" } else { "%files\n" };
     let text = format!(
         "Name: {name}\nVersion: 1\nRelease: 1\nSummary: Nothing\nLicense: MIT\nBuildArch: noarch\nAutoReqProv: no\n\
-         %description\nNothing.\n{sections}\n%files\n"
+         %description\nNothing.\n{sections}\n{files}"
     );
     fs::write(&spec, text).expect("a writable directory");
     let mut build = program("rpmbuild");
@@ -77,6 +78,11 @@ impl Nginx {
     /// Starts nginx. It serves the directory `files` in `scratch`, where the certificate authority
     /// is in `ca.pem`.
     pub fn start(scratch: &Path) -> Nginx {
+        Nginx::start_with(scratch, &[])
+    }
+
+    /// Starts nginx with additional directives for some hosts.
+    pub fn start_with(scratch: &Path, hosts: &[(&str, &str)]) -> Nginx {
         let path = |name: &str| scratch.join(name).display().to_string();
         run(program("openssl")
             .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=lab"])
@@ -86,11 +92,16 @@ impl Nginx {
         for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
             writeln!(temporary, "{kind}_temp_path {};", path(kind)).expect("a string");
         }
+        let mut others = String::new();
+        for (host, directives) in hosts {
+            let listen = "listen 80; listen [::]:80; listen 443 ssl; listen [::]:443 ssl;";
+            writeln!(others, "server {{ {listen} server_name {host}; {directives} }}").expect("a string");
+        }
         let config = format!(
             "daemon off; error_log {} info; pid {}; events {{ worker_connections 4096; }} http {{ {temporary}
              log_format lab '$scheme $host $request_method $request_uri $status'; access_log {} lab;
-             server {{ listen 80; listen [::]:80; listen 443 ssl; listen [::]:443 ssl;
-             ssl_certificate {}; ssl_certificate_key {}; root {}; }} }}",
+             ssl_certificate {}; ssl_certificate_key {}; root {};
+             server {{ listen 80; listen [::]:80; listen 443 ssl; listen [::]:443 ssl; }} {others} }}",
             path("error.log"),
             path("pid"),
             path("access.log"),
