@@ -58,18 +58,22 @@ pub(crate) struct Entry {
     pub(crate) place: usize,
 }
 
-/// The result: the order, as positions in the input; whether each mirror is in the pool, and whether
-/// what downloads have shown gives it another place, by position in the input; the lowest latency,
-/// and the one below which a host belongs to the pool; whether the pool means little, because nearly
-/// all of many hosts are in it; and how many hosts some slack would add to it, if it has few.
+/// The result.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Ranked {
+    /// The lowest latency.
     pub(crate) best: Option<Duration>,
+    /// The latency below which a host belongs to the pool.
     pub(crate) limit: Option<Duration>,
+    /// Positions in the input.
     pub(crate) order: Vec<usize>,
+    /// Whether each mirror is in the pool, by position in the input.
     pub(crate) pool: Vec<bool>,
+    /// Whether what downloads have shown gives each another place, by position in the input.
     pub(crate) demoted: Vec<bool>,
+    /// Whether the pool means little, because nearly all of many hosts are in it.
     pub(crate) ambiguous: bool,
+    /// How many hosts some slack would add to the pool, if it has few.
     pub(crate) slack_would_add: usize,
 }
 

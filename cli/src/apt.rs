@@ -1,5 +1,5 @@
-//! The result as a mirrorlist of apt, with priorities (apt-transport-mirror(1)): apt asks the mirrors
-//! with the lowest number first, and shuffles those that share one.
+//! The result as a mirrorlist of apt, with priorities (apt-transport-mirror(1)): apt asks the
+//! mirrors with the lowest number first, and shuffles those that share one.
 
 use crate::input::{Input, Kind};
 use crate::metalink;
@@ -52,7 +52,8 @@ fn metadata(line: &[u8]) -> Vec<&str> {
     items.into_iter().filter(|item| !item.starts_with("priority:")).collect()
 }
 
-/// The priorities of mirrors, of which each is in the pool or not. Those of the pool stand together.
+/// The priorities of mirrors, of which each is in the pool or not. Those of the pool stand
+/// together.
 fn priorities(pool: impl Iterator<Item = bool>) -> impl Iterator<Item = usize> {
     let (mut priority, mut last_is_in_pool) = (0, false);
     pool.map(move |is_in_pool| {

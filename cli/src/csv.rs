@@ -1,6 +1,6 @@
 //! The result for spreadsheets and databases: comma-separated values (RFC 4180), a row for each
-//! mirror below a row with the names of the columns. These keep their names and their order, and new
-//! ones come last. They are the fields of a mirror in `json`; a field without a value is empty.
+//! mirror below a row with the names of the columns. These keep their names and their order, and
+//! new ones come last. They are the fields of a mirror in `json`; a field without a value is empty.
 
 use crate::json::milliseconds;
 use crate::text::percent_encode;
@@ -48,8 +48,8 @@ fn fields(position: usize, mirror: &RankedMirror) -> [String; 11] {
     ]
 }
 
-/// The text without control characters, and without a first character at which a spreadsheet takes a
-/// field for a formula. Percent-encoded it is still the same URL or host.
+/// The text without control characters, and without a first character at which a spreadsheet takes
+/// a field for a formula. Percent-encoded it is still the same URL or host.
 fn harmless(text: &str) -> String {
     let encoded = percent_encode(text);
     match encoded.chars().next() {

@@ -25,8 +25,8 @@
 //!   - `from_cache`: boolean; the outcome is that of an earlier run, read from the cache.
 //!   - `detoured`: boolean; every connection of the client to this mirror waits, because the
 //!     address that it tries first is silent, although its family works, and another one answered.
-//! - `notes`: array of strings; the sentences that the table has below its summary, for people. Their
-//!   words may change: all that they say is in other keys, too.
+//! - `notes`: array of strings; the sentences that the table has below its summary, for people.
+//!   Their words may change: all that they say is in other keys, too.
 //! - `excluded`: array of objects; the mirrors that filters leave out, in the order given: of each
 //!   its `index` and `url`.
 //! - `omitted`: number; how many mirrors are missing at the end of `mirrors` because of `--top`.

@@ -2,8 +2,8 @@
 //! and prints the order in which to try them.
 //!
 //! This file is the way from the arguments to the exit status. What is read on it is in `options`,
-//! `input` and `metalink`; what is printed, in `table`, `json`, `csv`, `apt`, `progress`, `watch` and
-//! `runs`; where it goes, in `output`.
+//! `input` and `metalink`; what is printed, in `table`, `json`, `csv`, `apt`, `progress`, `watch`
+//! and `runs`; where it goes, in `output`.
 
 mod apt;
 mod cache;

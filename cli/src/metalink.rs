@@ -3,8 +3,8 @@
 //! write one again is the task of `rewrite`.
 //!
 //! librepo takes the URLs of version 3 as they stand and never sorts them by preference; so it is
-//! done here. The priorities of version 4, which librepo does not read, are ranks, not weights: they
-//! give the order, and nothing else.
+//! done here. The priorities of version 4, which librepo does not read, are ranks, not weights:
+//! they give the order, and nothing else.
 
 mod rewrite;
 

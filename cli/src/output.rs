@@ -49,7 +49,8 @@ pub(crate) struct Existing {
 
 impl Existing {
     /// Whether the path still leads to this file, and its content has not been changed. Another
-    /// process may have written a newer list, or put a link to elsewhere in the place of a directory.
+    /// process may have written a newer list, or put a link to elsewhere in the place of a
+    /// directory.
     fn is_unchanged_at(&self, path: &Path) -> io::Result<bool> {
         let identity =
             |file: &Metadata| (file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec());
@@ -187,8 +188,8 @@ fn find(path: &Path, name: &str) -> io::Result<Destination> {
     Ok(Destination::Stream { file, name })
 }
 
-/// Returns what the path leads to behind all symbolic links, which need not exist. `None` if it is a
-/// descriptor of a process: the link to it is no name by which it could be replaced.
+/// Returns what the path leads to behind all symbolic links, which need not exist. `None` if it is
+/// a descriptor of a process: the link to it is no name by which it could be replaced.
 fn follow_links(path: &Path) -> io::Result<Option<PathBuf>> {
     let mut path = path.to_path_buf();
     for _ in 0..MAX_LINKS {

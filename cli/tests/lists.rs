@@ -1,7 +1,7 @@
 //! Lists and metalinks in the shapes of real ones, which were made for this test (`lists/`). Each
-//! mirror comes out exactly once; lines, and all of a metalink but the order of its mirrors, come out
-//! byte for byte. All hosts are under .example or on loopback, and with a timeout of 0 nothing is
-//! sent.
+//! mirror comes out exactly once; lines, and all of a metalink but the order of its mirrors, come
+//! out byte for byte. All hosts are under .example or on loopback, and with a timeout of 0 nothing
+//! is sent.
 
 use serde_json::Value;
 use std::fs;

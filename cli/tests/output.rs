@@ -1,4 +1,5 @@
-//! What the command writes, and where: files are replaced as a whole or not at all, in every format.
+//! What the command writes, and where: files are replaced as a whole or not at all, in every
+//! format.
 
 use serde_json::Value;
 use std::ffi::{CStr, CString};
@@ -253,8 +254,8 @@ fn access_list(path: &Path) -> Option<Vec<u8>> {
     Some(list)
 }
 
-/// Sets an access control list in which this user may read and write, and the group nothing. `false`
-/// if the file system has none.
+/// Sets an access control list in which this user may read and write, and the group nothing.
+/// `false` if the file system has none.
 fn set_access_list(path: &Path, name: &CStr) -> bool {
     const NONE: u32 = u32::MAX;
     let mut list = 2_u32.to_le_bytes().to_vec();

@@ -65,8 +65,8 @@ impl Site {
         self.scratch.path().join(name)
     }
 
-    /// The hosts that have been asked since the last call, each once. They have served `count` files,
-    /// and nothing else has been asked for.
+    /// The hosts that have been asked since the last call, each once. They have served `count`
+    /// files, and nothing else has been asked for.
     fn hosts(&mut self, count: usize) -> Vec<String> {
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
@@ -136,8 +136,8 @@ impl Apt {
         let key = directory.with_file_name(KEY);
         let source = format!("deb [signed-by={}] mirror+file:{} ./\n", key.display(), list.display());
         fs::write(path("etc/sources.list"), source).expect("a file");
-        // The lab's name server knows no SRV records, and its root may be no other user. A mirror that
-        // fails is asked again, but without a delay.
+        // The lab's name server knows no SRV records, and its root may be no other user. A mirror
+        // that fails is asked again, but without a delay.
         let configuration = format!(
             "Dir::Etc \"{}\"; Dir::State \"{}\"; Dir::State::status \"{}\"; Dir::Cache \"{}\"; Dir::Log \"{}\";\n\
              Acquire::EnableSrvRecords \"false\"; Acquire::Languages \"none\";\n\
@@ -197,8 +197,8 @@ fn apt_shares_the_pool_and_asks_others_in_order_only_after_it() {
         assert!(text.ends_with("\nrsync://rsync.lab.example/\tpriority:4\n"), "{text}");
 
         let apt = Apt::new(site.path("apt"), &list);
-        // Every mirror of the pool is asked in some runs. By chance alone one would be missing after
-        // these many runs once in ten billion times.
+        // Every mirror of the pool is asked in some runs. By chance alone one would be missing
+        // after these many runs once in ten billion times.
         let mut asked = BTreeSet::new();
         for _ in 0..60 {
             apt.update_and_download();

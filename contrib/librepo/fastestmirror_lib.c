@@ -393,8 +393,8 @@ rank_lists(MirrorList *lists, guint count, gboolean latencies)
     notify(&listener, LR_FMSTAGE_STATUS, error);
 }
 
-/* What the downloads of a call of lr_download() show of their mirrors. It counts for an hour, and is
- * kept in the cache of the handle. */
+/* What the downloads of a call of lr_download() show of their mirrors. It counts for an hour,
+ * and is kept in the cache of the handle. */
 typedef struct {
     fm_history *history;
     gchar *cache;       /* its path */

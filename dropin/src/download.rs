@@ -110,8 +110,8 @@ impl Watched {
         let call = Rc::new(Call { log, histories, downloads, complete });
         for download in &call.downloads {
             download.call.set(Rc::as_ptr(&call));
-            // SAFETY: the caller's promise. The downloads stay where they are until this is dropped,
-            // which puts the callbacks back.
+            // SAFETY: the caller's promise. The downloads stay where they are until this is
+            // dropped, which puts the callbacks back.
             unsafe { download.wrap() };
         }
         Some(Watched(call))

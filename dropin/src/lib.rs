@@ -51,8 +51,8 @@
 //!
 //! # Safety
 //! Pointers must be what librepo's headers ask for: NULL or valid, handles of the librepo that is
-//! loaded, lists of strings, of handles or of targets that do not change meanwhile. All six functions
-//! rely on that ("the caller's promise").
+//! loaded, lists of strings, of handles or of targets that do not change meanwhile. All six
+//! functions rely on that ("the caller's promise").
 #![allow(clippy::missing_safety_doc)] // once, above, for all six
 
 mod download;

@@ -238,8 +238,8 @@ pub(crate) fn real_download() -> Option<Download> {
 /// Returns which loaded object this address is in.
 fn object_of(address: *const c_void) -> Option<libc::Dl_info> {
     let mut info = MaybeUninit::<libc::Dl_info>::uninit();
-    // SAFETY: any address is allowed; `info` is filled if the result is not 0, and has the name of a
-    // loaded object then.
+    // SAFETY: any address is allowed; `info` is filled if the result is not 0, and has the name of
+    // a loaded object then.
     unsafe { (libc::dladdr(address, info.as_mut_ptr()) != 0).then(|| info.assume_init()) }
 }
 

@@ -567,7 +567,8 @@ proptest! {
         prop_assert_eq!(here, there);
     }
 
-    /// Trouble takes an entry out of what the others are ranked by, and speed changes no membership.
+    /// Trouble takes an entry out of what the others are ranked by, and speed changes no
+    /// membership.
     #[test]
     fn demoted_entries_change_nothing_for_the_others(
         world in any_world(), flags in prop::collection::vec((0..4u8, 0..4u8), 40), seed: u64

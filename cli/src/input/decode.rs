@@ -133,8 +133,8 @@ impl Text {
     }
 }
 
-/// The encoding in an XML declaration, if there is one and it is known. One that is obviously wrong,
-/// since the declaration could be read, counts as UTF-8.
+/// The encoding in an XML declaration, if there is one and it is known. One that is obviously
+/// wrong, since the declaration could be read, counts as UTF-8.
 fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
     let start = bytes.trim_ascii_start();
     let start = &start[..start.len().min(MAX_DECLARATION)];

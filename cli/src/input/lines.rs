@@ -10,10 +10,11 @@ use std::os::unix::ffi::OsStringExt;
 
 /// The columns of a line that a message quotes.
 const MAX_QUOTED: usize = 60;
-/// The bytes at the start and at the end of a line that are looked at for that: a line may have 16 MiB.
+/// The bytes at the start and at the end of a line that are looked at for that: a line may have 16
+/// MiB.
 const QUOTED_BYTES: usize = 4 * MAX_QUOTED;
-/// How many mirrors a list may have; real ones have up to a thousand. A small packed file could hold
-/// millions, for which there is no memory.
+/// How many mirrors a list may have; real ones have up to a thousand. A small packed file could
+/// hold millions, for which there is no memory.
 const MAX_MIRRORS: usize = 100_000;
 
 /// The text of a list, with what is not a mirror in it.
@@ -142,8 +143,8 @@ pub(super) fn parse(text: Vec<u8>, uncomment: bool) -> Result<Input, Fault> {
 }
 
 /// Where the URL is in a line without white space around it. It begins with its scheme, and ends
-/// before white space, or before the quote if there is one before it. A line with `file:` and a path
-/// has a URL too, and so does one that begins with a path, as for librepo.
+/// before white space, or before the quote if there is one before it. A line with `file:` and a
+/// path has a URL too, and so does one that begins with a path, as for librepo.
 ///
 /// The error is what there is instead. The library takes any text, and calls it unsupported if it
 /// cannot connect to it; but a line without a URL shows that this is no list but, for example, an

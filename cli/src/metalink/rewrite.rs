@@ -16,9 +16,9 @@ pub(crate) struct Metalink {
     version: Version,
     /// In the order of the input's mirrors.
     elements: Vec<Element>,
-    /// Whether a URL's element means the same in the place of each other one. It does not if they are
-    /// in elements that declare different name spaces, or if the encoding is one in which bytes mean
-    /// what those before say. No metalink of a mirror network is so.
+    /// Whether a URL's element means the same in the place of each other one. It does not if they
+    /// are in elements that declare different name spaces, or if the encoding is one in which bytes
+    /// mean what those before say. No metalink of a mirror network is so.
     pub(crate) can_be_reordered: bool,
 }
 
@@ -58,7 +58,8 @@ pub(super) struct Element {
 }
 
 impl Element {
-    /// Finds the parts of the element at `node`, in a text in which the document begins at `offset`.
+    /// Finds the parts of the element at `node`, in a text in which the document begins at
+    /// `offset`.
     pub(super) fn new(node: Node<'_, '_>, version: Version, offset: usize) -> Element {
         let shift = |range: Range<usize>| range.start + offset..range.end + offset;
         let is_meant = |name, namespace: Option<&str>| name == version.attribute() && namespace.is_none();

@@ -47,8 +47,8 @@ fn number_after(message: &str, start: &str) -> Option<u32> {
     rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())].parse().ok()
 }
 
-/// Returns the mirror whose URL a file's URL begins with; the longest, if there are several. After a
-/// redirect to another host there is none, and it is not known which mirror has failed. One from
+/// Returns the mirror whose URL a file's URL begins with; the longest, if there are several. After
+/// a redirect to another host there is none, and it is not known which mirror has failed. One from
 /// http to https is no obstacle.
 pub(super) fn mirror_of<'a>(mirrors: &'a [String], file: &str) -> Option<&'a str> {
     let file = Location::of(file)?;

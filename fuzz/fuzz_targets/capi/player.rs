@@ -360,7 +360,8 @@ impl Player {
                 let path = cache_path(path, surroundings);
                 let is_good = path.as_ref().is_some_and(|path| !path.is_empty());
                 // SAFETY: NULL or a string.
-                let history = unsafe { fm_history_new(path.as_ref().map_or(ptr::null(), |path| path.as_ptr())) };
+                let history =
+                    unsafe { fm_history_new(path.as_ref().map_or(ptr::null(), |path| path.as_ptr())) };
                 assert_eq!(history.is_null(), !is_good);
                 self.histories[index(*slot)] = history;
                 return;
@@ -368,12 +369,14 @@ impl Player {
             Call::FreeHistory(slot) => return self.free_history(*slot),
             Call::Repository(slot, Patterns::Null(count)) => {
                 // SAFETY: NULL is refused, unless it holds no URL.
-                let status =
-                    unsafe { fm_history_repository(self.histories[index(*slot)], ptr::null(), (*count).into()) };
+                let status = unsafe {
+                    fm_history_repository(self.histories[index(*slot)], ptr::null(), (*count).into())
+                };
                 (*slot, status, Some(*count == 0))
             }
             Call::Repository(slot, Patterns::These(urls)) => {
-                let texts: Vec<_> = urls.iter().map(|url| url.as_ref().map(|it| c_string(it.text()))).collect();
+                let texts: Vec<_> =
+                    urls.iter().map(|url| url.as_ref().map(|it| c_string(it.text()))).collect();
                 let pointers = strings(texts.iter().map(Option::as_ref));
                 let history = self.histories[index(*slot)];
                 // SAFETY: an array of this length, of strings and NULL.

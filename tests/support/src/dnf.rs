@@ -333,7 +333,8 @@ impl Site {
     }
 
     /// The requests that nginx has logged since the last run, without those for mirror lists. If no
-    /// mirror has a fault: exactly one for each of these files of each repository, and it succeeded.
+    /// mirror has a fault: exactly one for each of these files of each repository, and it
+    /// succeeded.
     fn new_requests(&self, setup: Setup, files: &[&str]) -> Vec<Request> {
         let deadline = Instant::now() + Duration::from_secs(10);
         if !self.faults.is_empty() {
@@ -383,7 +384,8 @@ fn assert_polite(setup: Setup, run: &Run) {
     }
 }
 
-/// A dnf command with the configuration in this directory, `dnf.conf`, which also contains its root.
+/// A dnf command with the configuration in this directory, `dnf.conf`, which also contains its
+/// root.
 pub fn dnf(directory: &Path) -> Command {
     let mut dnf = program(DNF);
     // The environment of this test must not have an effect, such as proxies or the toolchain's

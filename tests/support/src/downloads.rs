@@ -1,5 +1,5 @@
-//! Downloads with librepo by a C program (`dropin/tests/c/download.c`), which prints what its caller
-//! sees, and HTTP mirrors on loopback that fail in all ways.
+//! Downloads with librepo by a C program (`dropin/tests/c/download.c`), which prints what its
+//! caller sees, and HTTP mirrors on loopback that fail in all ways.
 
 use crate::build::run;
 use crate::librepo_calls::{compile, have_librepo, lines};
@@ -12,7 +12,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// HTTP mirrors at every address 127.x.y.z, each of which does what the first part of the path says.
+/// HTTP mirrors at every address 127.x.y.z, each of which does what the first part of the path
+/// says.
 #[derive(Debug)]
 pub struct Mirrors {
     port: u16,

@@ -49,8 +49,8 @@ pub fn send_signal(child: u32, signal: i32) {
     unsafe { libc::kill(child as libc::pid_t, signal) };
 }
 
-/// Builds an RPM package into `directory`; `sections` are additional parts of its spec file. Without
-/// a `%files` among them it has no files.
+/// Builds an RPM package into `directory`; `sections` are additional parts of its spec file.
+/// Without a `%files` among them it has no files.
 pub fn make_package(scratch: &Path, directory: &Path, name: &str, sections: &str) -> PathBuf {
     let spec = scratch.join(format!("{name}.spec"));
     let files = if sections.contains("%files") { "" } else { "%files\n" };

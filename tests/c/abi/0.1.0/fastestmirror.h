@@ -6,9 +6,9 @@
  *
  * The order: file: URLs; the pool, shuffled by default; the others with a latency, nearest first;
  * those that a client reaches only after waiting for another address, nearest first; those from
- * which downloads have failed lately (fm_ranker_set_history()); the silent ones; the failed ones. URLs of one host stand together, at its lowest latency and with its
- * highest weight. If no mirror has answered: file: URLs and then the given order. All but the
- * excluded come out, each once.
+ * which downloads have failed lately (fm_ranker_set_history()); the silent ones; the failed ones.
+ * URLs of one host stand together, at its lowest latency and with its highest weight. If no mirror
+ * has answered: file: URLs and then the given order. All but the excluded come out, each once.
  *
  *     fm_ranker *ranker = fm_ranker_new();
  *     fm_ranking *ranking = NULL;
@@ -26,10 +26,9 @@
  *   are copied and stay the caller's. Strings that come out belong to the object they come from and
  *   are valid until it is freed, unless their description says otherwise.
  * Errors. Functions that can fail return FM_OK (0) or another fm_status, as an int. Outputs come
- *   last and are written only on success. fm_ranker_error() or fm_history_error() has the message of the last
- *   failure.
- *   Whatever fails, the caller still has its own list in the given order. A mirror that cannot be
- *   reached is no error but an outcome.
+ *   last and are written only on success. fm_ranker_error() or fm_history_error() has the message
+ *   of the last failure. Whatever fails, the caller still has its own list in the given order. A
+ *   mirror that cannot be reached is no error but an outcome.
  * NULL. A NULL object, array or output is FM_INVALID_ARGUMENT, never a crash; a NULL array is fine
  *   where its count is 0. A pointer that is neither NULL nor valid is undefined behavior.
  * Units. Times are in seconds (double); positions count from 0. Strings are bytes that end in NUL;
@@ -39,9 +38,10 @@
  * Threads. Different rankers may be used in different threads at once. One ranker serves one call
  *   at a time, and a second one gets FM_BUSY. Only fm_ranker_cancel() may come at any time, from
  *   any thread or signal handler, while the ranker exists: remove the handler before
- *   fm_ranker_free(). A history may be used by several threads: they wait for each other. A ranking or an fm_cache never changes and may be read by all threads.
- *   Callbacks run on the thread that called fm_rank(). They may call fm_ranker_cancel(), and
- *   nothing else with this ranker; they must return (no longjmp, no C++ exception).
+ *   fm_ranker_free(). A history may be used by several threads: they wait for each other. A
+ *   ranking or an fm_cache never changes and may be read by all threads. Callbacks run on the
+ *   thread that called fm_rank(). They may call fm_ranker_cancel(), and nothing else with this
+ *   ranker; they must return (no longjmp, no C++ exception).
  * Processes. After a fork the child may use the library with rankers of its own, and free those it
  *   has inherited; a callback must not fork and return in the child. A thread in fm_rank() must not
  *   be canceled (pthread_cancel()), and a signal handler must not jump out of it: the ranker would
