@@ -60,6 +60,8 @@ struct Facts {
     is_detoured: bool,
     is_preferred: bool,
     is_lookup_unfinished: bool,
+    /// What downloads have shown.
+    demotion: Option<String>,
     /// The option that has excluded it.
     filter: Option<String>,
     /// The addresses that were tried, what came of each, and after how long.
@@ -107,6 +109,7 @@ impl Facts {
             is_detoured: mirror.is_detoured,
             is_preferred: mirror.is_preferred,
             is_lookup_unfinished: mirror.is_lookup_unfinished,
+            demotion: mirror.demotion.map(|demotion| demotion.to_string()),
             filter,
             tried: ranking.tried(mirror).map(|it| (it.address, it.outcome, it.waited)).collect(),
             recalled: ranking.recalled(mirror).map(|it| (it.remembered, it.age)),
@@ -159,6 +162,15 @@ fn place(facts: &Facts) -> String {
     let why = match facts.outcome {
         Outcome::Local => "it is on this machine, and such mirrors are first".into(),
         _ if facts.pool.is_none() => "no mirror answered, so the order is the given one".to_string(),
+        _ if facts.demotion.is_some() => {
+            let reason = facts.demotion.as_deref().unwrap_or_default();
+            let place = if facts.is_in_pool {
+                "is at the end of the pool"
+            } else {
+                "stands behind all others that have a latency, for an hour"
+            };
+            format!("{reason}, so it {place}")
+        }
         _ if facts.is_in_pool => match &facts.pool {
             Some(Pool { mirrors, order, .. }) if *mirrors > 1 => {
                 let order = if *order == PoolOrder::Given { "the given order" } else { "random order" };
@@ -316,6 +328,7 @@ mod tests {
             is_detoured: false,
             is_preferred: false,
             is_lookup_unfinished: false,
+            demotion: None,
             filter: None,
             tried: vec![tried(([192, 0, 2, 1], 80, Outcome::Measured(MS(15)), 15))],
             recalled: None,
@@ -401,6 +414,19 @@ mod tests {
                     ..facts()
                 },
                 format!("is number 2 of 9: it is detoured: each connection first waits for an address that is silent, so it stands behind those that are reached directly. Its latency is 15.00 ms, measured in this run. Tried: 192.0.2.1:80 was silent for 250.00 ms; then 192.0.2.2:80 answered in 15.00 ms. {LIMIT}; it is below that, but the wait for the silent address comes on top."),
+            ),
+            // By what downloads have shown.
+            (
+                Facts { demotion: Some("it is slow".into()), ..facts() },
+                format!("is number 2 of 9: it is slow, so it is at the end of the pool. Its latency is 15.00 ms, measured in this run. {TRIED}{LIMIT}; it is 5.00 ms below."),
+            ),
+            (
+                Facts {
+                    demotion: Some("it lacked a file 2 min ago".into()),
+                    is_in_pool: false,
+                    ..facts()
+                },
+                format!("is number 2 of 9: it lacked a file 2 min ago, so it stands behind all others that have a latency, for an hour. Its latency is 15.00 ms, measured in this run. {TRIED}{LIMIT}; it is 5.00 ms below."),
             ),
             // From the cache, and checked.
             (

@@ -25,17 +25,19 @@
 //!   - `from_cache`: boolean; the outcome is that of an earlier run, read from the cache.
 //!   - `detoured`: boolean; every connection of the client to this mirror waits, because the
 //!     address that it tries first is silent, although its family works, and another one answered.
+//!   - `demotion`: string or null; why it stands further back than its latency would put it, if
+//!     downloads have shown that (`--history`): `missing`, `stale`, `broken` or `slow`.
 //! - `notes`: array of strings; the sentences that the table has below its summary, for people.
 //!   Their words may change: all that they say is in other keys, too.
 //! - `excluded`: array of objects; the mirrors that filters leave out, in the order given: of each
-//!   its `index` and `url`.
+//!   its `index` and `url`, and the `filter`: `protocol`, `include` or `exclude`.
 //! - `omitted`: number; how many mirrors are missing at the end of `mirrors` because of `--top`.
 //! - `slack_would_add`: number; how many hosts `--slack 5` would add to the pool, if that has fewer
 //!   than three; else 0.
 
 use crate::table;
 use crate::text::is_plain;
-use fastestmirror::{RankedMirror, Ranking};
+use fastestmirror::{Filter, RankedMirror, Ranking};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::ser::Formatter;
 use std::io::{self, Write};
@@ -66,6 +68,7 @@ impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Object { ranking, omitted } = self;
         let mut object = serializer.serialize_struct("Ranking", 11)?;
+        let excluded = |mirror| Excluded(mirror, ranking.filter(mirror));
         object.serialize_field("version", &VERSION)?;
         object.serialize_field("stop_reason", ranking.stop_reason.name())?;
         object.serialize_field("elapsed_ms", &milliseconds(ranking.elapsed))?;
@@ -74,7 +77,7 @@ impl Serialize for Object<'_> {
         object.serialize_field("warnings", &ranking.warnings)?;
         object.serialize_field("mirrors", &ranking.mirrors.iter().map(Mirror).collect::<Vec<_>>())?;
         object.serialize_field("notes", &table::notes(ranking, omitted))?;
-        object.serialize_field("excluded", &ranking.excluded.iter().map(Excluded).collect::<Vec<_>>())?;
+        object.serialize_field("excluded", &ranking.excluded.iter().map(excluded).collect::<Vec<_>>())?;
         object.serialize_field("omitted", &omitted.len())?;
         object.serialize_field("slack_would_add", &ranking.slack_would_add)?;
         object.end()
@@ -85,7 +88,7 @@ struct Mirror<'a>(&'a RankedMirror);
 
 impl Serialize for Mirror<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Mirror", 9)?;
+        let mut object = serializer.serialize_struct("Mirror", 10)?;
         object.serialize_field("index", &self.0.index)?;
         object.serialize_field("url", &self.0.url)?;
         object.serialize_field("outcome", self.0.outcome.name())?;
@@ -95,17 +98,24 @@ impl Serialize for Mirror<'_> {
         object.serialize_field("address", &self.0.address.map(|address| address.to_string()))?;
         object.serialize_field("from_cache", &self.0.from_cache)?;
         object.serialize_field("detoured", &self.0.is_detoured)?;
+        object.serialize_field("demotion", &self.0.demotion.map(|demotion| demotion.name()))?;
         object.end()
     }
 }
 
-struct Excluded<'a>(&'a RankedMirror);
+struct Excluded<'a>(&'a RankedMirror, Option<Filter>);
 
 impl Serialize for Excluded<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Excluded", 2)?;
+        let mut object = serializer.serialize_struct("Excluded", 3)?;
         object.serialize_field("index", &self.0.index)?;
         object.serialize_field("url", &self.0.url)?;
+        let filter = self.1.map(|filter| match filter {
+            Filter::Protocol => "protocol",
+            Filter::Include => "include",
+            _ => "exclude",
+        });
+        object.serialize_field("filter", &filter)?;
         object.end()
     }
 }
@@ -151,7 +161,7 @@ mod tests {
         let line = json("http://a.example/");
         let (start, end) = line.split_once(",\"seed\"").expect("a seed");
         assert!(start.starts_with("{\"version\":1,\"stop_reason\":\"timeout\",\"elapsed_ms\":"), "{start}");
-        let mirror = r#"{"index":0,"url":"http://a.example/","outcome":"unanswered","latency_ms":null,"imprecise":false,"pool":false,"address":null,"from_cache":false,"detoured":false}"#;
+        let mirror = r#"{"index":0,"url":"http://a.example/","outcome":"unanswered","latency_ms":null,"imprecise":false,"pool":false,"address":null,"from_cache":false,"detoured":false,"demotion":null}"#;
         let rest = r#""notes":[],"excluded":[],"omitted":0,"slack_would_add":0"#;
         let expected = format!(":7,\"ambiguous\":false,\"warnings\":[],\"mirrors\":[{mirror}],{rest}}}\n");
         assert_eq!(end, expected);

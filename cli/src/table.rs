@@ -15,6 +15,8 @@ pub(crate) struct Row<'a> {
     pool: bool,
     imprecise: bool,
     is_detoured: bool,
+    /// Whether downloads have shown that it is to stand further back.
+    is_demoted: bool,
     pool_order: PoolOrder,
 }
 
@@ -26,6 +28,7 @@ impl<'a> From<&'a RankedMirror> for Row<'a> {
             pool: mirror.pool,
             imprecise: mirror.imprecise,
             is_detoured: mirror.is_detoured,
+            is_demoted: mirror.demotion.is_some(),
             pool_order: PoolOrder::Shuffled,
         }
     }
@@ -87,6 +90,8 @@ fn rows<'a>(ranking: &'a Ranking, omitted: &'a [RankedMirror]) -> Vec<Row<'a>> {
 pub(crate) fn section(row: &Row<'_>, any_answered: bool) -> &'static str {
     match row.outcome {
         Outcome::Local => "on this machine",
+        _ if row.pool && row.is_demoted => "the end of the pool: downloads from these were slow",
+        _ if row.is_demoted => "behind: downloads from these have failed within the last hour",
         _ if row.pool && row.pool_order == PoolOrder::Given => {
             "the pool: near enough to share the load, in the given order"
         }
@@ -251,7 +256,15 @@ mod tests {
     use crate::terminal::Colors;
 
     fn row(url: &str, outcome: Outcome, pool: bool) -> Row<'_> {
-        Row { url, outcome, pool, imprecise: false, is_detoured: false, pool_order: PoolOrder::Shuffled }
+        Row {
+            url,
+            outcome,
+            pool,
+            imprecise: false,
+            is_detoured: false,
+            is_demoted: false,
+            pool_order: PoolOrder::Shuffled,
+        }
     }
 
     fn measured(milliseconds: u64) -> Outcome {
@@ -286,13 +299,17 @@ mod tests {
     fn table_shows_order_latencies_and_sections() {
         let imprecise = Row { imprecise: true, ..row("http://d.example/", measured(1000), false) };
         let detoured = Row { is_detoured: true, ..row("http://e.example/", measured(10), false) };
+        let slow = Row { is_demoted: true, ..row("http://slow.example/", measured(12), true) };
+        let broken = Row { is_demoted: true, ..row("http://broken.example/", measured(9), false) };
         let rows = [
             row("file:///srv", Outcome::Local, false),
             row("http://a.example/", measured(15), true),
             row("http://b.example/", Outcome::Cached(Duration::from_millis(10)), true),
+            slow,
             row("http://c.example/", measured(160), false),
             imprecise,
             detoured,
+            broken,
             row("http://f.example/", Outcome::Unanswered, false),
             row("http://g.example/\x1b[2J", Outcome::Unsupported, false),
         ];
@@ -303,20 +320,24 @@ mod tests {
 ─── the pool: near enough to share the load, in random order
   2 ●     15.00 ms  █▌               measured    http://a.example/
   3 ●     10.00 ms  █                cached      http://b.example/
+─── the end of the pool: downloads from these were slow
+  4 ●     12.00 ms  █▎               measured    http://slow.example/
 ─── farther away, nearest first
-  4      160.00 ms  ████████████████ measured    http://c.example/
-  5    ~1000.00 ms  ████████████████ measured    http://d.example/
+  5      160.00 ms  ████████████████ measured    http://c.example/
+  6    ~1000.00 ms  ████████████████ measured    http://d.example/
 ─── behind: each connection first waits for an address that is silent
-  6      +10.00 ms  █                measured    http://e.example/
+  7      +10.00 ms  █                measured    http://e.example/
+─── behind: downloads from these have failed within the last hour
+  8        9.00 ms  ▉                measured    http://broken.example/
 ─── no reply before measuring stopped
-  7                                  unanswered  http://f.example/
+  9                                  unanswered  http://f.example/
 ─── failed
-  8                                  unsupported http://g.example/\\u{1b}[2J
+ 10                                  unsupported http://g.example/\\u{1b}[2J
 ";
         assert_eq!(table(&rows, None), expected);
         assert_eq!(
             summary(&rows, &facts()),
-            "\n5 of 7 mirrors answered, 1 of them in an earlier run; 2 in the pool (●); 1 on this machine. \
+            "\n7 of 9 mirrors answered, 1 of them in an earlier run; 3 in the pool (●); 1 on this machine. \
              Seed of the shuffle: 7.\n\
              Measuring stopped after 48 ms (settled): no other mirror can belong to the pool.\n\
              Packets were lost, so a latency marked ~ may be too long: 1 mirror.\n\

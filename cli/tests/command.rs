@@ -170,7 +170,7 @@ fn json_has_all_facts_about_each_mirror() {
     assert!(latency >= 0.001 && (latency * 1000.0 - (latency * 1000.0).round()).abs() < 1e-6, "{latency}");
     let refused = &mirrors(&json)[2];
     assert!(refused["latency_ms"].is_null() && refused["address"].is_null() && refused["pool"] == false);
-    let fields = r#""outcome":"refused","latency_ms":null,"imprecise":false,"pool":false,"address":null,"from_cache":false,"detoured":false}"#;
+    let fields = r#""outcome":"refused","latency_ms":null,"imprecise":false,"pool":false,"address":null,"from_cache":false,"detoured":false,"demotion":null}"#;
     assert!(stdout(&output).contains(fields), "{}", stdout(&output));
 }
 
@@ -654,6 +654,28 @@ fn colors_are_for_terminals_that_have_them() {
     }
     assert!(!stdout(&run(&[&url])).contains('\x1b'));
     assert!(stdout(&run(&["--color=always", &url])).contains("\x1b[32m●\x1b[0m"));
+}
+
+#[test]
+fn history_of_downloads_is_heeded_and_its_reason_is_in_json() {
+    let ((_near, port), (_other, other_port)) = (open(88), open(89));
+    let urls = [format!("http://127.77.1.88:{port}/pub"), format!("http://127.77.1.89:{other_port}/pub")];
+    let cache = file("rank-command.history", "");
+    fs::remove_file(&cache).expect("it was just made");
+    let mut history = fastestmirror::History::new(cache.as_ref());
+    history.report(&urls[0], fastestmirror::DownloadOutcome::Missing, 0, Duration::ZERO);
+    history.report(&urls[1], fastestmirror::DownloadOutcome::Ok, 1, Duration::ZERO);
+    assert_eq!(history.save(), None);
+    for (usage, demotion) in
+        [("trouble", Value::from("missing")), ("all", "missing".into()), ("off", Value::Null)]
+    {
+        let arguments = ["--cache", &cache, "--history", usage, "--json", &urls[0], &urls[1]];
+        let result = json(&run(&arguments));
+        let mirrors = result["mirrors"].as_array().expect("an array");
+        let first = mirrors.iter().position(|mirror| mirror["index"] == 0).expect("it is there");
+        assert_eq!(mirrors[first]["demotion"], demotion, "{result}");
+        assert!(usage == "off" || (first == 1 && mirrors[first]["pool"] == false), "{result}");
+    }
 }
 
 #[test]
