@@ -88,8 +88,7 @@ impl Watched {
         if targets.is_empty() {
             return None;
         }
-        let log = Log(Glib::find());
-        let settings = Settings::read(log);
+        let settings = Settings::read();
         let history = settings.history();
         if history == HistoryUse::Off || settings.off().is_some() {
             return None;
@@ -104,7 +103,9 @@ impl Watched {
         if downloads.is_empty() {
             return None;
         }
+        let log = Log(Glib::find());
         log.call("lr_download", downloads.len(), "download");
+        settings.log(log);
         name_repositories(&downloads, &mut histories);
         let (histories, complete) = (RefCell::new(histories), Cell::new(0));
         let call = Rc::new(Call { log, histories, downloads, complete });
@@ -220,6 +221,7 @@ impl Download {
         }
         // SAFETY: the handle of a target outlives it.
         let handle = unsafe { Handle::new(librepo, fields.handle) };
+        let cache = handle.cache()?;
         // Without a list, no mirror can be named.
         handle.mirrors()?;
         Some(Download {
@@ -232,7 +234,7 @@ impl Download {
                 failure: fields.mirrorfailurecb,
                 data: fields.cbdata,
             },
-            history: history_in(handle.cache()?, histories),
+            history: history_in(cache, histories),
             with_speed,
             body: Cell::new(None),
             state: Cell::new(State::Running),

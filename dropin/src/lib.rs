@@ -209,7 +209,10 @@ pub unsafe extern "C-unwind" fn lr_download(
     let Some(download) = symbols::real_download() else { return FALSE };
     // SAFETY: the caller's promise. Finding out whether anything is to be watched may fail, but not
     // the download.
-    let watched = catch_panic(|| unsafe { Watched::begin(targets) });
+    let watched = catch_panic(|| unsafe { Watched::begin(targets) }).unwrap_or_else(|problem| {
+        Log(Glib::find()).debug(&format!("downloads are not watched: {problem}"));
+        None
+    });
     // SAFETY: the caller's promise, to librepo.
     let result = unsafe { download(targets, fail_fast, error) };
     drop(watched);
@@ -243,7 +246,8 @@ unsafe fn fail(error: *mut *mut Opaque, code: c_int, message: &CStr) -> c_int {
 fn begin(function: &str, count: usize, what: &str) -> Option<(Log, Settings)> {
     let log = Log(Glib::find());
     log.call(function, count, what);
-    let settings = Settings::read(log);
+    let settings = Settings::read();
+    settings.log(log);
     if let Some(off) = settings.off() {
         log.debug(&format!("keeping the given order: {off}"));
         return None;

@@ -82,22 +82,25 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Reads all sources. What is in effect, and what is wrong, is logged in the first call of the
-    /// process and after each change.
-    pub(crate) fn read(log: Log) -> Settings {
+    /// Reads all sources.
+    pub(crate) fn read() -> Settings {
         // SAFETY: always succeeds.
         let user = unsafe { libc::geteuid() };
-        let settings = Settings::from(&file(), user, variable);
+        Settings::from(&file(), user, variable)
+    }
+
+    /// Logs what is in effect, and what is wrong: in the first call of the process and after each
+    /// change.
+    pub(crate) fn log(&self, log: Log) {
         // No lock, which a fork could leave locked: two threads may both log it.
         static LOGGED: AtomicU64 = AtomicU64::new(0);
         let mut hasher = DefaultHasher::new();
-        let lines = (&settings.problems, settings.to_string());
+        let lines = (&self.problems, self.to_string());
         lines.hash(&mut hasher);
         if LOGGED.swap(hasher.finish(), SeqCst) != hasher.finish() {
             lines.0.iter().for_each(|problem| log.debug(problem));
             log.debug(&lines.1);
         }
-        settings
     }
 
     /// Reads the built-in defaults, this file as this user, and these variables.

@@ -25,12 +25,12 @@ int main(void)
     GSList *list = g_slist_prepend(g_slist_prepend(NULL, "file:///srv"), "http://127.0.0.1:1/");
     if (!lr_fastestmirror(handle, &list, &error) || !lr_fastestmirror_sort_internalmirrorlist(handle, &error))
         return 1;
-    printf("%s\n", (char *)list->data);
     char target[1024];
     memset(target, 'x', sizeof(target));
     GSList targets = {target, NULL};
     if (!lr_download(&targets, 42, &error))
         return 2;
+    printf("%s\n", (char *)list->data);
     g_slist_free(list);
     lr_handle_free(handle);
     return 0;

@@ -53,7 +53,7 @@ pub fn send_signal(child: u32, signal: i32) {
 /// Without a `%files` among them it has no files.
 pub fn make_package(scratch: &Path, directory: &Path, name: &str, sections: &str) -> PathBuf {
     let spec = scratch.join(format!("{name}.spec"));
-    let files = if sections.contains("%files") { "" } else { "%files\n" };
+    let files = if sections.contains("%files\n") { "" } else { "%files\n" };
     let text = format!(
         "Name: {name}\nVersion: 1\nRelease: 1\nSummary: Nothing\nLicense: MIT\nBuildArch: noarch\nAutoReqProv: no\n\
          %description\nNothing.\n{sections}\n{files}"
