@@ -101,8 +101,8 @@ Examples:
   fastestmirror --explain HOST mirrorlist        why this mirror stands where it stands
   fastestmirror cache FILE                       what a cache remembers
 
-A list has one URL in each line, whatever else is there (as in the lists of pacman, apk,
-XBPS and apt), and # comments. The URLs of a metalink end in repodata/repomd.xml, which
+Each line of a list has one URL, whatever else is in it (as in the lists of pacman, apk,
+XBPS and apt), or is a # comment. The URLs of a metalink end in repodata/repomd.xml, which
 --urls cuts off. A file called cache, demo or fleet is ranked as ./cache, ./demo or
 ./fleet. Ctrl-C stops measuring and prints what is known by then.
 
@@ -145,8 +145,8 @@ fn command() -> Command {
                 .help("Take mirrors that are commented out in a list, and print them uncommented"),
         )
         .next_help_heading("Output")
-        .arg(flag("table").help("Print a table [default on a terminal]"))
-        .arg(flag("lines").help("Print the list's own lines, comments first [default for more than URLs]"))
+        .arg(flag("table").help("Print a table [default on a terminal, and for URLs alone]"))
+        .arg(flag("lines").help("Print the list's own lines [default in a pipe if they hold more than URLs]"))
         .arg(flag("apt").help("Print a mirrorlist for apt, with priorities"))
         .arg(flag("csv").help("Print comma-separated values, with a header"))
         .arg(
@@ -154,7 +154,7 @@ fn command() -> Command {
                 .short('o')
                 .value_parser(value_parser!(PathBuf))
                 .value_hint(ValueHint::FilePath)
-                .help("Replace this file by the result, in one step, if a mirror answered"),
+                .help("Replace this file with the result, in one step, if a mirror answered"),
         )
         .arg(flag("metalink").help("Print the metalink with its URLs in order"))
         .arg(option("top", "N").value_parser(top).help("Print only the first N mirrors of the result"))
@@ -183,7 +183,7 @@ fn command() -> Command {
         )
         .arg(flag("ipv4").help("Connect over IPv4 only"))
         .arg(flag("ipv6").help("Connect over IPv6 only"))
-        .arg(flag("public-only").help("Connect to public addresses only, unless it is the only mirror"))
+        .arg(flag("public-only").help("Connect to public addresses only, unless the list has one mirror"))
         .next_help_heading("The pool")
         .arg(
             option("factor", "F")
@@ -200,7 +200,7 @@ fn command() -> Command {
                 .value_parser(pool)
                 .help("The order of the pool: shuffled, or given [default: shuffled]"),
         )
-        .arg(flag("weights").help("Let mirrors with a higher preference in the metalink lead more often"))
+        .arg(flag("weights").help("Put mirrors with a higher preference in the metalink first more often"))
         .arg(
             option("seed", "N")
                 .value_parser(seed)
@@ -243,7 +243,7 @@ fn command() -> Command {
         .arg(
             option("check-after", "SECONDS")
                 .value_parser(period)
-                .help("Ask the remembered pool again after this time [default: 10 minutes]"),
+                .help("Check the remembered pool again after this time [default: 10 minutes]"),
         )
         .arg(
             option("rotate", "SECONDS")
@@ -253,13 +253,13 @@ fn command() -> Command {
         .arg(
             option("history", "USE")
                 .value_parser(history)
-                .help("Heed reported downloads: off, trouble or all; needs --cache"),
+                .help("Use reported downloads: off, trouble or all [default: off]"),
         )
         .next_help_heading("Watching")
         .arg(
             option("watch", "SECONDS")
                 .value_parser(watch)
-                .help("Rank again after each such pause, and show how the pool changes"),
+                .help("Rank again and again, with this pause, and show how the pool changes"),
         )
         .arg(
             option("runs", "N")
@@ -269,7 +269,7 @@ fn command() -> Command {
         .arg(
             option("pause", "SECONDS")
                 .value_parser(pause)
-                .help("Wait so long between two of these runs [default: 1]"),
+                .help("Wait this long between two of these runs [default: 1]"),
         )
         .next_help_heading("Other")
         .arg(
