@@ -197,7 +197,8 @@ fn rates_of_syns_follow_from_the_limits() {
     const MACHINES: f64 = 1.4e6;
     let rates: Vec<f64> = table("your mirror").into_iter().flatten().collect();
     let hourly = MACHINES / 3600.0;
-    let expected = [hourly, hourly, MACHINES / (30.0 * 24.0 * 3600.0)];
+    // A mirror without a reply in time may get a second SYN.
+    let expected = [hourly, 2.0 * hourly, MACHINES / (30.0 * 24.0 * 3600.0)];
     assert_eq!(rates.len(), expected.len());
     for (rate, expected) in rates.iter().zip(expected) {
         assert!((rate / expected - 1.0).abs() < 0.01, "{rate}, and not {expected}");
