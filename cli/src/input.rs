@@ -188,8 +188,10 @@ fn read_bytes(from: impl Read) -> io::Result<Vec<u8>> {
 }
 
 fn parse(bytes: Vec<u8>, uncomment: bool) -> Result<Input, Fault> {
-    let bytes = decode::unpack(bytes)
-        .map_err(|error| Fault { line: None, reason: format!("cannot be unpacked: {}", reason(&error)) })?;
+    let bytes = decode::unpack(bytes).map_err(|error| Fault {
+        line: None,
+        reason: format!("cannot be decompressed: {}", reason(&error)),
+    })?;
     let text = Text::decode(bytes);
     if !text.as_str().trim_ascii_start().starts_with('<') {
         return lines::parse(text.into_bytes(), uncomment);

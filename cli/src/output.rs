@@ -87,7 +87,7 @@ impl Destination {
             Destination::File { path, .. }
                 if path.extension().is_some_and(|end| end == "gz" || end == "xz") =>
             {
-                let reason = "this would be a packed file, and the result is not packed: use another name";
+                let reason = "the result is not compressed: use a name without .gz or .xz";
                 Err(Exit::unusable(&format!("{name}: {reason}")))
             }
             _ => Ok(destination),

@@ -374,7 +374,7 @@ fn failures_leave_the_file_untouched() {
         (&["-o", "new", &dead], 3, "no mirror answered: new is not written\n"),
         (&["-o", ".", good], 2, ".: cannot be written: Is a directory; name a file in it\n"),
         (&["-o", "new/", good], 2, "new/: cannot be written: is a directory; name a file in it\n"),
-        (&["-o", "new.gz", good], 2, "new.gz: this would be a packed file, and the result is not packed"),
+        (&["-o", "new.gz", good], 2, "new.gz: the result is not compressed: use a name without .gz or .xz"),
         (&["-o", "none/new", good], 2, "none/new: cannot be written: No such file or directory\n"),
     ];
     for (arguments, status, message) in table {

@@ -22,8 +22,8 @@ pub(crate) enum Action {
 }
 
 const ABOUT: &str = "\
-Shows what a cache remembers of mirrors: latencies and failures, how old they are, where
-they were found out, and whether a run here and now would use them.";
+Shows the records of a cache: latencies and failures, how old they are, in which network
+they were measured, and whether a run here and now would use them.";
 
 const EXAMPLES: &str = "\
 A record of another network, an outdated one, and one that is replaced by something newer

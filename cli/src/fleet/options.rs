@@ -67,13 +67,13 @@ Policies, and what a client tries first:
   given         the pool's first in a list that a server shuffles by capacity for each client
   weights       as factor, with the capacities as weights
   server        any mirror of its country within 500 km, else of the ten nearest; not measured
-  random        any mirror of all; not measured
+  random        any mirror; not measured
 
 A place is computed as if all clients stood there; the clients simulated in it are its equal
 part of --clients. Those of one place share its latencies, and the delay of each measurement
 is drawn, exponential with the mean --noise. A client downloads 100 MB a day, and three times
-the mean at the worst time. A file of --mirrors has a mirror a line: the place, which begins
-with the code of its country, latitude, longitude and perhaps Gbit/s, separated by tabs.";
+the mean at the worst time. A file of --mirrors has one mirror per line: the place, which begins
+with the code of its country, latitude, longitude and optionally Gbit/s, separated by tabs.";
 
 pub(crate) fn command() -> Command {
     let option = |name: &'static str, value: &'static str| {
