@@ -566,7 +566,7 @@ fn json_has_a_version_notes_and_what_is_excluded() {
     let line = place.succeed(&["--json", "--exclude=127.77.3.2", "list"]);
     assert!(line.starts_with("{\"version\":1,"), "{line}");
     let json: Value = serde_json::from_str(&line).expect("JSON");
-    let excluded = serde_json::json!([{"index": 0, "url": place.urls[0]}]);
+    let excluded = serde_json::json!([{"index": 0, "url": place.urls[0], "filter": "exclude"}]);
     assert_eq!((&json["excluded"], &json["omitted"]), (&excluded, &0.into()));
     assert_eq!(json["notes"], serde_json::json!(["Left out by filters: 1 mirror."]));
     // What is noted below the table is noted here.

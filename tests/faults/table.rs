@@ -346,6 +346,8 @@ const EXCEPTIONS: &[(&str, &[&str])] = &[
             "abort",
             "bcmp",
             "dirfd",
+            "exp",
+            "exp2",
             "free",
             "freeaddrinfo",
             "freeifaddrs",
