@@ -348,9 +348,11 @@ unsafe extern "C-unwind" fn on_failure(
         download.body.set(None);
         // SAFETY: NULL or a string.
         let (message, url) = unsafe { (list::text(message), list::text(url)) };
+        // SAFETY: a string of the target, by the promise of `begin`.
+        let path = unsafe { list::text((*download.target).path) };
         let mirrors = download.mirrors();
         if let (Some(outcome), Some(mirror)) =
-            (outcome::of_message(&message), outcome::mirror_of(&mirrors, &url))
+            (outcome::of_message(&message), outcome::mirror_of(&mirrors, &path, &url))
         {
             call.report(download, mirror, outcome, 0, Duration::ZERO);
         }

@@ -97,6 +97,14 @@ fn failures_are_learned_if_another_mirror_has_served() {
         let (troubles, _) = learned(&world, &["missing", "stale", "good"], &[function, "a-10"], "trouble");
         assert_eq!(troubles.len(), 2, "{function}: {troubles:?}");
     }
+}
+
+#[test]
+fn nothing_is_learned_unless_a_mirror_is_known_to_be_at_fault() {
+    if downloader().is_none() {
+        return;
+    }
+    let world = Mirrors::start();
     for (kinds, arguments) in NO_FAULT {
         let learned = learned(&world, kinds, arguments, "all");
         assert_eq!(learned, (Vec::new(), false), "{kinds:?} {arguments:?}");

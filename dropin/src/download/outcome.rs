@@ -47,37 +47,63 @@ fn number_after(message: &str, start: &str) -> Option<u32> {
     rest[..rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())].parse().ok()
 }
 
-/// Returns the mirror whose URL a file's URL begins with; the longest, if there are several. After
-/// a redirect to another host there is none, and it is not known which mirror has failed. One from
-/// http to https is no obstacle.
-pub(super) fn mirror_of<'a>(mirrors: &'a [String], file: &str) -> Option<&'a str> {
-    let file = Location::of(file)?;
-    let is_mirror = |mirror: &&&'a str| {
+/// Returns the mirror whose URL of this file is the one that failed. After a redirect there is
+/// none, and it is not known which mirror has failed. A redirect may lead to another mirror: if its
+/// host alone counted, a hostile mirror could have others demoted, by a file that they lack or a
+/// port that is closed. Where it leads to the very URL that librepo would ask of the other mirror,
+/// it is that one that has failed.
+pub(super) fn mirror_of<'a>(mirrors: &'a [String], path: &str, url: &str) -> Option<&'a str> {
+    let found = Location::of(url)?;
+    let is_asked = |mirror: &&String| {
         Location::of(mirror).is_some_and(|mirror| {
-            file.host.eq_ignore_ascii_case(mirror.host)
-                && file
-                    .path
-                    .strip_prefix(mirror.path.trim_end_matches('/'))
-                    .is_some_and(|rest| rest.starts_with('/'))
+            let start = mirror.path.trim_end_matches('/');
+            let expected = format!("{start}/{}{}", path.trim_matches('/'), mirror.query);
+            found.scheme.eq_ignore_ascii_case(mirror.scheme)
+                && found.host.eq_ignore_ascii_case(mirror.host)
+                && as_sent(&expected) == as_sent(&format!("{}{}", found.path, found.query))
         })
     };
-    let mirrors: Vec<&str> = mirrors.iter().map(String::as_str).collect();
-    mirrors.iter().filter(is_mirror).max_by_key(|mirror| mirror.len()).copied()
+    mirrors.iter().find(is_asked).map(String::as_str)
+}
+
+/// Encodes what libcurl encodes, and writes the digits of escapes in capitals. What a server can
+/// tell apart stays different.
+fn as_sent(path: &str) -> String {
+    let mut sent = String::with_capacity(path.len());
+    let mut in_escape = 0_u8;
+    for byte in path.bytes() {
+        match byte {
+            b'%' => in_escape = 3,
+            _ if in_escape > 0 && !byte.is_ascii_hexdigit() => in_escape = 0,
+            _ => {}
+        }
+        match byte {
+            b'!'..=b'~' if in_escape > 0 => sent.push(char::from(byte.to_ascii_uppercase())),
+            b'!'..=b'~' => sent.push(char::from(byte)),
+            _ => sent.push_str(&format!("%{byte:02X}")),
+        }
+        in_escape = in_escape.saturating_sub(1);
+    }
+    sent
 }
 
 /// The parts of a URL that say where a file is.
 struct Location<'a> {
+    scheme: &'a str,
     /// With the port, and without user and password.
     host: &'a str,
     path: &'a str,
+    /// With its question mark.
+    query: &'a str,
 }
 
 impl Location<'_> {
     fn of(url: &str) -> Option<Location<'_>> {
-        let (_, rest) = url.split_once("://")?;
+        let (scheme, rest) = url.split_once("://")?;
+        let (rest, query) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        Some(Location { host, path })
+        Some(Location { scheme, host, path, query })
     }
 }
 
@@ -125,29 +151,48 @@ mod tests {
     }
 
     #[test]
-    fn mirror_is_the_one_that_the_url_begins_with() {
+    fn mirror_is_the_one_that_was_asked_for_the_file() {
         let mirrors = [
             "http://a.example/one",
-            "http://a.example/one/deep/",
+            "http://a.example/one/deep//",
             "https://me:secret@b.example:8443/",
             "http://c.example",
             "file:///srv/one",
+            "http://d.example/os/?key=1",
+            "ftp://a.example/one",
         ]
         .map(String::from);
-        for (file, mirror) in [
-            ("http://a.example/one/x.rpm", Some(0)),
-            ("https://A.example/one/x.rpm", Some(0)),
-            ("http://a.example/one/deep/x.rpm?flag", Some(1)),
-            ("http://a.example/ones/x.rpm", None),
-            ("http://a.example:81/one/x.rpm", None),
-            ("https://b.example:8443/x.rpm", Some(2)),
-            ("http://c.example/x.rpm", Some(3)),
-            ("file:///srv/one/x.rpm", Some(4)),
-            ("http://cdn.example/one/x.rpm", None),
-            ("x.rpm", None),
-            ("", None),
+        for (path, url, mirror) in [
+            ("x.rpm", "http://a.example/one/x.rpm", Some(0)),
+            ("/x.rpm", "HTTP://A.example/one/x.rpm", Some(0)),
+            ("deep/x.rpm", "http://a.example/one/deep/x.rpm", Some(0)),
+            ("x.rpm", "http://a.example/one/deep/x.rpm", Some(1)),
+            ("x.rpm", "https://b.example:8443/x.rpm", Some(2)),
+            ("x.rpm", "https://me:secret@b.example:8443/x.rpm", Some(2)),
+            ("x.rpm", "http://c.example/x.rpm", Some(3)),
+            ("x.rpm", "file:///srv/one/x.rpm", Some(4)),
+            ("x.rpm", "http://d.example/os/x.rpm?key=1", Some(5)),
+            ("x.rpm", "ftp://a.example/one/x.rpm", Some(6)),
+            // As libcurl writes them.
+            ("a b\u{e4}%2b.rpm", "http://a.example/one/a%20b%c3%A4%2B.rpm", Some(0)),
+            ("x.rpm", "http://cdn.example/one/x.rpm", None),
+            // To these only a redirect leads, which may be another mirror's.
+            ("x.rpm", "https://a.example/one/x.rpm", None),
+            ("x.rpm", "http://b.example:8443/x.rpm", None),
+            ("x.rpm", "http://a.example:81/one/x.rpm", None),
+            ("x.rpm", "http://a.example/one/y.rpm", None),
+            ("x.rpm", "http://a.example/ones/x.rpm", None),
+            ("x.rpm", "http://a.example/one/X.rpm", None),
+            ("x.rpm", "http://a.example/one//x.rpm", None),
+            ("x.rpm", "http://a.example/one%2Fx.rpm", None),
+            ("x.rpm", "http://a.example/one/%78.rpm", None),
+            ("x.rpm", "http://a.example/one/x.rpm?flag", None),
+            ("x.rpm", "http://d.example/os/x.rpm", None),
+            ("x.rpm", "x.rpm", None),
+            ("x.rpm", "", None),
         ] {
-            assert_eq!(mirror_of(&mirrors, file), mirror.map(|at: usize| mirrors[at].as_str()), "{file}");
+            let found = mirror_of(&mirrors, path, url);
+            assert_eq!(found, mirror.map(|at: usize| mirrors[at].as_str()), "{path}: {url}");
         }
     }
 }

@@ -67,17 +67,24 @@ fn serve(stream: TcpStream) {
     let mut stream = &stream;
     let mut reply = |status: &str, length: usize, body: &[u8]| {
         let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n");
-        let location = if status.starts_with('3') {
-            format!("Location: {}\r\n", path.replace("/moved/", "/good/"))
-        } else {
-            String::new()
+        let location = match kind {
+            "moved" => format!("Location: {}\r\n", path.replace("/moved/", "/good/")),
+            // To the third mirror, which has another file there.
+            "hostile" => {
+                let port = stream.local_addr().expect("a connection").port();
+                format!("Location: http://127.0.0.4:{port}/good/os/other-1\r\n")
+            }
+            _ => String::new(),
         };
         let _ = stream.write_all(format!("{head}{location}\r\n").as_bytes());
         let _ = stream.write_all(body);
     };
     match kind {
-        "good" => reply("200 OK", body.len(), body.as_bytes()),
-        "moved" => reply("302 Found", 0, b""),
+        "good" | "private" if name == "absent" => {
+            reply(if kind == "good" { "404 Not Found" } else { "403 Forbidden" }, 0, b"");
+        }
+        "good" | "private" => reply("200 OK", body.len(), body.as_bytes()),
+        "moved" | "hostile" => reply("302 Found", 0, b""),
         "missing" => reply("404 Not Found", 7, b"no file"),
         "gone" => reply("410 Gone", 0, b""),
         "forbidden" => reply("403 Forbidden", 0, b""),
@@ -175,11 +182,13 @@ pub const FAILURES: &[(&str, Option<&str>)] = &[
     ("moved", None),
 ];
 
-/// Calls that say nothing about a mirror: all of them fail, or the program ends a download.
+/// Calls that say nothing about a mirror: all of them fail, the program ends a download, or it is not
+/// known which mirror has failed.
 pub const NO_FAULT: &[(&[&str], &[&str])] = &[
     (&["missing", "broken", "cut"], &["download", "a-10", "b-10"]),
     (&["good", "good"], &["download", "--return", "progress", "2", "a-10", "b-10"]),
     (&["good", "missing"], &["download", "--return", "end", "2", "a-10", "b-10"]),
+    (&["hostile", "good", "good"], &["download", "a-10"]),
 ];
 
 /// Runs a command of [`command`] whose cache is that of these mirrors, and returns what it has left
