@@ -49,6 +49,9 @@ struct Download {
     with_speed: bool,
     body: Cell<Option<Body>>,
     state: Cell<State>,
+    /// The mirrors that lacked the file or had another version of it. That is their fault only if
+    /// one serves it: with old metadata, a client asks for files that none has any more.
+    lacking: RefCell<Vec<(String, DownloadOutcome)>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -185,6 +188,9 @@ impl Call {
             let body = download.body.get().filter(|_| !is_zchunk);
             let bytes = body.map_or(0, |body| body.bytes);
             let time = body.map_or(Duration::ZERO, |body| body.last - body.first);
+            for (lacking, outcome) in download.lacking.take() {
+                self.report(download, &lacking, outcome, 0, Duration::ZERO);
+            }
             self.report(download, &mirror, DownloadOutcome::Ok, bytes, time);
         }
     }
@@ -238,6 +244,7 @@ impl Download {
             with_speed,
             body: Cell::new(None),
             state: Cell::new(State::Running),
+            lacking: RefCell::default(),
         })
     }
 
@@ -354,7 +361,12 @@ unsafe extern "C-unwind" fn on_failure(
         if let (Some(outcome), Some(mirror)) =
             (outcome::of_message(&message), outcome::mirror_of(&mirrors, &path, &url))
         {
-            call.report(download, mirror, outcome, 0, Duration::ZERO);
+            match outcome {
+                DownloadOutcome::Missing | DownloadOutcome::Stale => {
+                    download.lacking.borrow_mut().push((mirror.to_string(), outcome));
+                }
+                _ => call.report(download, mirror, outcome, 0, Duration::ZERO),
+            }
         }
     });
     let Some(original) = download.original.failure else { return layout::LR_CB_OK };

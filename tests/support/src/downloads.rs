@@ -189,6 +189,10 @@ pub const NO_FAULT: &[(&[&str], &[&str])] = &[
     (&["good", "good"], &["download", "--return", "progress", "2", "a-10", "b-10"]),
     (&["good", "missing"], &["download", "--return", "end", "2", "a-10", "b-10"]),
     (&["hostile", "good", "good"], &["download", "a-10"]),
+    // What no mirror serves is no mirror's fault: the metadata here is old. Some mirrors forbid what
+    // they lack.
+    (&["private", "good"], &["download", "absent-1", "b-10"]),
+    (&["private", "good", "private"], &["download", "absent-1", "b-10"]),
 ];
 
 /// Runs a command of [`command`] whose cache is that of these mirrors, and returns what it has left
