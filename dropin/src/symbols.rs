@@ -73,6 +73,12 @@ pub(crate) type NewTarget = unsafe extern "C" fn(
     range: *mut c_char,
     no_cache: c_int,
     is_zchunk: c_int,
+    // Room for what later versions may add, as earlier ones have added arguments: a version that
+    // takes more than these would otherwise find whatever is on the stack.
+    _: usize,
+    _: usize,
+    _: usize,
+    _: usize,
 ) -> *mut DownloadTarget;
 
 type SetOption = unsafe extern "C" fn(*mut Opaque, *mut *mut Opaque, c_int, ...) -> c_int;

@@ -56,8 +56,8 @@ fn prove(librepo: Librepo, functions: TargetFunctions) -> bool {
     if handle.is_null() {
         return false;
     }
-    // SAFETY: the type in librepo's header. A file that is not opened needs no descriptor. Older
-    // versions have fewer arguments, which does no harm.
+    // SAFETY: the type in librepo's header. A file that is not opened needs no descriptor. Versions
+    // that have fewer arguments ignore the others, and those of a later one are 0 or NULL.
     let target = unsafe {
         (functions.new)(
             handle,
@@ -78,6 +78,10 @@ fn prove(librepo: Librepo, functions: TargetFunctions) -> bool {
             ptr::null_mut(),
             1,
             1,
+            0,
+            0,
+            0,
+            0,
         )
     };
     let text = |pointer: *const c_char| {
@@ -126,4 +130,78 @@ fn prove(librepo: Librepo, functions: TargetFunctions) -> bool {
         (librepo.handle_free)(handle);
     }
     is_as_expected
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::symbols::{GSList, Opaque};
+    use std::sync::atomic::AtomicUsize;
+
+    /// What a later version finds in the arguments that it has added.
+    static MORE: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+    unsafe extern "C" fn new(
+        _: *mut Opaque,
+        _: *const c_char,
+        _: *const c_char,
+        _: c_int,
+        _: *const c_char,
+        _: *mut GSList,
+        _: i64,
+        _: c_int,
+        _: Option<ProgressCallback>,
+        _: *mut c_void,
+        _: Option<EndCallback>,
+        _: Option<FailureCallback>,
+        _: *mut c_void,
+        _: i64,
+        _: i64,
+        _: *mut c_char,
+        _: c_int,
+        _: c_int,
+        a: usize,
+        b: usize,
+        c: usize,
+        d: usize,
+    ) -> *mut DownloadTarget {
+        MORE.store(a | b | c | d, SeqCst);
+        ptr::null_mut()
+    }
+
+    unsafe extern "C" fn make() -> *mut Opaque {
+        ptr::dangling_mut()
+    }
+
+    unsafe extern "C" fn free(_: *mut Opaque) {}
+
+    unsafe extern "C" fn free_target(_: *mut DownloadTarget) {}
+
+    unsafe extern "C" fn set_usedmirror(_: *mut DownloadTarget, _: *const c_char) {}
+
+    unsafe extern "C" fn quark() -> std::ffi::c_uint {
+        0
+    }
+
+    unsafe extern "C" {
+        /// Stands for librepo's function, and is not called.
+        #[link_name = "printf"]
+        fn option(_: *mut Opaque, _: *mut *mut Opaque, _: c_int, ...) -> c_int;
+    }
+
+    #[test]
+    fn target_of_a_later_librepo_gets_no_garbage() {
+        let librepo = Librepo {
+            handle_init: make,
+            handle_free: free,
+            setopt: option,
+            getinfo: option,
+            error_quark: quark,
+            prepare_mirrors: None,
+            free_mirrors: None,
+            interrupt: None,
+        };
+        assert!(!prove(librepo, TargetFunctions { new, set_usedmirror, free: free_target }));
+        assert_eq!(MORE.load(SeqCst), 0);
+    }
 }
