@@ -399,7 +399,22 @@ typedef struct {
     fm_history *history;
     gchar *cache;       /* its path */
     LrHandle *handle;   /* whose mirrors the history knows */
+    GArray *lacking;    /* of Lacking */
 } Downloads;
+
+/* A mirror that lacks a file or has another version of it. That is its fault only if one serves the
+ * file: with old metadata, a client asks for files that none has any more. */
+typedef struct {
+    const void *file;   /* which download */
+    gchar *mirror;
+    int outcome;
+} Lacking;
+
+static void
+clear_lacking(void *lacking)
+{
+    g_free(((Lacking *) lacking)->mirror);
+}
 
 static void
 free_downloads(gpointer data)
@@ -407,6 +422,7 @@ free_downloads(gpointer data)
     Downloads *downloads = data;
     fm_history_free(downloads->history);
     g_free(downloads->cache);
+    g_array_unref(downloads->lacking);
     g_free(downloads);
 }
 
@@ -476,7 +492,7 @@ lr_fastestmirror_save_downloads(void)
 }
 
 void
-lr_fastestmirror_note_download(LrHandle *handle, const char *mirror, const GError *failure, CURLcode result, CURL *curl)
+lr_fastestmirror_note_download(LrHandle *handle, const void *file, const char *mirror, const GError *failure, CURLcode result, CURL *curl)
 {
     Downloads *downloads = g_private_get(&current_downloads);
     int outcome;
@@ -487,6 +503,8 @@ lr_fastestmirror_note_download(LrHandle *handle, const char *mirror, const GErro
         downloads = g_new0(Downloads, 1);
         downloads->history = fm_history_new(handle->fastestmirrorcache);
         downloads->cache = g_strdup(handle->fastestmirrorcache);
+        downloads->lacking = g_array_new(FALSE, FALSE, sizeof(Lacking));
+        g_array_set_clear_func(downloads->lacking, clear_lacking);
         g_private_set(&current_downloads, downloads);
     }
     if (downloads->handle != handle) {
@@ -495,6 +513,18 @@ lr_fastestmirror_note_download(LrHandle *handle, const char *mirror, const GErro
             g_ptr_array_add(urls, ((LrInternalMirror *) node->data)->url);
         fm_history_repository(downloads->history, (const char *const *) urls->pdata, urls->len);
         downloads->handle = handle;
+    }
+    if (outcome == FM_DOWNLOAD_MISSING || outcome == FM_DOWNLOAD_STALE) {
+        Lacking lacking = { file, g_strdup(mirror), outcome };
+        g_array_append_val(downloads->lacking, lacking);
+        return;
+    }
+    for (guint i = downloads->lacking->len; outcome == FM_DOWNLOAD_OK && i-- > 0;) {
+        const Lacking *lacking = &g_array_index(downloads->lacking, Lacking, i);
+        if (lacking->file == file) {
+            fm_history_report(downloads->history, lacking->mirror, lacking->outcome, 0, 0);
+            g_array_remove_index(downloads->lacking, i);
+        }
     }
     /* No speeds are kept: they would need the length and the time of the body. */
     fm_history_report(downloads->history, mirror, outcome, 0, 0);
