@@ -496,7 +496,7 @@ lr_fastestmirror_note_download(LrHandle *handle, const void *file, const char *m
 {
     Downloads *downloads = g_private_get(&current_downloads);
     int outcome;
-    if (!handle || !handle->fastestmirrorcache || !find_outcome(failure, result, curl, &outcome))
+    if (!handle || !handle->fastestmirror || !handle->fastestmirrorcache || !find_outcome(failure, result, curl, &outcome))
         return;
     if (!downloads || strcmp(downloads->cache, handle->fastestmirrorcache) != 0) {
         lr_fastestmirror_save_downloads();

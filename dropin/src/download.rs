@@ -208,7 +208,8 @@ impl Call {
 }
 
 impl Download {
-    /// Returns nothing for a target that does not come from a list of mirrors, or without a cache.
+    /// Returns nothing for a target that does not come from a list of mirrors, for one whose list
+    /// keeps its order, or without a cache.
     ///
     /// # Safety
     /// `target` is NULL or a target, and outlives the result; its layout is proved.
@@ -227,6 +228,10 @@ impl Download {
         }
         // SAFETY: the handle of a target outlives it.
         let handle = unsafe { Handle::new(librepo, fields.handle) };
+        // dnf names a cache also where its mirrors keep their order, and nothing reads it.
+        if !handle.has_fastestmirror() {
+            return None;
+        }
         let cache = handle.cache()?;
         // Without a list, no mirror can be named.
         handle.mirrors()?;

@@ -64,6 +64,11 @@ impl Handle {
         self.get::<c_long>(layout::LRI_OFFLINE, 0) != 0
     }
 
+    /// Whether librepo puts its mirrors in order, with the functions of this library.
+    pub(crate) fn has_fastestmirror(&self) -> bool {
+        self.get::<c_long>(layout::LRI_FASTESTMIRROR, 0) != 0
+    }
+
     /// Returns the timeout, limited to what a ranker accepts.
     pub(crate) fn timeout(&self) -> Duration {
         let seconds = self.get::<f64>(layout::LRI_FASTESTMIRRORTIMEOUT, 2.0);

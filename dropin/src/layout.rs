@@ -63,6 +63,7 @@ pub(crate) const LRO_FASTESTMIRRORCACHE: i32 = 28;
 pub(crate) const LRO_FASTESTMIRRORCB: i32 = 30;
 pub(crate) const LRO_FASTESTMIRRORDATA: i32 = 31;
 
+pub(crate) const LRI_FASTESTMIRROR: i32 = 18;
 pub(crate) const LRI_FASTESTMIRRORCACHE: i32 = 19;
 pub(crate) const LRI_FASTESTMIRRORMAXAGE: i32 = 20;
 pub(crate) const LRI_IPRESOLVE: i32 = 24;

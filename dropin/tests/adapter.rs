@@ -11,7 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 use support::build::{run, soname};
 use support::dnf::{DEAD, POOL, Setup, Site, Task, have_all};
 use support::downloads::{
-    CALLS, FAILURES, Mirrors, NO_FAULT, command, comparable as comparable_downloads, downloader, learned,
+    CALLS, FAILURES, Mirrors, NO_FAULT, REDIRECTED, command, comparable as comparable_downloads, downloader,
+    learned,
 };
 use support::librepo_calls::{Call, World, caller, comparable, lines, order};
 use support::librepo_source::RELEASES;
@@ -497,6 +498,12 @@ fn downloads_are_those_of_librepo_and_failures_are_learned() {
         let learned = learned(&world, &mut command);
         assert_eq!(learned, (word.map(String::from).into_iter().collect(), false), "{kind}");
     }
+    let (kinds, arguments) = REDIRECTED;
+    run(&mut with(&built.ours(), kinds, arguments));
+    let text = fs::read_to_string(world.cache()).expect("a cache");
+    let _ = fs::remove_file(world.cache());
+    assert_eq!(lines(&text, "[:_fm_:trouble:").len(), 1, "{text}");
+    assert!(text.contains("[:_fm_:trouble:127.0.0.2/"), "{text}");
     for (kinds, arguments) in NO_FAULT {
         let learned = learned(&world, &mut with(&built.ours(), kinds, arguments));
         assert_eq!(learned, (Vec::new(), false), "{kinds:?} {arguments:?}");

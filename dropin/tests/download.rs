@@ -3,7 +3,9 @@
 
 use std::fs;
 use support::build::run;
-use support::downloads::{self, CALLS, FAILURES, Mirrors, NO_FAULT, command, comparable, downloader};
+use support::downloads::{
+    self, CALLS, FAILURES, Mirrors, NO_FAULT, REDIRECTED, command, comparable, downloader,
+};
 use support::librepo_calls::{lines, ours};
 use support::programs::{have, program};
 
@@ -44,7 +46,7 @@ fn download_leaves_nothing_behind_and_valgrind_finds_no_error() {
     let calls: &[(&[&str], &[&str])] = &[
         (&["missing", "stale", "good"], &["download", "a-10", "b-100000"]),
         (&["broken", "good"], &["single", "a-10", "b-10"]),
-        (&["missing", "good"], &["packages", "--parallel", "a-10", "b-1000", "c-200000"]),
+        (&["missing", "good"], &["packages", "--fastestmirror", "--parallel", "a-10", "b-1000", "c-200000"]),
         (&["missing", "good"], &["download", "--return", "failure", "2", "a-10", "b-10"]),
         (&["good"], &["download", "--return", "progress", "2", "a-10", "b-10"]),
         (&["good"], &["download", "--fd", "--twice", "a-10"]),
@@ -75,6 +77,8 @@ fn learned(world: &Mirrors, kinds: &[&str], arguments: &[&str], history: &str) -
     let arguments = world.arguments(kinds, arguments);
     let mut command = command(downloader().expect("asked before"), &arguments);
     command.env("LD_PRELOAD", ours()).env("FASTESTMIRROR_HISTORY", history);
+    // All mirrors in the pool, as the list has them.
+    command.env("FASTESTMIRROR_POOL", "given").env("FASTESTMIRROR_SLACK", "10000");
     downloads::learned(world, &mut command)
 }
 
@@ -94,7 +98,8 @@ fn failures_are_learned_if_another_mirror_has_served() {
         }
     }
     for function in ["target", "single", "packages"] {
-        let (troubles, _) = learned(&world, &["missing", "stale", "good"], &[function, "a-10"], "trouble");
+        let arguments = [function, "--fastestmirror", "a-10"];
+        let (troubles, _) = learned(&world, &["missing", "stale", "good"], &arguments, "trouble");
         assert_eq!(troubles.len(), 2, "{function}: {troubles:?}");
     }
 }
@@ -105,7 +110,7 @@ fn nothing_is_learned_unless_a_mirror_is_known_to_be_at_fault() {
         return;
     }
     let world = Mirrors::start();
-    for (kinds, arguments) in NO_FAULT {
+    for (kinds, arguments) in NO_FAULT.iter().chain([&REDIRECTED]) {
         let learned = learned(&world, kinds, arguments, "all");
         assert_eq!(learned, (Vec::new(), false), "{kinds:?} {arguments:?}");
     }

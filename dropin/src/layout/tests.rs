@@ -50,11 +50,12 @@ const FIELDS: [(&str, &str, usize); 29] = [
 ];
 
 /// The values of enums, by their names in librepo.
-const VALUES: [(&str, i32); 20] = values![
+const VALUES: [(&str, i32); 21] = values![
     LRO_URLS,
     LRO_FASTESTMIRRORCACHE,
     LRO_FASTESTMIRRORCB,
     LRO_FASTESTMIRRORDATA,
+    LRI_FASTESTMIRROR,
     LRI_FASTESTMIRRORCACHE,
     LRI_FASTESTMIRRORMAXAGE,
     LRI_IPRESOLVE,

@@ -7,7 +7,7 @@
  * FUNCTION is download, target (lr_download_target, which takes the first one), single
  * (lr_download_single_cb) or packages (lr_download_packages). A FILE is NAME-COUNT, and has NAME
  * and a line end COUNT times; one with "://" is a whole URL. Options: --mirror URL for the handle,
- * --cache PATH, --fail-fast, --parallel, --no-callbacks, --only-end, --no-handle, --twice (each
+ * --cache PATH, --fastestmirror, --no-fastestmirror, --fail-fast, --parallel, --no-callbacks, --only-end, --no-handle, --twice (each
  * target is in the list twice), --fd (into a descriptor), --repeat N, and --return
  * progress|failure|end CODE for what a callback returns. */
 #define _GNU_SOURCE
@@ -250,6 +250,10 @@ int main(int argc, char **argv)
             mirrors[mirror_count++] = *++argument;
         else if (!strcmp(*argument, "--cache"))
             lr_handle_setopt(handle, NULL, LRO_FASTESTMIRRORCACHE, *++argument);
+        else if (!strcmp(*argument, "--fastestmirror"))
+            set(LRO_FASTESTMIRROR, 1);
+        else if (!strcmp(*argument, "--no-fastestmirror"))
+            set(LRO_FASTESTMIRROR, 0);
         else if (!strcmp(*argument, "--fail-fast"))
             fail_fast = 1;
         else if (!strcmp(*argument, "--parallel"))
