@@ -151,6 +151,10 @@ pub(crate) fn read(file: &OsStr, uncomment: bool) -> Result<Input, Error> {
                           use -o FILE instead of > FILE";
             return Err(Fault { line: None, reason: reason.into() });
         }
+        if bytes.is_empty() && is_stdin {
+            let reason = "nothing came; to put a list into order in place, use -o FILE, and not > FILE";
+            return Err(Fault { line: None, reason: reason.into() });
+        }
         parse(bytes, uncomment)
     });
     parsed.map_err(|Fault { line, reason }| Error { source, line, reason })

@@ -112,8 +112,21 @@ list is printed all the same, in the given order, but the file of --output stays
 
 /// The arguments that `-h` shows.
 const COMMON: [&str; 15] = [
-    "input", "json", "urls", "lines", "output", "top", "timeout", "seed", "include", "exclude", "cache",
-    "watch", "explain", "help", "version",
+    "input",
+    "json",
+    "urls",
+    "lines",
+    "output",
+    "top",
+    "uncomment",
+    "slack",
+    "include",
+    "exclude",
+    "cache",
+    "watch",
+    "explain",
+    "help",
+    "version",
 ];
 
 const DEMO_ABOUT: &str = "\

@@ -342,6 +342,10 @@ fn input_errors_name_the_file_the_line_and_the_reason() {
         assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()), "{name}");
         assert_eq!(stderr(&output), format!("fastestmirror: {path}: {reason}\n"));
         let output = run_with(&["-"], content);
+        let reason = match content {
+            b"" => "nothing came; to put a list into order in place, use -o FILE, and not > FILE",
+            _ => reason,
+        };
         assert_eq!(stderr(&output), format!("fastestmirror: standard input: {reason}\n"));
     }
     let missing = format!("{directory}/missing\x1b[2J.txt");
