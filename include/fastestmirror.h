@@ -1019,7 +1019,8 @@ int fm_history_repository(fm_history *history, const char *const *urls, size_t c
  * path identify the repository there; one that leads to no host is ignored. `outcome` is an
  * fm_download. `bytes` and `seconds` are those of the body, without lookup, connection, TLS and
  * the time to the first byte; they count for successful downloads of at least 1 MiB. Do not report
- * a download that was cancelled, or that came from a cache.
+ * a download that was cancelled, or that came from a cache; nor that a file is missing or stale
+ * before another mirror has served the same file: with old metadata no mirror has it.
  */
 int fm_history_report(fm_history *history,
                       const char *url,

@@ -118,7 +118,7 @@ impl<'a> Run<'a> {
         };
         let mut troubles = Vec::new();
         let mut is_troubled = vec![false; list.endpoints.len()];
-        // Most runs heed no downloads, and a list may have a million mirrors.
+        // Most runs use no history, and a list may have a million mirrors.
         if cache.downloads().has_troubles() {
             // An endpoint with any sound mirror is sound.
             is_troubled.fill(true);
@@ -361,7 +361,7 @@ impl<'a> Run<'a> {
                 entry.is_slow = demotion.is_some();
                 demotions[index] = demotion.copied().or(demotions[index]);
             }
-            // Who is slow depends on who is in the pool.
+            // Which hosts are slow depends on which are in the pool.
             ranked = rank(&entries);
         }
         for (demotion, is_demoted) in demotions.iter_mut().zip(&ranked.demoted) {

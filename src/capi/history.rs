@@ -209,7 +209,8 @@ pub unsafe extern "C" fn fm_history_repository(
 /// path identify the repository there; one that leads to no host is ignored. `outcome` is an
 /// fm_download. `bytes` and `seconds` are those of the body, without lookup, connection, TLS and
 /// the time to the first byte; they count for successful downloads of at least 1 MiB. Do not report
-/// a download that was cancelled, or that came from a cache.
+/// a download that was cancelled, or that came from a cache; nor that a file is missing or stale
+/// before another mirror has served the same file: with old metadata no mirror has it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fm_history_report(
     history: *mut fm_history,

@@ -64,7 +64,9 @@ impl History {
     /// `url` is that of the mirror as in the list, to which the path of the file is added: its host
     /// and path identify the repository there. `bytes` and `time` are those of the body, without
     /// lookup, connection, TLS and the time to the first byte; they count for successful downloads
-    /// of at least 1 MiB. Do not report a download that was cancelled, or that came from a cache.
+    /// of at least 1 MiB. Do not report a download that was cancelled, or that came from a cache;
+    /// nor that a file is missing or stale before another mirror has served the same file: with old
+    /// metadata no mirror has it.
     ///
     /// A URL that leads to no host is ignored.
     pub fn report(&mut self, url: &str, outcome: DownloadOutcome, bytes: u64, time: Duration) {
