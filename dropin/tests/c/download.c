@@ -7,9 +7,9 @@
  * FUNCTION is download, target (lr_download_target, which takes the first one), single
  * (lr_download_single_cb) or packages (lr_download_packages). A FILE is NAME-COUNT, and has NAME
  * and a line end COUNT times; one with "://" is a whole URL. Options: --mirror URL for the handle,
- * --cache PATH, --fastestmirror, --no-fastestmirror, --fail-fast, --parallel, --no-callbacks, --only-end, --no-handle, --twice (each
- * target is in the list twice), --fd (into a descriptor), --repeat N, and --return
- * progress|failure|end CODE for what a callback returns. */
+ * --cache PATH, --fastestmirror, --no-fastestmirror, --fail-fast, --parallel, --no-callbacks,
+ * --only-end, --no-handle, --twice (each target is in the list twice), --fd (into a descriptor),
+ * --repeat N, and --return progress|failure|end CODE for what a callback returns. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
