@@ -121,7 +121,7 @@ pub(crate) fn command() -> Command {
         .arg(
             option("noise", "MS")
                 .value_parser(noise)
-                .help("The mean delay of a measurement [default: 0.15, or 0 with --latencies]"),
+                .help("The mean delay of a measurement [default: 0.15; 0 with --latencies]"),
         )
         .arg(
             option("dead-share", "SHARE")
