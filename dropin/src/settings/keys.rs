@@ -304,7 +304,7 @@ const fn number(value: &str, least: u32, most: u32) -> Option<f64> {
     /// So many digits fit into a double.
     const MOST_DIGITS: usize = 15;
     let text = value.as_bytes();
-    let (mut digits, mut divisor) = (0, 1);
+    let (mut digits, mut divisor) = (0_u64, 1_u64);
     let mut point = None;
     let mut at = 0;
     while at < text.len() {

@@ -112,6 +112,7 @@ fn values_are_read_as_the_table_says() {
         ("factor=1", "factor: 1.0"),
         ("factor=1000", "factor: 1000.0"),
         ("slack=0.1", "slack: 100µs"),
+        ("slack=6.5222222222222", "slack: 6.522222ms"),
         ("slack=60000", "slack: 60s"),
         ("fallbacks=0", "fallbacks: 0"),
         ("fallbacks=1000000", "fallbacks: 1000000"),
