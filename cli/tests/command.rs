@@ -12,23 +12,12 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
-use support::programs::send_signal;
+use support::programs::{interruptible, send_signal};
 use support::servers::{self, Silent};
 use support::terminal::Terminal;
 
 fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fastestmirror"));
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // A shell that runs the tests in the background may have set SIGINT to be ignored, which is
-    // inherited.
-    // SAFETY: signal(2) is async-signal-safe, so it may be called between fork and exec.
-    unsafe {
-        command.pre_exec(|| {
-            libc::signal(libc::SIGINT, libc::SIG_DFL);
-            Ok(())
-        });
-    }
-    command
+    interruptible(env!("CARGO_BIN_EXE_fastestmirror"), arguments)
 }
 
 /// Runs the command with this on standard input, and waits for its end.

@@ -4,9 +4,8 @@ use lab::{Mirror, Spec, World, answer, ms, refuse};
 use serde_json::Value;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Output, Stdio};
-use support::programs::send_signal;
+use std::process::{Command, Output};
+use support::programs::{interruptible, send_signal};
 use support::servers::closed_port;
 use support::terminal::Terminal;
 
@@ -17,19 +16,8 @@ fn command(arguments: &[&str]) -> Command {
 }
 
 fn plain_command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fastestmirror"));
-    command.args(arguments);
+    let mut command = interruptible(env!("CARGO_BIN_EXE_fastestmirror"), arguments);
     command.env("TERM", "xterm").env_remove("NO_COLOR");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // A shell that runs the tests in the background may have set SIGINT to be ignored, which is
-    // inherited.
-    // SAFETY: signal(2) is async-signal-safe, so it may be called between fork and exec.
-    unsafe {
-        command.pre_exec(|| {
-            libc::signal(libc::SIGINT, libc::SIG_DFL);
-            Ok(())
-        });
-    }
     command
 }
 

@@ -4,12 +4,12 @@ use lab::{Fate, Mirror, Spec, World, answer, ms};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStdout, Command, ExitStatus};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
-use support::programs::send_signal;
+use support::programs::{interruptible, send_signal};
 use support::servers::Silent;
 use support::terminal::Terminal;
 
@@ -23,19 +23,8 @@ fn lenient(arguments: &[&str]) -> Command {
 }
 
 fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fastestmirror"));
-    command.args(arguments);
+    let mut command = interruptible(env!("CARGO_BIN_EXE_fastestmirror"), arguments);
     command.env("TERM", "xterm").env_remove("NO_COLOR");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // A shell that runs the tests in the background may have set SIGINT to be ignored, which is
-    // inherited.
-    // SAFETY: signal(2) is async-signal-safe, so it may be called between fork and exec.
-    unsafe {
-        command.pre_exec(|| {
-            libc::signal(libc::SIGINT, libc::SIG_DFL);
-            Ok(())
-        });
-    }
     command
 }
 

@@ -127,7 +127,7 @@ impl Drop for Watched {
         let call = &self.0;
         for download in &call.downloads {
             // SAFETY: the promise of `begin`.
-            unsafe { download.unwrap() };
+            unsafe { download.restore() };
         }
         let saved = catch_panic(|| {
             call.report_complete();
@@ -254,7 +254,7 @@ impl Download {
     }
 
     /// # Safety
-    /// The target is there, and this stays where it is until [`Download::unwrap`].
+    /// The target is there, and this stays where it is until [`Download::restore`].
     unsafe fn wrap(&self) {
         // SAFETY: the caller's promise.
         let target = unsafe { &mut *self.target };
@@ -291,7 +291,7 @@ impl Download {
     ///
     /// # Safety
     /// The target is still there.
-    unsafe fn unwrap(&self) {
+    unsafe fn restore(&self) {
         // SAFETY: the caller's promise.
         let target = unsafe { &mut *self.target };
         target.cbdata = self.original.data;

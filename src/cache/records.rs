@@ -333,8 +333,8 @@ pub(crate) fn merge_downloads(
     (file.to_bytes(), problem)
 }
 
-/// Reads a file to change it. One that is not a cache is begun anew; then the reason is returned as
-/// well, unless it is empty.
+/// Reads a file to change it. One that is not a cache is replaced by a new one; then the reason is
+/// returned as well, unless it is empty.
 fn parse_or_begin(text: &[u8]) -> (KeyFile<'_>, Option<NotACache>) {
     match parse(text) {
         Ok(file) => (file, None),

@@ -5,6 +5,7 @@ use crate::build::run;
 use lab::skip;
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -47,6 +48,22 @@ pub fn have(what: &str, probe: &mut Command) -> bool {
 pub fn send_signal(child: u32, signal: i32) {
     // SAFETY: kill(2) takes two numbers.
     unsafe { libc::kill(child as libc::pid_t, signal) };
+}
+
+/// A program without input, whose output can be read, and which SIGINT ends.
+pub fn interruptible(path: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(path);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A shell that runs the tests in the background may have set SIGINT to be ignored, which is
+    // inherited.
+    // SAFETY: signal(2) is async-signal-safe, so it may be called between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            Ok(())
+        });
+    }
+    command
 }
 
 /// Builds an RPM package into `directory`; `sections` are additional parts of its spec file.
